@@ -1,0 +1,89 @@
+//! The contract of a driver. `skyloom-provider-testkit` checks it against any implementation.
+
+use std::fmt;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use skyloom_core::{CloudId, OwnerTag, ResourceId, StopSpec, Token};
+
+use crate::{CreateRequest, DriverError, Epoch, ExecOutput, Kind, Quota, Resource, Usage};
+
+/// What a driver can do, known before any call. Asking for more is [`crate::Cause::Unsupported`] without side effect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is one independent ability, asked for by name"
+)]
+pub struct Capabilities {
+    /// Short name of the driver, such as `local`.
+    pub name: String,
+    /// Kinds of things that it can create.
+    pub kinds: Vec<Kind>,
+    /// The clouds whose placements it may carry out; `None`: any cloud's (a rehearsal driver).
+    pub clouds: Option<Vec<CloudId>>,
+    /// How long after `create` a thing may be absent from `list` and `find_by_token`. Recovery waits this long before
+    /// it creates again.
+    pub consistency_window: Duration,
+    /// Whether `logs` works.
+    pub logs: bool,
+    /// Whether `usage` works.
+    pub usage: bool,
+    /// Whether `exec` works.
+    pub exec: bool,
+    /// Whether `stop` and `start` work.
+    pub stop_start: bool,
+    /// Whether it stands in for the clouds (nothing is bought).
+    pub rehearsal: bool,
+}
+
+/// Creates, watches and removes machines and replicas at one provider.
+///
+/// Object-safe and runtime-neutral. Dropping a future leaves the call in doubt: it may or may not have had its effect;
+/// recovery finds out by token. All methods may be called concurrently.
+#[async_trait]
+pub trait Driver: Send + Sync + fmt::Debug {
+    /// What it can do; constant over the driver's life.
+    fn capabilities(&self) -> &Capabilities;
+
+    /// Creates a thing and returns it, possibly still [`crate::ResourceState::Pending`].
+    ///
+    /// Idempotent by token: a repeated call with the same token and the same parameters returns the thing made by the
+    /// first; with other parameters it is a [`crate::Cause::TokenReused`]. A token whose thing was deleted since is
+    /// [`crate::Cause::TokenReused`] too, as at the large clouds. Nothing is left behind on an error of class
+    /// `Invalid`, `Exhausted`, `Denied`, `Conflict`, `Unsupported`; after `Transient` the effect is in doubt.
+    async fn create(&self, request: &CreateRequest) -> Result<Resource, DriverError>;
+
+    /// The thing as it is now; [`crate::Cause::NotFound`] when it is gone (deleted things may be told as gone at once).
+    async fn get(&self, id: &ResourceId) -> Result<Resource, DriverError>;
+
+    /// All things with this owner tag that are not deleted, sorted by id. A failed or truncated listing is an error,
+    /// never a short answer.
+    async fn list(&self, owner: &OwnerTag) -> Result<Vec<Resource>, DriverError>;
+
+    /// The thing that was made with this token, if it is there.
+    async fn find_by_token(&self, owner: &OwnerTag, token: &Token) -> Result<Option<Resource>, DriverError>;
+
+    /// Stops a thing gracefully (SIGTERM, `stop.grace`, SIGKILL) and removes it. Idempotent: a thing that is gone
+    /// already is success. When it returns, nothing of the thing runs any more. A machine that still carries replicas
+    /// is [`crate::Cause::InUse`]. Refused with [`crate::Cause::StaleEpoch`] when a later controller has been seen.
+    async fn delete(&self, id: &ResourceId, stop: StopSpec, epoch: Epoch) -> Result<(), DriverError>;
+
+    /// Stops a thing gracefully and keeps it ([`Capabilities::stop_start`]). Stopping a stopped thing is success.
+    async fn stop(&self, id: &ResourceId, stop: StopSpec, epoch: Epoch) -> Result<(), DriverError>;
+
+    /// Starts a stopped thing again ([`Capabilities::stop_start`]). Starting a running thing is success.
+    async fn start(&self, id: &ResourceId, epoch: Epoch) -> Result<(), DriverError>;
+
+    /// The last `lines` lines of what a replica printed, oldest first ([`Capabilities::logs`]).
+    async fn logs(&self, id: &ResourceId, lines: usize) -> Result<Vec<String>, DriverError>;
+
+    /// What a running replica has used so far ([`Capabilities::usage`]).
+    async fn usage(&self, id: &ResourceId) -> Result<Usage, DriverError>;
+
+    /// Runs a command where the replica runs and waits for its end, at most `timeout` ([`Capabilities::exec`]);
+    /// later it is killed and [`crate::Cause::Timeout`] returned.
+    async fn exec(&self, id: &ResourceId, command: &[String], timeout: Duration) -> Result<ExecOutput, DriverError>;
+
+    /// Quotas that hold here; empty where there are none.
+    async fn quotas(&self) -> Result<Vec<Quota>, DriverError>;
+}
