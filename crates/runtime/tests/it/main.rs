@@ -1,0 +1,4 @@
+//! Public behaviour of the runtime.
+#![expect(clippy::unwrap_used, reason = "a test that cannot unwrap has failed")]
+
+mod store;
