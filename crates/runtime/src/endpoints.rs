@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use skyloom_core::{PortName, ReplicaId, ServiceName};
+use skyloom_core::{PortName, ReplicaId, ResourceId, ServiceName};
 
 use crate::store::{StoreError, replace_file};
 
@@ -34,22 +34,20 @@ pub struct Endpoint {
 }
 
 /// The list, and the file that shows it.
+///
+/// Entries belong to resources, not to replicas: while a replica moves, the old and the new one carry one name.
 #[derive(Debug)]
 pub struct Endpoints {
     path: PathBuf,
-    healthy: BTreeMap<ReplicaId, BTreeMap<PortName, SocketAddr>>,
+    healthy: BTreeMap<ResourceId, Endpoint>,
     services: BTreeSet<ServiceName>,
 }
 
 impl Endpoints {
     /// An empty list shown at `path`; the file appears with the first change.
     #[must_use]
-    pub fn new(path: PathBuf) -> Self {
-        Self {
-            path,
-            healthy: BTreeMap::new(),
-            services: BTreeSet::new(),
-        }
+    pub const fn new(path: PathBuf) -> Self {
+        Self { path, healthy: BTreeMap::new(), services: BTreeSet::new() }
     }
 
     /// The file.
@@ -62,16 +60,16 @@ impl Endpoints {
     ///
     /// # Errors
     /// [`StoreError`] when the file cannot be replaced; the list is then unchanged.
-    pub fn enter(&mut self, replica: &ReplicaId, ports: &BTreeMap<PortName, SocketAddr>) -> Result<(), StoreError> {
-        if self.healthy.get(replica) == Some(ports) {
+    pub fn enter(&mut self, resource: &ResourceId, endpoint: Endpoint) -> Result<(), StoreError> {
+        if self.healthy.get(resource) == Some(&endpoint) {
             return Ok(());
         }
-        let before = self.healthy.insert(replica.clone(), ports.clone());
-        self.services.insert(replica.service().clone());
+        self.services.insert(endpoint.replica.service().clone());
+        let before = self.healthy.insert(resource.clone(), endpoint);
         self.write().inspect_err(|_| {
             match before {
-                Some(ports) => self.healthy.insert(replica.clone(), ports),
-                None => self.healthy.remove(replica),
+                Some(endpoint) => self.healthy.insert(resource.clone(), endpoint),
+                None => self.healthy.remove(resource),
             };
         })
     }
@@ -80,47 +78,39 @@ impl Endpoints {
     ///
     /// # Errors
     /// [`StoreError`] when the file cannot be replaced; the list is then unchanged.
-    pub fn leave(&mut self, replica: &ReplicaId) -> Result<(), StoreError> {
-        let Some(ports) = self.healthy.remove(replica) else {
-            return Ok(());
-        };
+    pub fn leave(&mut self, resource: &ResourceId) -> Result<(), StoreError> {
+        let Some(endpoint) = self.healthy.remove(resource) else { return Ok(()) };
         self.write().inspect_err(|_| {
-            self.healthy.insert(replica.clone(), ports);
+            self.healthy.insert(resource.clone(), endpoint);
         })
     }
 
-    /// Addresses of a service's port, sorted by replica; of each replica's first port by name where `port` is `None`.
+    /// Addresses of a service's port, sorted; of each replica's first port by name where `port` is `None`.
     #[must_use]
     pub fn addresses(&self, service: &ServiceName, port: Option<&PortName>) -> Vec<SocketAddr> {
-        let of_service = self.healthy.iter().filter(|(replica, _)| replica.service() == service);
-        of_service
-            .filter_map(|(_, ports)| match port {
-                Some(port) => ports.get(port),
-                None => ports.values().next(),
-            })
-            .copied()
-            .collect()
+        let of_service = self.sorted().into_iter().filter(|endpoint| endpoint.replica.service() == service);
+        let address = |endpoint: &Endpoint| match port {
+            Some(port) => endpoint.ports.get(port).copied(),
+            None => endpoint.ports.values().next().copied(),
+        };
+        of_service.filter_map(address).collect()
     }
 
     /// The list as it is shown.
     #[must_use]
     pub fn to_file(&self) -> EndpointsFile {
-        let mut services: BTreeMap<ServiceName, Vec<Endpoint>> = self
-            .services
-            .iter()
-            .map(|service| (service.clone(), Vec::new()))
-            .collect();
-        for (replica, ports) in &self.healthy {
-            let endpoint = Endpoint {
-                replica: replica.clone(),
-                ports: ports.clone(),
-            };
-            services.entry(replica.service().clone()).or_default().push(endpoint);
+        let mut services: BTreeMap<ServiceName, Vec<Endpoint>> =
+            self.services.iter().map(|service| (service.clone(), Vec::new())).collect();
+        for endpoint in self.sorted() {
+            services.entry(endpoint.replica.service().clone()).or_default().push(endpoint.clone());
         }
-        EndpointsFile {
-            version: ENDPOINTS_VERSION,
-            services,
-        }
+        EndpointsFile { version: ENDPOINTS_VERSION, services }
+    }
+
+    fn sorted(&self) -> Vec<&Endpoint> {
+        let mut endpoints: Vec<&Endpoint> = self.healthy.values().collect();
+        endpoints.sort_by(|a, b| (&a.replica, &a.ports).cmp(&(&b.replica, &b.ports)));
+        endpoints
     }
 
     fn write(&self) -> Result<(), StoreError> {

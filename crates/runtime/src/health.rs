@@ -36,6 +36,11 @@ impl HealthTracker {
         }
     }
 
+    /// Takes into account that a replica without a check runs.
+    pub const fn record_running(&mut self) {
+        (self.healthy, self.was_healthy) = (true, true);
+    }
+
     /// Whether enough good answers came and not too many bad ones since.
     #[must_use]
     pub const fn is_healthy(&self) -> bool {

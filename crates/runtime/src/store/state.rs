@@ -6,7 +6,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use skyloom_core::{Digest, Machine, MachineId, Manifest, ReplicaId, ReplicaSpec, ResourceId, ServiceName};
+use skyloom_core::{
+    Action, Digest, Machine, MachineId, Manifest, Plan, ReplicaSpec, ResourceId, ServiceName, StepId,
+};
+use skyloom_orchestrator::saga::Record;
 
 use super::StoreError;
 use super::atomic::{read_if_there, replace_file};
@@ -29,8 +32,8 @@ pub struct State {
     pub manifest: Option<Manifest>,
     /// Machines that exist.
     pub machines: BTreeMap<MachineId, KnownMachine>,
-    /// Replicas that exist or should.
-    pub replicas: BTreeMap<ReplicaId, KnownReplica>,
+    /// Replicas that exist or should, by what the provider calls them: while one moves there are two of its name.
+    pub replicas: BTreeMap<ResourceId, KnownReplica>,
 }
 
 /// A machine that was made.
@@ -47,8 +50,6 @@ pub struct KnownMachine {
 pub struct KnownReplica {
     /// What it was made from.
     pub spec: ReplicaSpec,
-    /// What the provider calls it.
-    pub resource: ResourceId,
 }
 
 impl Default for State {
@@ -66,6 +67,47 @@ impl Default for State {
 }
 
 impl State {
+    /// Takes a durable record of a plan into account. State is the fold of records: what is not recorded is not known.
+    pub fn record(&mut self, plan: &Plan, record: &Record) {
+        match record {
+            Record::Observed { step, resource, .. } => self.made(plan, *step, resource),
+            Record::Gone { step } | Record::Compensated { step } => self.gone(plan, *step),
+            _ => {}
+        }
+    }
+
+    fn made(&mut self, plan: &Plan, step: StepId, resource: &ResourceId) {
+        match plan.step(step).map(|step| &step.action) {
+            Some(Action::CreateMachine { machine }) => {
+                let known = KnownMachine { machine: machine.clone(), resource: resource.clone() };
+                self.machines.insert(machine.id.clone(), known);
+            }
+            Some(Action::CreateReplica { spec }) => {
+                self.replicas.insert(resource.clone(), KnownReplica { spec: spec.clone() });
+            }
+            _ => {}
+        }
+    }
+
+    fn gone(&mut self, plan: &Plan, step: StepId) {
+        match plan.step(step).map(|step| &step.action) {
+            Some(Action::DeleteReplica { resource, .. }) => {
+                self.replicas.remove(resource);
+            }
+            Some(Action::DeleteMachine { machine, .. }) => {
+                self.machines.remove(machine);
+            }
+            // Undone: what it had made is known under its own name.
+            Some(Action::CreateMachine { machine }) => {
+                self.machines.remove(&machine.id);
+            }
+            Some(Action::CreateReplica { spec }) => {
+                self.replicas.retain(|_, known| known.spec != *spec);
+            }
+            _ => {}
+        }
+    }
+
     /// The state at `path`; the first one where there is none.
     ///
     /// # Errors
