@@ -22,6 +22,7 @@ pub mod manifest;
 mod money;
 mod placement;
 mod plan;
+mod plan_text;
 mod quantity;
 mod resources;
 mod retry;
@@ -45,7 +46,9 @@ pub use placement::{
     Assignment, Candidate, CostSummary, Explanation, Filter, Machine, Placement, Rejection, RunnerUp, SnapshotRef,
     Unplaced, share_price,
 };
-pub use plan::{Action, After, Compensation, PLAN_VERSION, Plan, Precondition, ReplicaSpec, Step, StepId, Until};
+pub use plan::{
+    Action, After, Barrier, BarrierId, Compensation, PLAN_VERSION, Plan, Precondition, ReplicaSpec, Step, StepId, Until,
+};
 pub use quantity::QuantityError;
 pub use resources::{Dimension, Resources};
 pub use retry::{RetryDecision, RetryPolicy};
