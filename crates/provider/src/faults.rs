@@ -179,12 +179,24 @@ mod tests {
         plan.lose_reply_at(1);
         plan.repeat_at(1);
         plan.lose_request_at(3);
-        let verdicts: Vec<_> = [Operation::Get, Operation::Delete, Operation::List, Operation::Get, Operation::List]
-            .map(|operation| plan.judge(operation))
-            .into();
+        let verdicts: Vec<_> = [
+            Operation::Get,
+            Operation::Delete,
+            Operation::List,
+            Operation::Get,
+            Operation::List,
+        ]
+        .map(|operation| plan.judge(operation))
+        .into();
         let refused: Vec<_> = verdicts.iter().map(|v| v.refuse.clone()).collect();
         assert_eq!(refused, [None, None, Some(Cause::Denied), Some(request_lost()), None]);
-        assert_eq!(verdicts.iter().map(|v| v.lose_reply).collect::<Vec<_>>(), [false, true, false, false, false]);
-        assert_eq!(verdicts.iter().map(|v| v.repeat).collect::<Vec<_>>(), [false, true, false, false, false]);
+        assert_eq!(
+            verdicts.iter().map(|v| v.lose_reply).collect::<Vec<_>>(),
+            [false, true, false, false, false]
+        );
+        assert_eq!(
+            verdicts.iter().map(|v| v.repeat).collect::<Vec<_>>(),
+            [false, true, false, false, false]
+        );
     }
 }
