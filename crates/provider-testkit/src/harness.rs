@@ -22,6 +22,12 @@ pub trait World: Send + Sync {
     /// The driver under test; the same one on every call.
     fn driver(&self) -> &dyn Driver;
 
+    /// Goes into every owner tag, token and operation id of this world. A provider that remembers tokens from one run
+    /// to the next needs a new one each time; letters, digits and dashes, at most 40.
+    fn prefix(&self) -> String {
+        "conformance".to_owned()
+    }
+
     /// Sample machine number `index`, which can be created here. Two indices give two ids; everything else may be
     /// equal. Cases use 0, 1 and 2, and have at most three machines at a time.
     fn machine(&self, index: u32) -> Machine;
