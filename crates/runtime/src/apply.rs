@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 use skyloom_core::{Action, Manifest, Plan, ResourceId, StepId};
-use skyloom_orchestrator::saga::{Command, Event as SagaEvent, Record, Saga, SagaConfig, SagaError, SagaStatus};
+use skyloom_orchestrator::{Command, Event as SagaEvent, Record, Saga, SagaConfig, SagaError, SagaStatus};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::sleep;
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use skyloom_core::{
     Action, Class, HealthCheck, OperationId, Plan, ReplicaId, ResourceId, StepId, StopSpec, Token, Until,
 };
-use skyloom_orchestrator::saga::Event;
+use skyloom_orchestrator::Event;
 use skyloom_provider::{
     Cause, CreateRequest, Driver, DriverError, Epoch, NewReplica, Resource, ResourceState, What,
 };

@@ -1,7 +1,7 @@
 //! What a call of the control plane can fail with. Each cause keeps the error of the part that it came from.
 
 use skyloom_core::{Class, ReplicaId};
-use skyloom_orchestrator::saga::{ReplayError, SagaStatus};
+use skyloom_orchestrator::{ReplayError, SagaStatus};
 use skyloom_orchestrator::{GraphError, PlanError, StalePlan};
 use skyloom_provider::DriverError;
 use skyloom_scheduler::{PlaceError, RebalanceError, Unsatisfied};

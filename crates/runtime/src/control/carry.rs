@@ -1,7 +1,7 @@
 //! From a plan to a new generation of the state: journal, saga, state, in this order.
 
 use skyloom_core::{Manifest, Plan};
-use skyloom_orchestrator::saga::SagaStatus;
+use skyloom_orchestrator::SagaStatus;
 use skyloom_provider::Epoch;
 
 use super::plane::{ControlPlane, Inner, Interrupted, Outcome};

@@ -12,7 +12,7 @@ use skyloom_core::{
 };
 use skyloom_orchestrator::ServiceGraph;
 use skyloom_orchestrator::heal::HealHistory;
-use skyloom_orchestrator::saga::SagaStatus;
+use skyloom_orchestrator::SagaStatus;
 use skyloom_scheduler::{Cheapest, Policy, Problem, place, unsatisfied};
 use skyloom_security::access::{Action, Principal};
 use skyloom_security::audit::{Checkpoint, VerifyingLogKey, verify};
@@ -55,7 +55,7 @@ pub(super) struct Inner {
 pub(super) struct Interrupted {
     pub(super) plan: skyloom_core::Plan,
     pub(super) manifest: Option<Manifest>,
-    pub(super) records: Vec<skyloom_orchestrator::saga::Record>,
+    pub(super) records: Vec<skyloom_orchestrator::Record>,
 }
 
 impl Interrupted {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use skyloom_core::{
     Action, Digest, Machine, MachineId, Manifest, Plan, ReplicaSpec, ResourceId, ServiceName, StepId,
 };
-use skyloom_orchestrator::saga::Record;
+use skyloom_orchestrator::Record;
 
 use super::StoreError;
 use super::atomic::{read_if_there, replace_file};
