@@ -51,14 +51,10 @@ pub use placement::{
     Assignment, Candidate, CostSummary, Explanation, Filter, Machine, Placement, Rejection, RunnerUp, SnapshotRef,
     Unplaced, share_price,
 };
-<<<<<<< HEAD
+pub use places::{PlaceKind, PlaceUser, UnknownPlace, check_places};
 pub use plan::{
     Action, After, Barrier, BarrierId, Compensation, PLAN_VERSION, Plan, Precondition, ReplicaSpec, Step, StepId, Until,
 };
-=======
-pub use places::{PlaceKind, PlaceUser, UnknownPlace, check_places};
-pub use plan::{Action, After, Compensation, PLAN_VERSION, Plan, Precondition, ReplicaSpec, Step, StepId, Until};
->>>>>>> manifest
 pub use quantity::QuantityError;
 pub use resources::{Dimension, Resources};
 pub use retry::{RetryDecision, RetryPolicy};
