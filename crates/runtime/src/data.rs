@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Serialize;
-use skyloom_core::{Class, DataName, DataSpec, Manifest, RegionKey, SyncMode};
-use skyloom_sync::{BaseFile, LocalDisk, Mode, Store, SyncConfig, SyncError, SyncReport};
+use skyloom_core::{Class, DataName, DataSpec, Manifest, RegionKey, Timestamp};
+use skyloom_sync::{BaseFile, LocalDisk, Store, SyncConfig, SyncError, SyncReport, VerifyReport, sync, verify};
 use thiserror::Error;
 
 use crate::store::StoreError;
@@ -58,13 +58,32 @@ impl DataError {
     }
 }
 
-/// What a synchronisation of all copies has come to, one report per copy beside the primary, in the manifest's order.
+/// What a synchronisation of all copies has come to.
 #[derive(Debug, Clone, Serialize)]
 pub struct SyncOutcome {
     /// The primary copy.
     pub primary: RegionKey,
-    /// The other copies.
-    pub copies: Vec<(RegionKey, SyncReport)>,
+    /// The other copies, in the manifest's order.
+    pub copies: Vec<CopyOutcome>,
+}
+
+/// What the synchronisation of one copy has come to.
+#[derive(Debug, Clone, Serialize)]
+pub struct CopyOutcome {
+    /// Where the copy is.
+    pub region: RegionKey,
+    /// What was done.
+    pub report: SyncReport,
+    /// Both sides read in full and compared by content hash afterwards.
+    pub verification: VerifyReport,
+}
+
+impl CopyOutcome {
+    /// Whether everything was done and both sides have the same content.
+    #[must_use]
+    pub fn is_verified(&self) -> bool {
+        self.report.is_complete() && self.verification.is_equal()
+    }
 }
 
 /// The copies of all data sets.
@@ -102,7 +121,7 @@ impl DataPlaces {
         if places.contains_key(&key) {
             return Ok(());
         }
-        let name = format!("{}-{}", region.cloud, region.region).replace(['/', ':'], "_");
+        let name = file_name(&format!("{}-{}", region.cloud, region.region));
         let folder = self.folder.join("data").join(set.name.as_str()).join(name);
         fs::create_dir_all(&folder).map_err(StoreError::io("create", &folder))?;
         let sync = |source: SyncError| DataError::Sync { data: set.name.clone(), source };
@@ -123,27 +142,52 @@ impl DataPlaces {
         places.get(&(data.clone(), region.clone())).cloned()
     }
 
-    /// Makes every copy equal to the primary (or both to each other, in two-way mode).
-    pub(crate) async fn sync(&self, manifest: &Manifest, data: &DataName) -> Result<SyncOutcome, DataError> {
+    /// Makes every copy equal to the primary (or both to each other, in two-way mode), and verifies it.
+    pub(crate) async fn sync(
+        &self,
+        manifest: &Manifest,
+        data: &DataName,
+        now: Timestamp,
+    ) -> Result<SyncOutcome, DataError> {
         let unknown = || DataError::Unknown { data: data.clone() };
         let set = manifest.data_set(data).ok_or_else(unknown)?;
         let (primary, others) = set.replicas.split_first().ok_or_else(unknown)?;
-        let from = self.place(data, &primary.region).ok_or_else(unknown)?;
-        let mode = match set.sync.map(|sync| sync.mode).unwrap_or_default() {
-            SyncMode::Mirror => Mode::Mirror,
-            SyncMode::TwoWay => Mode::TwoWay,
-        };
+        let from = self.place(data, &primary.region).ok_or_else(unknown)?.store;
+        let config = SyncConfig::new(set.sync.map(|sync| sync.mode).unwrap_or_default());
         let bases = self.folder.join("sync").join(data.as_str());
         fs::create_dir_all(&bases).map_err(StoreError::io("create", &bases))?;
         let mut copies = Vec::new();
         for copy in others {
-            let to = self.place(data, &copy.region).ok_or_else(unknown)?;
-            let name = format!("{}--{}.json", primary.region, copy.region).replace(['/', ':'], "_");
-            let base = BaseFile::new(bases.join(name));
-            let report = skyloom_sync::sync(&from.store, &to.store, &base, &SyncConfig::new(mode)).await;
-            let report = report.map_err(|source| DataError::Sync { data: data.clone(), source })?;
-            copies.push((copy.region.clone(), report));
+            let to = self.place(data, &copy.region).ok_or_else(unknown)?.store;
+            let base = BaseFile::new(bases.join(file_name(&format!("{}--{}.json", primary.region, copy.region))));
+            let (report, verification) = copy_and_verify(Arc::clone(&from), to, base, config.clone(), now)
+                .await
+                .map_err(|source| DataError::Sync { data: data.clone(), source })?;
+            copies.push(CopyOutcome { region: copy.region.clone(), report, verification });
         }
         Ok(SyncOutcome { primary: primary.region.clone(), copies })
     }
+}
+
+/// Stores of a local disk block, so the whole runs on a thread that may.
+async fn copy_and_verify(
+    from: Arc<dyn Store>,
+    to: Arc<dyn Store>,
+    base: BaseFile,
+    config: SyncConfig,
+    now: Timestamp,
+) -> Result<(SyncReport, VerifyReport), SyncError> {
+    let runtime = tokio::runtime::Handle::current();
+    let work = tokio::task::spawn_blocking(move || {
+        runtime.block_on(async {
+            let report = sync(&*from, &*to, &base, &config, now).await?;
+            Ok((report, verify(&*from, &*to, &config).await?))
+        })
+    });
+    work.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
+}
+
+/// Region names may have characters that file names may not.
+fn file_name(text: &str) -> String {
+    text.replace(['/', ':'], "_")
 }

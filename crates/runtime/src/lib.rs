@@ -28,7 +28,7 @@ pub use control::{
     AuditState, ControlPlane, ControlPlaneBuilder, HealReport, Healed, MachineStatus, Outcome, Proposal, Rebalanced,
     ReplicaStatus, Status,
 };
-pub use data::{DataError, DataPlace, SyncOutcome};
+pub use data::{CopyOutcome, DataError, DataPlace, SyncOutcome};
 pub use endpoints::{ENDPOINTS_VERSION, Endpoint, Endpoints, EndpointsFile};
 pub use env::{ENDPOINTS_VARIABLE, EnvError, EnvSecrets, SecretResolver};
 pub use error::Error;

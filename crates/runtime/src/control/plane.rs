@@ -257,7 +257,7 @@ impl ControlPlane {
         let regions: BTreeSet<RegionKey> =
             manifest.data_set(data).into_iter().flat_map(|set| set.replicas.iter().map(|r| r.region.clone())).collect();
         let admitted = self.shared.admit(principal, Action::Sync, &manifest.name, regions, format!("data {data}"))?;
-        let synced = self.shared.data.sync(manifest, data).await.map_err(Error::from);
+        let synced = self.shared.data.sync(manifest, data, self.shared.now()).await.map_err(Error::from);
         self.shared.close(admitted, synced)
     }
 
@@ -311,6 +311,12 @@ impl ControlPlane {
     #[must_use]
     pub fn catalogue(&self) -> &skyloom_core::Catalogue {
         &self.shared.catalogue
+    }
+
+    /// The file that lists healthy replicas; services find it by [`crate::ENDPOINTS_VARIABLE`].
+    #[must_use]
+    pub fn endpoints_file(&self) -> PathBuf {
+        self.shared.endpoints().path().to_owned()
     }
 
     /// Where a data set's primary copy is, as `{data.NAME}` gives it to services.
