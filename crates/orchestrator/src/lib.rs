@@ -6,9 +6,11 @@
 //! Pure: no clock, no file, no thread, no async. `now` is an argument; equal input gives equal bytes.
 
 mod graph;
+mod plan;
 mod saga;
 
 pub use graph::{Cycle, CycleStep, GraphError, ServiceGraph};
+pub use plan::{PlanError, destroy, plan};
 pub use saga::{
     Command, Event, Failure, MalformedPlan, OnCancel, Outcome, Progress, RECORD_VERSION, Record, ReplayError, Saga,
     SagaConfig, SagaError, SagaStatus, StopCause, Verdict, operation_id, parameters, token, undo_operation_id,

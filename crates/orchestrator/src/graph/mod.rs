@@ -3,5 +3,6 @@
 mod build;
 mod cycle;
 
+pub(crate) use build::condition_text;
 pub use build::{GraphError, ServiceGraph};
 pub use cycle::{Cycle, CycleStep};
