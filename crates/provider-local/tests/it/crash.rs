@@ -6,14 +6,18 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use skyloom_provider::{Driver as _, Kind, ResourceState};
+use rustix::process::Signal;
+use skyloom_core::ResourceId;
+use skyloom_provider::{Cause, CreateRequest, Driver as _, Kind, Resource, ResourceState};
 
-use crate::support::{Fixture, PATIENCE, command, machine_request, open, owner, processes, replica_request};
+use crate::support::{
+    EPOCH, Fixture, IDLE, PATIENCE, STOP, command, kill, machine_request, open, owner, processes, replica_request,
+};
 
 const REPLICAS: usize = 4;
 const ROOT_VARIABLE: &str = "SKYLOOM_TEST_CONTROLLER_ROOT";
 
-fn requests(machine: &skyloom_provider::Resource) -> Vec<skyloom_provider::CreateRequest> {
+fn requests(machine: &Resource) -> Vec<CreateRequest> {
     let request = |i| replica_request(machine, &format!("t{i}"), command(&["sleep", "1000"]));
     (0..REPLICAS).map(request).collect()
 }
@@ -155,4 +159,107 @@ async fn killed_when_all_was_done() {
     assert_eq!(listed.len(), REPLICAS + 1);
     assert!(listed.iter().all(|thing| thing.state == ResourceState::Running));
     fixture.close().await;
+}
+
+/// Puts a thing's record back to what it was between the start of its process and the note about it.
+fn forget_process(root: &Path, id: &ResourceId) {
+    let path = root.join("things").join(id.as_str()).join("record.json");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let body = text
+        .split_once("\"body\":")
+        .unwrap()
+        .1
+        .trim_end()
+        .strip_suffix('}')
+        .unwrap();
+    let (before, rest) = body.split_once("\"phase\":").unwrap();
+    let (_, after) = rest.split_once(",\"thing\":").unwrap();
+    let body = format!("{before}\"phase\":\"starting\",\"thing\":{after}");
+    let digest = skyloom_core::Digest::of_bytes(body.as_bytes());
+    std::fs::write(
+        &path,
+        format!("{{\"version\":1,\"sha256\":\"{digest}\",\"body\":{body}}}\n"),
+    )
+    .unwrap();
+}
+
+#[tokio::test]
+async fn a_process_that_nobody_noted_is_found_by_its_mark() {
+    let mut fixture = Fixture::new();
+    let made = fixture.replica("t", IDLE).await;
+    let process = fixture.processes(None);
+    for _ in 0..2 {
+        forget_process(fixture.root(), &made.id);
+        fixture.reopen();
+        assert_eq!(fixture.try_replica("t", IDLE).await.unwrap(), made);
+        assert_eq!(fixture.processes(None), process, "taken over, not started again");
+    }
+    fixture.driver.delete(&made.id, STOP, EPOCH).await.unwrap();
+    assert!(fixture.processes(None).is_empty());
+    fixture.close().await;
+}
+
+#[tokio::test]
+async fn a_start_without_any_trace_never_was() {
+    let mut fixture = Fixture::new();
+    let made = fixture.replica("t", IDLE).await;
+    kill_all(&fixture, &made.id).await;
+    forget_process(fixture.root(), &made.id);
+    fixture.reopen();
+    assert_eq!(fixture.driver.get(&made.id).await.unwrap_err().cause, Cause::NotFound);
+    assert_eq!(fixture.list().await.len(), 1, "the machine");
+    let again = fixture.replica("t", IDLE).await;
+    assert_eq!(
+        (again.id, again.state),
+        (made.id, ResourceState::Running),
+        "the same token works"
+    );
+    fixture.close().await;
+}
+
+#[tokio::test]
+async fn a_start_that_left_a_trace_has_been() {
+    let mut fixture = Fixture::new();
+    let printed = fixture.replica("a", "echo here; exec sleep 1000").await;
+    fixture.until_printed(&printed.id, "here").await;
+    kill_all(&fixture, &printed.id).await;
+    let child = fixture.replica("b", "sleep 1000 & exit 0").await;
+    fixture.until(&child.id, ResourceState::Exited { code: Some(0) }).await;
+    for made in [&printed, &child] {
+        std::fs::remove_file(fixture.root().join("things").join(made.id.as_str()).join("exit.json")).unwrap();
+        forget_process(fixture.root(), &made.id);
+    }
+    fixture.reopen();
+    for made in [&printed, &child] {
+        assert_eq!(
+            fixture.driver.get(&made.id).await.unwrap().state,
+            ResourceState::Exited { code: None }
+        );
+    }
+    assert_eq!(fixture.processes(None).len(), 1, "the child that was left");
+    fixture.close().await;
+}
+
+#[tokio::test]
+async fn an_interrupted_second_start_is_a_stop() {
+    let mut fixture = Fixture::new();
+    let made = fixture.replica("t", IDLE).await;
+    fixture.driver.stop(&made.id, STOP, EPOCH).await.unwrap();
+    fixture.driver.start(&made.id, EPOCH).await.unwrap();
+    kill_all(&fixture, &made.id).await;
+    forget_process(fixture.root(), &made.id);
+    fixture.reopen();
+    assert_eq!(
+        fixture.driver.get(&made.id).await.unwrap().state,
+        ResourceState::Stopped
+    );
+    fixture.close().await;
+}
+
+async fn kill_all(fixture: &Fixture, id: &ResourceId) {
+    fixture
+        .processes(Some(id))
+        .into_iter()
+        .for_each(|pid| kill(pid, Signal::KILL));
+    fixture.until(id, ResourceState::Exited { code: None }).await;
 }

@@ -12,45 +12,59 @@ use crate::support::{EPOCH, STOP, command, machine_request, open, owner, process
 const FOLDER_VARIABLE: &str = "SKYLOOM_TEST_SMALL_DISK";
 const PAGE_BYTES: usize = 4096;
 
-/// Not a test by itself: runs inside the namespace, on a file system of 256 KiB.
+/// What runs out.
+#[derive(Debug, Clone, Copy)]
+enum Scarce {
+    /// Room for content. A creation needs it for its intent and, after the start, for its completion.
+    Pages,
+    /// Room for names: two folders, the record, the log, and the record's replacement.
+    Files,
+}
+
+/// Not a test by itself: runs inside the namespace, on a file system of 256 KiB and 100 files.
 #[tokio::test]
 async fn inside_the_small_disk() {
     let Ok(folder) = std::env::var(FOLDER_VARIABLE) else {
         return;
     };
     let folder = Path::new(&folder);
-    let root = folder.join("root");
+    let (root, filler) = (folder.join("root"), folder.join("filler"));
     let driver = open(&root);
     let machine = driver.create(&machine_request()).await.unwrap();
-    let mut refused = 0;
-    for pages in 0..40 {
-        fill_but(&folder.join("filler"), pages);
-        let request = replica_request(&machine, &format!("t{pages}"), command(&["sleep", "1000"]));
-        match driver.create(&request).await {
-            Ok(made) => {
-                std::fs::remove_file(folder.join("filler")).unwrap();
-                driver.delete(&made.id, STOP, EPOCH).await.unwrap();
-                assert!(refused >= 3, "it failed at only {refused} steps");
-                println!("refused at {refused} steps");
-                return;
-            }
-            Err(error) => {
-                refused += 1;
-                check_nothing_left(&root, &driver.list(&owner()).await.unwrap(), &machine, &error);
+    for (scarce, steps) in [(Scarce::Pages, 2), (Scarce::Files, 5)] {
+        for room in 0..=steps {
+            fill_but(&filler, scarce, room);
+            let request = replica_request(&machine, &format!("{scarce:?}{room}"), command(&["sleep", "1000"]));
+            let answer = driver.create(&request).await;
+            std::fs::remove_dir_all(&filler).unwrap();
+            match answer {
+                Ok(made) => {
+                    assert_eq!(room, steps, "{scarce:?}: it does not fail where it should");
+                    driver.delete(&made.id, STOP, EPOCH).await.unwrap();
+                }
+                Err(error) => {
+                    assert!(room < steps, "{scarce:?}: {error} with room for {room}");
+                    check_nothing_left(&root, &driver.list(&owner()).await.unwrap(), &machine, &error);
+                }
             }
         }
     }
-    panic!("never enough room");
+    println!("refused at each step");
 }
 
-/// Fills the disk but for this many pages.
-fn fill_but(filler: &Path, pages: usize) {
-    let _ = std::fs::remove_file(filler);
-    let mut written = 0;
-    while std::fs::write(filler, vec![0; written + PAGE_BYTES]).is_ok() {
-        written += PAGE_BYTES;
-    }
-    std::fs::write(filler, vec![0; written.saturating_sub(pages * PAGE_BYTES)]).unwrap();
+/// Fills the disk but for this many pages or files.
+fn fill_but(filler: &Path, scarce: Scarce, room: usize) {
+    std::fs::create_dir(filler).unwrap();
+    let content: &[u8] = match scarce {
+        Scarce::Pages => &[0; PAGE_BYTES],
+        Scarce::Files => &[],
+    };
+    let name = |index: usize| filler.join(index.to_string());
+    let full = (0..)
+        .find(|index| std::fs::write(name(*index), content).is_err())
+        .unwrap();
+    let _ = std::fs::remove_file(name(full)); // there, but empty, when pages ran out
+    (full - room..full).for_each(|index| std::fs::remove_file(name(index)).unwrap());
 }
 
 fn check_nothing_left(root: &Path, listed: &[Resource], machine: &Resource, error: &DriverError) {
@@ -66,7 +80,7 @@ fn check_nothing_left(root: &Path, listed: &[Resource], machine: &Resource, erro
 #[test]
 fn a_full_disk_is_a_typed_error_at_every_step() {
     let folder = tempfile::tempdir().unwrap();
-    let script = r#"mount -t tmpfs -o size=256k skyloom "$1" || exit 99; shift; exec "$@""#;
+    let script = r#"mount -t tmpfs -o size=256k,nr_inodes=100 skyloom "$1" || exit 99; shift; exec "$@""#;
     let mut inside = Command::new("unshare");
     inside
         .args(["--map-root-user", "--mount", "sh", "-c", script, "sh"])
@@ -82,5 +96,9 @@ fn a_full_disk_is_a_typed_error_at_every_step() {
         return;
     };
     let told = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success() && told.contains("refused at"), "{told}");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success() && told.contains("refused at each step"),
+        "{told}{errors}"
+    );
 }

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot unwrap has failed")]
 
 mod adoption;
+mod conformance;
 mod crash;
 mod damage;
 mod ending;

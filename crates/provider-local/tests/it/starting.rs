@@ -11,7 +11,7 @@ use crate::support::{Fixture, STOP, command, environment, files, new_replica, po
 async fn a_replica_sees_what_it_was_given_and_little_else() {
     let fixture = Fixture::new();
     let machine = fixture.machine().await;
-    let mut run = shell(crate::support::IDLE);
+    let mut run = command(&["sleep", "1000"]); // a shell would add variables of its own
     run.ports = vec![port("http", 0), port("grpc-web", 0)];
     let request = with_env(
         replica_request(&machine, "t", run),
