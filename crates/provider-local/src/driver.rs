@@ -11,7 +11,7 @@ use rustix::process::{Resource as Limit, getrlimit};
 use skyloom_core::{OwnerTag, PortName, Protocol, ResourceId, StopSpec, Token};
 use skyloom_provider::{
     Capabilities, Cause, CreateRequest, Driver, DriverError, Epoch, ExecOutput, Kind, Quota, Resource, ResourceState,
-    Usage, What,
+    Usage,
 };
 
 use crate::config::LocalConfig;
@@ -130,11 +130,9 @@ impl Driver for LocalProcesses {
         self.inner.network.listen();
         let owned = request.clone();
         let created = self.blocking(move |inner| inner.create(&owned).and_then(|record| inner.resource(record)));
-        let name = || match &request.what {
-            What::Machine(machine) => machine.id.to_string(),
-            What::Replica(new) => new.spec.replica.to_string(),
-        };
-        created.await.map_err(|fault| fault.into_error("create", Some(name())))
+        created
+            .await
+            .map_err(|fault| fault.into_error("create", Some(request.name())))
     }
 
     async fn get(&self, id: &ResourceId) -> Result<Resource, DriverError> {

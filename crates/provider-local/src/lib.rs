@@ -50,3 +50,7 @@ mod usage;
 pub use config::{LocalConfig, Resolver};
 pub use driver::LocalProcesses;
 pub use error::OpenError;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/local-driver.md")]
+struct Guide;

@@ -17,8 +17,8 @@ use tokio::task::AbortHandle;
 use crate::netdiag::{Connection, Counts, connections, ended_notes, read_notes};
 
 /// Samples for which a connection that is no longer listed waits for the kernel's note before its last known counts
-/// are taken as final.
-const SAMPLES_MISSING_MAX: u8 = 2;
+/// are taken as final. A note comes within milliseconds; one that came after that would count twice.
+const SAMPLES_MISSING_MAX: u8 = 20;
 
 /// Counts traffic per replica.
 #[derive(Debug, Default)]
@@ -77,8 +77,9 @@ impl Network {
 
     /// What the replica whose processes hold these sockets has carried so far. `None` where the kernel does not tell.
     pub(crate) fn sample(&self, id: &ResourceId, inodes: &BTreeSet<u64>) -> Option<Counts> {
-        let connections = connections().ok()?;
+        // No note may be taken between the listing and its use: a connection that has ended would be live again.
         let mut ledger = self.ledger();
+        let connections = connections().ok()?;
         ledger.note_live(id, inodes, &connections);
         Some(ledger.total(id))
     }
@@ -205,7 +206,7 @@ mod tests {
         let a = id("a");
         let mut ledger = Ledger::default();
         ledger.note_live(&a, &BTreeSet::from([11]), &[connection(1, 11, 80, 5, 6)]);
-        for _ in 0..5 {
+        for _ in 0..=SAMPLES_MISSING_MAX {
             ledger.note_live(&a, &BTreeSet::new(), &[]);
             assert_eq!(ledger.total(&a), Counts { received: 5, sent: 6 });
         }
