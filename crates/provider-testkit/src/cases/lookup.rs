@@ -16,6 +16,7 @@ pub(crate) async fn an_unknown_id_is_not_found(bed: &Bed) -> Verdict {
 }
 
 pub(crate) async fn an_unknown_token_finds_nothing(bed: &Bed) -> Verdict {
+    bed.machine(0).await?;
     let found = bed.driver().find_by_token(&bed.owner(), &bed.token("never-used")).await;
     let found = succeeded("find_by_token", found)?;
     check(found.is_none(), || {
