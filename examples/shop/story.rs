@@ -149,7 +149,7 @@ async fn break_and_balance(stage: &Stage, story: &mut Story) -> Result<(), Failu
     story.forecast = watch::look_ahead(&stage.sky, &busy).await?;
     let load = watch::load(address);
     story.anomaly = watch::flag(&stage.sky, &busy).await;
-    let (rebalanced, text) = balance::rebalance(&stage.sky, &busy).await?;
+    let (rebalanced, text) = balance::rebalance(&stage.sky, &stage.manifest, &busy).await?;
     drop(load);
     story.rebalance = rebalanced;
     stage.say(|| show::insight(&story.forecast, &story.anomaly));

@@ -54,9 +54,15 @@ impl<'a> Applying<'a> {
         journal: &'a Arc<Mutex<FileJournal>>,
         state: &'a mut State,
         plan: Plan,
-    ) -> Self {
-        let saga = Saga::new(plan.clone(), saga_config(shared), shared.epoch());
-        Self { shared, journal, state, plan: Arc::new(plan), saga, calls: JoinSet::new(), awaiting: BTreeMap::new() }
+    ) -> Result<Self, Error> {
+        let saga = Saga::new(plan.clone(), saga_config(shared), shared.epoch())?;
+        let plan = Arc::new(plan);
+        Ok(Self { shared, journal, state, plan, saga, calls: JoinSet::new(), awaiting: BTreeMap::new() })
+    }
+
+    /// Asks the saga to stop before it goes on: what is under way is settled, nothing new is begun.
+    pub(crate) async fn stop(&mut self) {
+        self.handle(SagaEvent::CancelRequested).await;
     }
 
     /// A plan from where its journal ends.

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use skyloom_orchestrator::heal::HealPolicy;
-use skyloom_orchestrator::SagaConfig;
+use skyloom_orchestrator::{HealPolicy, SagaConfig};
 use skyloom_scheduler::PlaceConfig;
 
 /// Bounds and intervals of a control plane.

@@ -1,8 +1,7 @@
 //! What a call of the control plane can fail with. Each cause keeps the error of the part that it came from.
 
 use skyloom_core::{Class, ReplicaId};
-use skyloom_orchestrator::{ReplayError, SagaStatus};
-use skyloom_orchestrator::{GraphError, PlanError, StalePlan};
+use skyloom_orchestrator::{GraphError, MalformedPlan, PlanError, ReplayError, SagaStatus, StalePlan};
 use skyloom_provider::DriverError;
 use skyloom_scheduler::{PlaceError, RebalanceError, Unsatisfied};
 use skyloom_security::access::{Action, Decision};
@@ -44,6 +43,9 @@ pub enum Error {
     /// No plan can be made of the placement.
     #[error(transparent)]
     Plan(#[from] PlanError),
+    /// The plan is not one that could be carried out; it was not made by [`crate::ControlPlane::plan`].
+    #[error(transparent)]
+    Malformed(#[from] MalformedPlan),
     /// The world has moved since the plan was made.
     #[error(transparent)]
     Stale(#[from] StalePlan),
@@ -130,6 +132,7 @@ impl Error {
             Self::Place(error) => error.class(),
             Self::Unsatisfied(_) => Class::Exhausted,
             Self::Plan(error) => error.class(),
+            Self::Malformed(error) => error.class(),
             Self::Stale(_) | Self::Interrupted { .. } => Class::Conflict,
             Self::Denied { .. } => Class::Denied,
             Self::Audit(error) => error.class(),

@@ -66,6 +66,11 @@ pub enum Event {
         /// From detection to healthy.
         took: Duration,
     },
+    /// A look at the replicas failed; the next one comes all the same.
+    SupervisionFailed {
+        /// What was said.
+        detail: String,
+    },
     /// A plan ended.
     PlanEnded {
         /// How, for people.

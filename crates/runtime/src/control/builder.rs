@@ -165,7 +165,7 @@ impl ControlPlaneBuilder {
             state_path: folder.join("state.json"),
             journal: Arc::new(Mutex::new(opened.journal)),
             interrupted,
-            heal: skyloom_orchestrator::heal::HealHistory::default(),
+            heal: super::heal::load_history(&folder.join("state.json"))?,
         };
         Ok(ControlPlane::assemble(Arc::new(shared), inner, Metrics::default()))
     }

@@ -28,7 +28,7 @@ impl ControlPlane {
         // read back from it.
         inner.interrupted = Some(Interrupted { plan: plan.clone(), manifest: manifest.clone(), records: Vec::new() });
         let mut state = inner.state.clone();
-        let applying = Applying::new(&self.shared, &inner.journal, &mut state, plan.clone());
+        let applying = Applying::new(&self.shared, &inner.journal, &mut state, plan.clone())?;
         let status = applying.run().await?;
         self.finish(inner, state, &plan, manifest, status)
     }

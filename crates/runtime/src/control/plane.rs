@@ -2,17 +2,15 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex as StdMutex};
+use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 use std::time::Duration;
 
 use serde::Serialize;
 use skyloom_analytics::forecast::Forecast;
 use skyloom_core::{
-    DataName, Digest, Manifest, RegionKey, ReplicaId, Sample, ServiceName, Snapshot, check_places,
+    DataName, Digest, Manifest, Plan, RegionKey, ReplicaId, Sample, ServiceName, Snapshot, check_places,
 };
-use skyloom_orchestrator::ServiceGraph;
-use skyloom_orchestrator::heal::HealHistory;
-use skyloom_orchestrator::SagaStatus;
+use skyloom_orchestrator::{HealHistory, Record, SagaStatus, ServiceGraph};
 use skyloom_scheduler::{Cheapest, Policy, Problem, place, unsatisfied};
 use skyloom_security::access::{Action, Principal};
 use skyloom_security::audit::{Checkpoint, VerifyingLogKey, verify};
@@ -53,9 +51,9 @@ pub(super) struct Inner {
 /// A plan that was begun and not finished.
 #[derive(Debug)]
 pub(super) struct Interrupted {
-    pub(super) plan: skyloom_core::Plan,
+    pub(super) plan: Plan,
     pub(super) manifest: Option<Manifest>,
-    pub(super) records: Vec<skyloom_orchestrator::Record>,
+    pub(super) records: Vec<Record>,
 }
 
 impl Interrupted {
@@ -165,7 +163,8 @@ impl ControlPlane {
 
     async fn apply_admitted(&self, inner: &mut Inner, proposal: Proposal) -> Result<Outcome, Error> {
         inner.refuse_when_interrupted()?;
-        inner.refuse_when_stale(&proposal.plan)?;
+        let seen = observe(&self.shared, &inner.state).await?;
+        skyloom_orchestrator::verify(&proposal.plan, &seen.snapshot)?;
         self.carry_out(inner, proposal.plan, Some(proposal.manifest)).await
     }
 
@@ -338,5 +337,14 @@ impl Inner {
             Some(interrupted) => Err(Error::Interrupted { plan: interrupted.plan.id().short() }),
             None => Ok(()),
         }
+    }
+
+    /// The interrupted plan with every record that is durable by now, read back from the journal.
+    pub(super) fn read_interrupted(&self) -> Result<Option<Interrupted>, Error> {
+        if self.interrupted.is_none() {
+            return Ok(None);
+        }
+        let journal = self.journal.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(Interrupted::from_entries(journal.read_back()?, &self.state))
     }
 }

@@ -170,6 +170,14 @@ impl FileJournal {
         self.poisoned = self.medium.cut(self.len).is_err();
     }
 
+    /// All records that are durable, oldest first.
+    ///
+    /// # Errors
+    /// As [`FileJournal::open`].
+    pub fn read_back<T: DeserializeOwned>(&self) -> Result<Vec<T>, StoreError> {
+        Ok(parse(&read_if_there(&self.path)?.unwrap_or_default(), &self.path)?.records)
+    }
+
     /// Starts anew with an empty journal: after everything in it has become state. One cut, so that a crash leaves the
     /// old journal or the empty one.
     ///
