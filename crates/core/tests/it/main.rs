@@ -3,3 +3,4 @@
 
 #[cfg(feature = "manifest")]
 mod manifest;
+mod places;
