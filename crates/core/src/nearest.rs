@@ -4,7 +4,7 @@
 const NAME_LEN_COMPARED: usize = 128;
 
 /// The candidate with the fewest edits to `name`, the first of equals; `None` when even the best differs in more than
-/// a third of its characters (at least two edits are always forgiven to names of four and more).
+/// a third of the longer one's characters (one edit is always forgiven).
 pub(crate) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let wanted: Vec<char> = name.chars().take(NAME_LEN_COMPARED + 1).collect();
     if wanted.len() > NAME_LEN_COMPARED {
@@ -18,7 +18,7 @@ pub(crate) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a s
         }
         let distance = edits(&wanted, &known);
         let longest = wanted.len().max(known.len());
-        let forgiven = if longest < 4 { 1 } else { (longest / 3).max(2) };
+        let forgiven = (longest / 3).max(1);
         if distance <= forgiven && distance < longest && best.is_none_or(|(fewest, _)| distance < fewest) {
             best = Some((distance, candidate));
         }

@@ -92,6 +92,9 @@ pub enum ManifestErrorKind {
     /// A number, amount, price or duration that cannot be read or held.
     #[error("cannot {0}")]
     Quantity(QuantityError),
+    /// A text that is no reference to a secret. It is not repeated, nor shown in the source line: it may be the secret.
+    #[error("expected a reference `backend:name` or `backend:name#version`, such as `env:TOKEN`, for a secret")]
+    BadSecret,
     /// An environment value that is not a template.
     #[error("cannot {0}")]
     Template(TemplateError),
@@ -165,8 +168,8 @@ fn did_you_mean(nearest: Option<&String>) -> String {
 
 /// A manifest was refused: why, and where in which file.
 ///
-/// `Display` has several lines: the message, the source line, carets under the offending text. A manifest holds
-/// references to secrets, never their values, so that a line of it may be shown.
+/// `Display` has several lines: the message, the source line, carets under the offending text. A manifest is to hold
+/// references to secrets, never their values; what stands where a reference should is masked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ManifestError(Box<Inner>);
 
@@ -183,7 +186,10 @@ impl ManifestError {
         Self(Box::new(Inner {
             source_name: text.name.to_owned(),
             location: text.location(span.start),
-            excerpt: text.excerpt(span),
+            excerpt: match kind {
+                ManifestErrorKind::BadSecret => text.excerpt(span).masked(),
+                _ => text.excerpt(span),
+            },
             kind,
         }))
     }
@@ -233,7 +239,7 @@ impl fmt::Display for ManifestError {
         writeln!(f, "parse `{source_name}`: line {line}, column {column}: {kind}")?;
         let gutter = line.to_string().len();
         writeln!(f, "{:gutter$} |", "")?;
-        writeln!(f, "{line} | {}", excerpt.line)?;
+        writeln!(f, "{}", format!("{line} | {}", excerpt.line).trim_end())?;
         let (before, carets) = (excerpt.before, "^".repeat(excerpt.width));
         write!(f, "{:gutter$} | {:before$}{carets}", "", "")
     }

@@ -312,4 +312,5 @@ impl Table for RawRegion {
 
 impl Table for SecretTable {
     const TEXT_OR_TABLE: &'static str = "text, a number, or a table with the key `secret`";
+    const NUMBER_IS_TEXT: bool = true;
 }

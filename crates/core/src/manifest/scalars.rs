@@ -110,9 +110,11 @@ spelling!(
 pub(crate) trait Table {
     /// What may stand there, for people.
     const TEXT_OR_TABLE: &'static str;
+    /// Whether a number may stand for its digits.
+    const NUMBER_IS_TEXT: bool = false;
 }
 
-/// Text (a number is taken by its digits), or a table.
+/// Text, or a table.
 #[derive(Debug, Clone)]
 pub(crate) enum TextOr<T> {
     Text(String),
@@ -134,7 +136,11 @@ impl<'de, T: Table + Deserialize<'de>> Deserialize<'de> for TextOr<T> {
                 from_map(map).map(TextOr::Table)
             }
         }
-        deserializer.deserialize_newtype_struct(QUANTITY, Either(PhantomData))
+        if T::NUMBER_IS_TEXT {
+            deserializer.deserialize_newtype_struct(QUANTITY, Either(PhantomData))
+        } else {
+            deserializer.deserialize_any(Either(PhantomData))
+        }
     }
 }
 

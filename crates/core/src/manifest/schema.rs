@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::de::{OneOrMany, Spanned};
 use super::raw::RawManifest;
-use super::scalars::{DependsOn, TextOr};
+use super::scalars::{DependsOn, Table, TextOr};
 use crate::Condition;
 
 /// The JSON Schema (draft 2020-12) of a manifest, for editors and other tools; holds for TOML and YAML alike.
@@ -83,7 +83,7 @@ impl<T: JsonSchema> JsonSchema for OneOrMany<T> {
     }
 }
 
-impl<T: JsonSchema> JsonSchema for TextOr<T> {
+impl<T: JsonSchema + Table> JsonSchema for TextOr<T> {
     fn inline_schema() -> bool {
         true
     }
@@ -92,7 +92,12 @@ impl<T: JsonSchema> JsonSchema for TextOr<T> {
     }
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         let table = generator.subschema_for::<T>();
-        json_schema!({ "anyOf": [{ "type": ["string", "number"] }, table] })
+        let text = if T::NUMBER_IS_TEXT {
+            json_schema!({ "type": ["string", "number"] })
+        } else {
+            json_schema!({ "type": "string" })
+        };
+        json_schema!({ "anyOf": [text, table] })
     }
 }
 

@@ -42,6 +42,19 @@ pub(crate) struct Excerpt {
     pub(crate) width: usize,
 }
 
+impl Excerpt {
+    /// The same with stars from the offending text to the end of the line.
+    pub(crate) fn masked(mut self) -> Self {
+        let masked = self
+            .line
+            .chars()
+            .enumerate()
+            .map(|(i, c)| if i < self.before { c } else { '*' });
+        self.line = masked.collect();
+        self
+    }
+}
+
 impl<'t> Text<'t> {
     pub(crate) fn new(name: &'t str, text: &'t str) -> Self {
         let bytes = text.as_bytes();

@@ -76,7 +76,10 @@ impl<'t> Places<'t> {
     fn span(&mut self, span: saphyr_parser::Span) -> Span {
         self.start = self.advance(self.start, span.start);
         self.end = self.advance(self.end, span.end);
-        self.text.clamp(Span::new(self.start.byte, self.end.byte))
+        let span = self.text.clamp(Span::new(self.start.byte, self.end.byte));
+        // The parser counts the blanks behind a quoted scalar as part of it.
+        let shown = self.text.text[span.start..span.end].trim_end();
+        Span::new(span.start, span.start + shown.len())
     }
 
     fn byte(&self, marker: Marker) -> usize {

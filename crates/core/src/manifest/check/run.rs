@@ -124,12 +124,7 @@ fn secret_ref(raw: &Spanned<String>) -> Result<SecretRef, Fault> {
                 version: version.map(str::to_owned),
             })
         }
-        // The text is not repeated: it may be the secret itself, put here by mistake.
-        _ => Err(Fault::bad_value(
-            raw.span,
-            "…",
-            "`backend:name` or `backend:name#version`, such as `env:TOKEN`",
-        )),
+        _ => Err(Fault::at(raw.span, ManifestErrorKind::BadSecret)),
     }
 }
 
