@@ -42,15 +42,25 @@ impl EgressAt {
         let concerned = model.egress.concerns(service);
         Self {
             service,
-            base: if concerned { model.egress.per_month(&state.counts, &model.sites, &model.regions).0 } else { 0 },
-            by_site: if concerned { vec![None; model.sites.len()] } else { Vec::new() },
+            base: if concerned {
+                model.egress.per_month(&state.counts, &model.sites, &model.regions).0
+            } else {
+                0
+            },
+            by_site: if concerned {
+                vec![None; model.sites.len()]
+            } else {
+                Vec::new()
+            },
         }
     }
 
     /// What one more replica in `site` adds to the month's egress.
     pub(crate) fn delta(&mut self, model: &Model<'_>, state: &mut State, site: usize) -> i128 {
         let (service, base) = (self.service, self.base);
-        let Some(slot) = self.by_site.get_mut(site) else { return 0 };
+        let Some(slot) = self.by_site.get_mut(site) else {
+            return 0;
+        };
         *slot.get_or_insert_with(|| {
             change_count(&mut state.counts[service], site, true);
             let with = model.egress.per_month(&state.counts, &model.sites, &model.regions).0;
@@ -115,7 +125,12 @@ pub(crate) fn survey(
             continue;
         }
         let score = policy.score(&choice(model, state, replica, option, slot, extra));
-        ranked.push(Ranked { option, slot, score, extra });
+        ranked.push(Ranked {
+            option,
+            slot,
+            score,
+            extra,
+        });
     }
     // What is open stands first in the list and the sort is stable: that breaks ties.
     ranked.sort_by(|a, b| a.score.compare(&b.score));
@@ -125,7 +140,11 @@ pub(crate) fn survey(
 /// What a machine adds to the month's bill when one more replica goes there: nothing once another pays it.
 pub(crate) fn machine_cost(model: &Model<'_>, state: &State, option: usize, slot: Option<usize>) -> i128 {
     let paid = slot.is_some_and(|s| !state.slots[s].residents.is_empty());
-    if paid { 0 } else { i128::from(model.options[option].price.as_micros()) * HOURS }
+    if paid {
+        0
+    } else {
+        i128::from(model.options[option].price.as_micros()) * HOURS
+    }
 }
 
 /// The first filter that rejects an option for `replica`, counting the budget as the last.
@@ -168,10 +187,15 @@ pub(crate) fn choice<'m>(
         counts.map(|(_, n)| n).sum::<u32>()
     };
     let peers_on_machine = slot.map_or(0, |s| {
-        let same = state.slots[s].residents.iter().filter(|r| model.service_of[**r] == service);
+        let same = state.slots[s]
+            .residents
+            .iter()
+            .filter(|r| model.service_of[**r] == service);
         u32::try_from(same.count()).unwrap_or(u32::MAX)
     });
-    let ordinal = slot.filter(|s| *s >= model.node_count).map_or(0, |s| (s as u64).rotate_left(32));
+    let ordinal = slot
+        .filter(|s| *s >= model.node_count)
+        .map_or(0, |s| (s as u64).rotate_left(32));
     Choice {
         replica: &model.replicas[replica],
         option: opt.hash ^ ordinal,
@@ -192,8 +216,14 @@ fn load(model: &Model<'_>, state: &State, slot: usize) -> f64 {
     let opt = &model.options[option];
     match opt.node.and_then(|n| n.utilisation) {
         Some(measured) => {
-            let added = state.slots[slot].residents.iter().filter(|r| model.home[**r] != Some(slot));
-            measured.get() + added.map(|r| dominant(model, option, model.service_of[*r])).sum::<f64>()
+            let added = state.slots[slot]
+                .residents
+                .iter()
+                .filter(|r| model.home[**r] != Some(slot));
+            measured.get()
+                + added
+                    .map(|r| dominant(model, option, model.service_of[*r]))
+                    .sum::<f64>()
         }
         None => {
             let share = |d: Dimension| ratio(state.slots[slot].used.get(d), opt.capacity.get(d));
@@ -205,7 +235,10 @@ fn load(model: &Model<'_>, state: &State, slot: usize) -> f64 {
 /// Dominant share of one replica of a service on a machine.
 fn dominant(model: &Model<'_>, option: usize, service: usize) -> f64 {
     let (request, capacity) = (model.request(service), &model.options[option].capacity);
-    Dimension::ALL.into_iter().map(|d| ratio(request.get(d), capacity.get(d))).fold(0.0, f64::max)
+    Dimension::ALL
+        .into_iter()
+        .map(|d| ratio(request.get(d), capacity.get(d)))
+        .fold(0.0, f64::max)
 }
 
 /// Mean over the machine's dimensions of what remains free with one more replica of a service.
@@ -214,7 +247,9 @@ fn room_after(model: &Model<'_>, state: &State, service: usize, option: usize, s
     let there = Dimension::ALL.into_iter().filter(|d| capacity.get(*d) > 0);
     let (mut sum, mut count) = (0.0, 0.0);
     for dimension in there {
-        let used = slot.map_or(0, |s| state.slots[s].used.get(dimension)).saturating_add(request.get(dimension));
+        let used = slot
+            .map_or(0, |s| state.slots[s].used.get(dimension))
+            .saturating_add(request.get(dimension));
         sum += 1.0 - ratio(used, capacity.get(dimension));
         count += 1.0;
     }
@@ -225,15 +260,15 @@ fn ratio(part: u64, whole: u64) -> f64 {
     if whole == 0 { 0.0 } else { wide(part) / wide(whole) }
 }
 
-/// In which order services are placed.
+/// Which services are placed first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Order {
-    /// What others must be near comes first, the larger before the smaller.
-    TargetsFirst,
+    /// What others must be near, the larger before the smaller.
+    Targets,
     /// The larger before the smaller, whatever the rules.
-    LargestFirst,
-    /// What must be near others comes first.
-    DependentsFirst,
+    Largest,
+    /// What must be near others.
+    Dependents,
 }
 
 /// The replicas of `todo` in that order.
@@ -249,12 +284,20 @@ pub(crate) fn ordered(model: &Model<'_>, order: Order, todo: &[usize]) -> Vec<us
     for position in 0..rank.len() {
         let linked = |s: usize| {
             let spec = &model.services[s];
-            let targets = spec.latency.iter().map(|(to, _)| *to).chain(spec.affinity.iter().map(|(to, _)| *to));
-            let sources = spec.latency_from.iter().map(|(f, _)| *f).chain(spec.affinity_from.iter().map(|(f, _)| *f));
+            let targets = spec
+                .latency
+                .iter()
+                .map(|(to, _)| *to)
+                .chain(spec.affinity.iter().map(|(to, _)| *to));
+            let sources = spec
+                .latency_from
+                .iter()
+                .map(|(f, _)| *f)
+                .chain(spec.affinity_from.iter().map(|(f, _)| *f));
             let mut others: Vec<usize> = match order {
-                Order::TargetsFirst => targets.collect(),
-                Order::DependentsFirst => sources.collect(),
-                Order::LargestFirst => Vec::new(),
+                Order::Targets => targets.collect(),
+                Order::Dependents => sources.collect(),
+                Order::Largest => Vec::new(),
             };
             others.retain(|o| *o != s);
             others

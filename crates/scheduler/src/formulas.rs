@@ -131,10 +131,7 @@ pub fn utilisation_of(used: &Resources, capacity: &Resources, fold: Fold) -> Res
 ///
 /// # Errors
 /// As [`utilisation_of`], except that a machine with nothing at all gives four times `None`.
-pub fn utilisation_per_dimension(
-    used: &Resources,
-    capacity: &Resources,
-) -> Result<[Option<Ratio>; 4], FormulaError> {
+pub fn utilisation_per_dimension(used: &Resources, capacity: &Resources) -> Result<[Option<Ratio>; 4], FormulaError> {
     let mut folded = [None; 4];
     for (slot, dimension) in folded.iter_mut().zip(Dimension::ALL) {
         let (used, total) = (used.get(dimension), capacity.get(dimension));
@@ -238,13 +235,21 @@ impl Imbalance {
         let balances = load_balances(utilisations, mean)?;
         let n = as_f64(utilisations.len());
         let square_sum: f64 = utilisations.iter().map(|u| u.get() * u.get()).sum();
-        let variance = utilisations.iter().map(|u| (u.get() - arithmetic) * (u.get() - arithmetic)).sum::<f64>() / n;
+        let variance = utilisations
+            .iter()
+            .map(|u| (u.get() - arithmetic) * (u.get() - arithmetic))
+            .sum::<f64>()
+            / n;
         let idle = square_sum <= 0.0;
         Ok(Self {
             max_abs: balances.iter().fold(0.0, |max, lb| lb.abs().max(max)),
             rms: libm::sqrt(balances.iter().map(|lb| lb * lb).sum::<f64>() / n),
             cv: if idle { 0.0 } else { libm::sqrt(variance) / arithmetic },
-            jain: if idle { 1.0 } else { (n * arithmetic) * (n * arithmetic) / (n * square_sum) },
+            jain: if idle {
+                1.0
+            } else {
+                (n * arithmetic) * (n * arithmetic) / (n * square_sum)
+            },
         })
     }
 }
@@ -346,7 +351,10 @@ fn unit(value: f64) -> Ratio {
 }
 
 /// An amount for a statistic.
-#[expect(clippy::cast_precision_loss, reason = "a statistic, not an account: 53 bits are enough")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a statistic, not an account: 53 bits are enough"
+)]
 pub(crate) const fn wide(amount: u64) -> f64 {
     amount as f64
 }

@@ -43,7 +43,8 @@ pub use problem::{
     Decision, PlaceConfig, PlaceError, Problem, REPLICAS_MAX_DEFAULT, Unsatisfied, WORK_MAX_DEFAULT, unsatisfied,
 };
 pub use rebalance::{
-    Move, Rebalance, RebalanceConfig, RebalanceError, RebalanceInput, Refusal, Shift, rebalance, suggest_shift,
+    Move, Rebalance, RebalanceConfig, RebalanceError, RebalanceInput, Refusal, Shift, ShiftError, rebalance,
+    suggest_shift,
 };
 pub use report::{LoadReport, MachineLoad, ServiceBenefit, load_report};
 

@@ -59,14 +59,18 @@ fn place_one(
     for slot in 0..state.slots.len() {
         let bought = slot >= model.node_count;
         let option = state.slots[slot].option;
-        if (bought && state.slots[slot].residents.is_empty()) || view.reject(model, state, option, Some(slot)).is_some() {
+        if (bought && state.slots[slot].residents.is_empty()) || view.reject(model, state, option, Some(slot)).is_some()
+        {
             continue;
         }
-        let extra = machine_cost(model, state, option, Some(slot)) + egress.delta(model, state, model.options[option].site);
+        let extra =
+            machine_cost(model, state, option, Some(slot)) + egress.delta(model, state, model.options[option].site);
         best = least(best, (extra, extra, false, slot));
     }
     let spec = &model.services[service];
-    let regional = tactic.region.filter(|r| spec.shortlist.iter().any(|o| model.options[*o].region == *r));
+    let regional = tactic
+        .region
+        .filter(|r| spec.shortlist.iter().any(|o| model.options[*o].region == *r));
     let mut counts = vec![0u64; model.services.len()];
     remaining.iter().for_each(|r| counts[model.service_of[*r]] += 1);
     let total: i128 = counts.iter().zip(weights).map(|(n, w)| i128::from(*n) * w).sum();
@@ -77,7 +81,11 @@ fn place_one(
             continue;
         }
         let full = i128::from(opt.price.as_micros()) * HOURS;
-        let floor = if tactic.amortise { full * weights[service] / total.max(1) } else { full };
+        let floor = if tactic.amortise {
+            full * weights[service] / total.max(1)
+        } else {
+            full
+        };
         // Prices rise along the shortlist; egress cannot fall by more than there is of it.
         if best.is_some_and(|(charged, ..)| floor - egress.base > charged) {
             break;
@@ -89,7 +97,11 @@ fn place_one(
         if tactic.amortise && filled.0 != opt.group {
             filled = (opt.group, fill(model, option, service, &counts, weights));
         }
-        let charged = if tactic.amortise { full * weights[service] / filled.1.max(1) } else { full };
+        let charged = if tactic.amortise {
+            full * weights[service] / filled.1.max(1)
+        } else {
+            full
+        };
         let delta = egress.delta(model, state, opt.site);
         best = least(best, (charged + delta, full + delta, true, option));
     }
@@ -118,7 +130,9 @@ fn fill(model: &Model<'_>, option: usize, first: usize, counts: &[u64], weights:
         if counts[service] == 0 || conflict || spec.statics[option].is_some() {
             continue;
         }
-        let taken = counts[service].min(limit_per_machine(model, service)).min(copies(&spec.spec.resources, &free));
+        let taken = counts[service]
+            .min(limit_per_machine(model, service))
+            .min(copies(&spec.spec.resources, &free));
         if taken > 0 {
             free = less(&free, &spec.spec.resources, taken);
             weight += i128::from(taken) * weights[service];
@@ -131,7 +145,11 @@ fn fill(model: &Model<'_>, option: usize, first: usize, counts: &[u64], weights:
 /// Most replicas of a service that rules between them let share a machine.
 fn limit_per_machine(model: &Model<'_>, service: usize) -> u64 {
     let spec = &model.services[service];
-    let own = if spec.conflicts.binary_search(&service).is_ok() { 1 } else { u64::MAX };
+    let own = if spec.conflicts.binary_search(&service).is_ok() {
+        1
+    } else {
+        u64::MAX
+    };
     let domains = |over| match over {
         SpreadOver::Machine | SpreadOver::Zone => spec.eligible.len(),
         SpreadOver::Region | SpreadOver::Cloud => spec.eligible.len() / 3,
@@ -142,14 +160,23 @@ fn limit_per_machine(model: &Model<'_>, service: usize) -> u64 {
 
 /// How many requests fit into what is free, GPU devices counted by their sum (this only estimates).
 fn copies(request: &Resources, free: &Resources) -> u64 {
-    let per_dimension = Dimension::ALL.into_iter().filter_map(|d| free.get(d).checked_div(request.get(d)));
+    let per_dimension = Dimension::ALL
+        .into_iter()
+        .filter_map(|d| free.get(d).checked_div(request.get(d)));
     per_dimension.min().unwrap_or(u64::MAX)
 }
 
+/// What is free after so many copies, which must fit.
 fn less(free: &Resources, request: &Resources, times: u64) -> Resources {
-    let mut left = *free;
-    for _ in 0..times.min(64) {
-        left = left.checked_sub(request).unwrap_or(left);
-    }
-    left
+    let taken = (
+        request.cpu.checked_mul(times),
+        request.memory.checked_mul(times),
+        request.disk.checked_mul(times),
+        request.gpu.checked_mul(times),
+    );
+    let (Some(cpu), Some(memory), Some(disk), Some(gpu)) = taken else {
+        return Resources::ZERO;
+    };
+    free.checked_sub(&Resources { cpu, memory, disk, gpu })
+        .unwrap_or(Resources::ZERO)
 }

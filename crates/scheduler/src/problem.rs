@@ -3,9 +3,7 @@
 //! A replica that fits nowhere is no failure: it is `unplaced` in the answer, with its reason. An error means that the
 //! question contradicts itself or that a rule over the whole cannot be met.
 
-use skyloom_core::{
-    Catalogue, Class, Filter, Location, MachineId, Manifest, Placement, ServiceName, Snapshot,
-};
+use skyloom_core::{Catalogue, Class, Filter, Location, MachineId, Manifest, Placement, ServiceName, Snapshot};
 use thiserror::Error;
 
 /// The question: what is wanted, what is there, what can be bought.

@@ -50,7 +50,13 @@ impl View {
     }
 
     /// The first filter that rejects an option, or a slot of it.
-    pub(crate) fn reject(&self, model: &Model<'_>, state: &State, option: usize, slot: Option<usize>) -> Option<Filter> {
+    pub(crate) fn reject(
+        &self,
+        model: &Model<'_>,
+        state: &State,
+        option: usize,
+        slot: Option<usize>,
+    ) -> Option<Filter> {
         let service = &model.services[self.service];
         if let Some(filter) = service.statics[option] {
             return Some(filter);
@@ -63,7 +69,11 @@ impl View {
             return Some(Filter::Latency);
         }
         let within = |over| domain_of(model, over, option, slot);
-        if self.together.iter().any(|(over, allowed)| !allowed.contains(&within(*over))) {
+        if self
+            .together
+            .iter()
+            .any(|(over, allowed)| !allowed.contains(&within(*over)))
+        {
             return Some(Filter::Affinity);
         }
         if slot.is_some_and(|slot| conflicts(model, state, self.service, slot)) {
@@ -98,7 +108,11 @@ fn conflicts(model: &Model<'_>, state: &State, service: usize, slot: usize) -> b
         return false;
     }
     let slot = &state.slots[slot];
-    let services = slot.residents.iter().map(|r| model.service_of[*r]).chain(slot.foreign.iter().copied());
+    let services = slot
+        .residents
+        .iter()
+        .map(|r| model.service_of[*r])
+        .chain(slot.foreign.iter().copied());
     services.into_iter().any(|s| conflicts.binary_search(&s).is_ok())
 }
 
@@ -113,9 +127,13 @@ fn near_regions(model: &Model<'_>, state: &State, replica: usize) -> Vec<bool> {
     let region = |slot: usize| model.options[state.slots[slot].option].region;
     let within = |a: usize, b: usize, max: u64| model.round_trip(a, b).is_some_and(|t| t <= max);
     for &(to, max) in &spec.latency {
-        let targets: BTreeSet<usize> = others(model, state, to, replica).map(|(_, slot)| region(slot)).collect();
+        let targets: BTreeSet<usize> = others(model, state, to, replica)
+            .map(|(_, slot)| region(slot))
+            .collect();
         if !targets.is_empty() {
-            near.iter_mut().enumerate().for_each(|(r, ok)| *ok &= targets.iter().any(|t| within(r, *t, max)));
+            near.iter_mut()
+                .enumerate()
+                .for_each(|(r, ok)| *ok &= targets.iter().any(|t| within(r, *t, max)));
         }
     }
     let last = pending(model, state, service) <= 1;
@@ -128,7 +146,11 @@ fn near_regions(model: &Model<'_>, state: &State, replica: usize) -> Vec<bool> {
             .collect();
         let serves = |r: usize| {
             let mut hits = waiting.iter().map(|w| within(*w, r, max));
-            if last { hits.all(|h| h) } else { waiting.is_empty() || hits.any(|h| h) }
+            if last {
+                hits.all(|h| h)
+            } else {
+                waiting.is_empty() || hits.any(|h| h)
+            }
         };
         near.iter_mut().enumerate().for_each(|(r, ok)| *ok &= serves(r));
     }
@@ -145,9 +167,15 @@ fn together(model: &Model<'_>, state: &State, replica: usize) -> Vec<(SpreadOver
         }
     }
     let last = pending(model, state, service) <= 1;
-    for &(from, within) in model.services[service].affinity_from.iter().filter(|(from, _)| *from != service) {
-        let served: BTreeSet<Domain> =
-            state.placed_of(model, service).map(|(_, slot)| slot_domain(model, state, within, slot)).collect();
+    for &(from, within) in model.services[service]
+        .affinity_from
+        .iter()
+        .filter(|(from, _)| *from != service)
+    {
+        let served: BTreeSet<Domain> = state
+            .placed_of(model, service)
+            .map(|(_, slot)| slot_domain(model, state, within, slot))
+            .collect();
         let waiting: BTreeSet<Domain> = state
             .placed_of(model, from)
             .map(|(_, slot)| slot_domain(model, state, within, slot))
@@ -165,8 +193,9 @@ fn together(model: &Model<'_>, state: &State, replica: usize) -> Vec<(SpreadOver
 
 /// Domains in which a replica of `to` other than `replica` is; `None` while none is placed.
 fn beside(model: &Model<'_>, state: &State, to: usize, replica: usize, within: SpreadOver) -> Allowed {
-    let domains: BTreeSet<Domain> =
-        others(model, state, to, replica).map(|(_, slot)| slot_domain(model, state, within, slot)).collect();
+    let domains: BTreeSet<Domain> = others(model, state, to, replica)
+        .map(|(_, slot)| slot_domain(model, state, within, slot))
+        .collect();
     (!domains.is_empty()).then_some(domains)
 }
 
@@ -194,8 +223,17 @@ fn spread_views(model: &Model<'_>, state: &State, service: usize) -> Vec<SpreadV
                 *counts.entry(slot_domain(model, state, rule.over, slot)).or_insert(0) += 1;
             }
             let eligible = eligible_domains(model, state, service, rule.over);
-            let least = eligible.iter().map(|d| counts.get(d).copied().unwrap_or(0)).min().unwrap_or(0);
-            SpreadView { over: rule.over, max_skew: rule.max_skew.get(), counts, least }
+            let least = eligible
+                .iter()
+                .map(|d| counts.get(d).copied().unwrap_or(0))
+                .min()
+                .unwrap_or(0);
+            SpreadView {
+                over: rule.over,
+                max_skew: rule.max_skew.get(),
+                counts,
+                least,
+            }
         })
         .collect()
 }
@@ -205,15 +243,26 @@ fn spread_views(model: &Model<'_>, state: &State, service: usize) -> Vec<SpreadV
 fn eligible_domains(model: &Model<'_>, state: &State, service: usize, over: SpreadOver) -> BTreeSet<Domain> {
     let spec = &model.services[service];
     let targets = |to: usize| -> Vec<usize> { state.placed_of(model, to).map(|(_, slot)| slot).collect() };
-    let latency: Vec<(u64, Vec<usize>)> =
-        spec.latency.iter().filter(|(to, _)| *to != service).map(|&(to, max)| (max, targets(to))).collect();
-    let affinity: Vec<(SpreadOver, Vec<usize>)> =
-        spec.affinity.iter().filter(|(to, _)| *to != service).map(|&(to, within)| (within, targets(to))).collect();
+    let latency: Vec<(u64, Vec<usize>)> = spec
+        .latency
+        .iter()
+        .filter(|(to, _)| *to != service)
+        .map(|&(to, max)| (max, targets(to)))
+        .collect();
+    let affinity: Vec<(SpreadOver, Vec<usize>)> = spec
+        .affinity
+        .iter()
+        .filter(|(to, _)| *to != service)
+        .map(|&(to, within)| (within, targets(to)))
+        .collect();
     let region = |slot: usize| model.options[state.slots[slot].option].region;
     let site_passes = |site: usize| {
         let here = model.sites[site].region;
         let near = |(max, slots): &(u64, Vec<usize>)| {
-            slots.is_empty() || slots.iter().any(|s| model.round_trip(here, region(*s)).is_some_and(|t| t <= *max))
+            slots.is_empty()
+                || slots
+                    .iter()
+                    .any(|s| model.round_trip(here, region(*s)).is_some_and(|t| t <= *max))
         };
         let shares = |slot: usize, within: SpreadOver| {
             let other = &model.options[state.slots[slot].option];
@@ -223,20 +272,22 @@ fn eligible_domains(model: &Model<'_>, state: &State, service: usize, over: Spre
                 SpreadOver::Cloud => other.cloud == model.regions[here].cloud,
             }
         };
-        let beside = |(within, slots): &(SpreadOver, Vec<usize>)| {
-            slots.is_empty() || slots.iter().any(|s| shares(*s, *within))
-        };
+        let beside =
+            |(within, slots): &(SpreadOver, Vec<usize>)| slots.is_empty() || slots.iter().any(|s| shares(*s, *within));
         latency.iter().all(near) && affinity.iter().all(beside)
     };
     let sites = spec.eligible.iter().filter(|(site, _)| site_passes(*site));
     match over {
         SpreadOver::Zone => sites.map(|(site, _)| *site).collect(),
         SpreadOver::Region => sites.map(|(site, _)| model.sites[*site].region).collect(),
-        SpreadOver::Cloud => sites.map(|(site, _)| model.regions[model.sites[*site].region].cloud).collect(),
+        SpreadOver::Cloud => sites
+            .map(|(site, _)| model.regions[model.sites[*site].region].cloud)
+            .collect(),
         SpreadOver::Machine => {
             let mut machines: BTreeSet<Domain> = BTreeSet::new();
             for &(site, can_buy) in sites {
-                let nodes = (0..model.node_count).filter(|n| model.options[*n].site == site && spec.statics[*n].is_none());
+                let nodes =
+                    (0..model.node_count).filter(|n| model.options[*n].site == site && spec.statics[*n].is_none());
                 machines.extend(nodes);
                 if can_buy {
                     machines.insert(NEW_MACHINE);
@@ -276,13 +327,21 @@ fn broken_rule(
         }
     }
     let slot_state = &state.slots[slot];
-    let neighbours = slot_state.residents.iter().filter(|r| **r != replica).map(|r| model.service_of[*r]);
+    let neighbours = slot_state
+        .residents
+        .iter()
+        .filter(|r| **r != replica)
+        .map(|r| model.service_of[*r]);
     let mut neighbours = neighbours.chain(slot_state.foreign.iter().copied());
     if neighbours.any(|s| spec.conflicts.binary_search(&s).is_ok()) {
         return Some(Filter::AntiAffinity);
     }
     let uneven = |rule: &SpreadView| {
-        let here = rule.counts.get(&slot_domain(model, state, rule.over, slot)).copied().unwrap_or(0);
+        let here = rule
+            .counts
+            .get(&slot_domain(model, state, rule.over, slot))
+            .copied()
+            .unwrap_or(0);
         let over = here.saturating_sub(rule.least) > rule.max_skew;
         over && !(patient && can_even_out(model, state, service, rule))
     };

@@ -113,7 +113,12 @@ impl State {
     pub(crate) fn lacks(&self, model: &Model<'_>, slot: usize, request: &Resources) -> Option<Filter> {
         let slot = &self.slots[slot];
         let capacity = &model.options[slot.option].capacity;
-        let lacks = |d: &Dimension| slot.used.get(*d).checked_add(request.get(*d)).is_none_or(|sum| sum > capacity.get(*d));
+        let lacks = |d: &Dimension| {
+            slot.used
+                .get(*d)
+                .checked_add(request.get(*d))
+                .is_none_or(|sum| sum > capacity.get(*d))
+        };
         if let Some(dimension) = Dimension::ALL.iter().find(|d| request.get(**d) > 0 && lacks(d)) {
             return Some(Filter::from(*dimension));
         }
@@ -125,7 +130,8 @@ impl State {
     /// Millionths of a dollar per month for the machines in use.
     pub(crate) fn machines_per_hour(&self, model: &Model<'_>) -> i128 {
         let used = self.slots.iter().filter(|s| !s.residents.is_empty());
-        used.map(|s| i128::from(model.options[s.option].price.as_micros())).sum()
+        used.map(|s| i128::from(model.options[s.option].price.as_micros()))
+            .sum()
     }
 
     /// Millionths of a dollar per month, machines and egress.
@@ -222,7 +228,11 @@ mod tests {
             (0, &[], 0, true),
         ];
         for (capacity, requests, more, holds) in rows {
-            assert_eq!(devices_hold(*capacity, requests, *more), *holds, "{capacity} {requests:?} {more}");
+            assert_eq!(
+                devices_hold(*capacity, requests, *more),
+                *holds,
+                "{capacity} {requests:?} {more}"
+            );
         }
     }
 }

@@ -48,6 +48,9 @@ enum Target {
     Internet,
 }
 
+/// Cost, and whether it is assumed, by source region, direction and bytes.
+type Quotes = BTreeMap<(usize, Toward, u64), (i128, bool)>;
+
 /// The needs for traffic of a manifest, and their prices.
 #[derive(Debug)]
 pub(crate) struct Egress<'a> {
@@ -56,7 +59,7 @@ pub(crate) struct Egress<'a> {
     involved: Vec<bool>,
     problem: Problem<'a>,
     /// Prices already worked out, and whether they are assumed; a cache, invisible from outside.
-    known: RefCell<BTreeMap<(usize, Toward, u64), (i128, bool)>>,
+    known: RefCell<Quotes>,
 }
 
 impl<'a> Egress<'a> {
@@ -106,18 +109,7 @@ impl<'a> Egress<'a> {
 
     /// Cost per month in millionths of a dollar, and whether a price had to be assumed.
     pub(crate) fn per_month(&self, counts: &SiteCounts, sites: &[SiteRef<'_>], regions: &[Region<'_>]) -> (i128, bool) {
-        self.price(self.volumes(counts, sites, regions, None), regions)
-    }
-
-    /// As [`Egress::per_month`], of the traffic that `service` alone sends.
-    pub(crate) fn per_month_of(
-        &self,
-        service: usize,
-        counts: &SiteCounts,
-        sites: &[SiteRef<'_>],
-        regions: &[Region<'_>],
-    ) -> i128 {
-        self.price(self.volumes(counts, sites, regions, Some(service)), regions).0
+        self.price(self.volumes(counts, sites, regions), regions)
     }
 
     fn price(&self, volumes: BTreeMap<(usize, Toward), u128>, regions: &[Region<'_>]) -> (i128, bool) {
@@ -140,10 +132,9 @@ impl<'a> Egress<'a> {
         counts: &SiteCounts,
         sites: &[SiteRef<'_>],
         regions: &[Region<'_>],
-        only: Option<usize>,
     ) -> BTreeMap<(usize, Toward), u128> {
         let mut volumes = BTreeMap::new();
-        for need in self.needs.iter().filter(|n| only.is_none_or(|s| s == n.from)) {
+        for need in &self.needs {
             for &(site, count) in &counts[need.from] {
                 let region = sites[site].region;
                 let sent = u128::from(need.bytes) * u128::from(count);
@@ -201,7 +192,10 @@ fn quote(problem: &Problem<'_>, regions: &[Region<'_>], from: usize, toward: Tow
         Toward::Region(to) => EgressTarget::Region(regions[to].key),
         Toward::Internet => EgressTarget::Internet,
     };
-    match problem.catalogue.egress_cost(regions[from].key, target, Bytes::from_bytes(bytes)) {
+    match problem
+        .catalogue
+        .egress_cost(regions[from].key, target, Bytes::from_bytes(bytes))
+    {
         Ok(quote) => (i128::from(quote.cost.as_micros()), quote.assumed),
         // Beyond what money can hold: so large that every total with it is refused.
         Err(EgressError::Overflow { .. }) => (i128::from(i64::MAX), false),
@@ -223,9 +217,28 @@ fn nearest_copies(
     let copies: Vec<usize> = problem
         .manifest
         .data_set(name)
-        .map(|d| d.replicas.iter().filter_map(|r| region_index(regions, &r.region)).collect())
+        .map(|d| {
+            d.replicas
+                .iter()
+                .filter_map(|r| region_index(regions, &r.region))
+                .collect()
+        })
         .unwrap_or_default();
-    let distance = |from: usize, to: usize| rtt.get(from * regions.len() + to).copied().flatten().unwrap_or(u64::MAX);
-    let rank = |from: usize, to: usize| (from != to, distance(from, to), regions[from].cloud != regions[to].cloud, to);
-    (0..regions.len()).map(|from| copies.iter().copied().min_by_key(|to| rank(from, *to))).collect()
+    let distance = |from: usize, to: usize| {
+        rtt.get(from * regions.len() + to)
+            .copied()
+            .flatten()
+            .unwrap_or(u64::MAX)
+    };
+    let rank = |from: usize, to: usize| {
+        (
+            from != to,
+            distance(from, to),
+            regions[from].cloud != regions[to].cloud,
+            to,
+        )
+    };
+    (0..regions.len())
+        .map(|from| copies.iter().copied().min_by_key(|to| rank(from, *to)))
+        .collect()
 }

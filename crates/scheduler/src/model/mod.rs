@@ -16,6 +16,8 @@ use skyloom_core::{
 };
 
 pub(crate) use egress::{Egress, SiteCounts};
+pub(crate) use statics::label;
+pub(crate) use validate::residency_text;
 
 use crate::problem::{PlaceConfig, PlaceError, Problem};
 
@@ -103,7 +105,6 @@ pub(crate) struct Model<'a> {
     /// Service of each replica.
     pub(crate) service_of: Vec<usize>,
     pub(crate) regions: Vec<Region<'a>>,
-    pub(crate) clouds: Vec<&'a CloudId>,
     pub(crate) sites: Vec<SiteRef<'a>>,
     /// Machines that are there first (by id), then offers (by key, kind of purchase and zone).
     pub(crate) options: Vec<Opt<'a>>,
@@ -127,7 +128,6 @@ impl<'a> Model<'a> {
         let problem = *problem;
         let regions = regions_of(&problem);
         validate::check_data_residency(&problem, &regions)?;
-        let clouds: Vec<&CloudId> = regions.iter().map(|r| &r.key.cloud).collect::<BTreeSet<_>>().into_iter().collect();
         let (sites, options, node_count) = options::all(&problem, &regions);
         let mut specs: Vec<&ServiceSpec> = problem.manifest.services.iter().collect();
         specs.sort_by_key(|s| &s.name);
@@ -140,7 +140,11 @@ impl<'a> Model<'a> {
             service_of.resize(replicas.len(), index);
         }
         let needs_rtt = problem.manifest.services.iter().any(|s| !s.latency.is_empty())
-            || problem.manifest.services.iter().any(|s| s.egress.iter().any(|e| matches!(e.to, Link::Data(_))));
+            || problem
+                .manifest
+                .services
+                .iter()
+                .any(|s| s.egress.iter().any(|e| matches!(e.to, Link::Data(_))));
         let rtt = if needs_rtt { round_trips(&regions) } else { Vec::new() };
         let egress = Egress::new(&problem, &specs, &regions, &rtt);
         let mut home = vec![None; replicas.len()];
@@ -151,7 +155,6 @@ impl<'a> Model<'a> {
             replicas,
             service_of,
             regions,
-            clouds,
             sites,
             options,
             node_count,
@@ -185,7 +188,9 @@ impl<'a> Model<'a> {
 pub(crate) fn fnv1a(bytes: &[u8]) -> u64 {
     const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
     const PRIME: u64 = 0x0100_0000_01b3;
-    bytes.iter().fold(OFFSET, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(PRIME))
+    bytes
+        .iter()
+        .fold(OFFSET, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(PRIME))
 }
 
 /// Number of the region of that key in a sorted list.
@@ -198,7 +203,14 @@ fn regions_of<'a>(problem: &Problem<'a>) -> Vec<Region<'a>> {
     let mut keys: BTreeSet<&RegionKey> = problem.catalogue.regions().map(|r| &r.key).collect();
     keys.extend(problem.catalogue.offers().iter().map(|o| &o.key.region));
     keys.extend(problem.snapshot.nodes.iter().map(|n| &n.machine.site.region));
-    keys.extend(problem.manifest.data.iter().flat_map(|d| &d.replicas).map(|r| &r.region));
+    keys.extend(
+        problem
+            .manifest
+            .data
+            .iter()
+            .flat_map(|d| &d.replicas)
+            .map(|r| &r.region),
+    );
     let clouds: BTreeSet<&CloudId> = keys.iter().map(|k| &k.cloud).collect();
     let number: BTreeMap<&CloudId, usize> = clouds.into_iter().zip(0..).collect();
     let region = |key: &'a RegionKey| Region {
@@ -217,11 +229,11 @@ fn round_trips(regions: &[Region<'_>]) -> Vec<Option<u64>> {
         _ => (i == j).then_some(LOCAL_MICROS),
     };
     let rows = regions.iter().enumerate();
-    rows.flat_map(|a| regions.iter().enumerate().map(move |b| pair(a, b))).collect()
+    rows.flat_map(|a| regions.iter().enumerate().map(move |b| pair(a, b)))
+        .collect()
 }
 
 /// Sorts what runs into what may stay and what only takes room; and numbers all services named in either.
-#[expect(clippy::type_complexity, reason = "three results of one pass, named where they are bound")]
 fn observed<'a>(
     problem: &Problem<'a>,
     specs: &[&'a ServiceSpec],
@@ -239,7 +251,10 @@ fn observed<'a>(
         next += usize::try_from(spec.replicas.get()).unwrap_or(usize::MAX);
     }
     for observed in seen.into_iter().filter(|o| stays(o.state)) {
-        let Some(node) = nodes.iter().position(|n| n.node.is_some_and(|n| n.machine.id == observed.machine)) else {
+        let Some(node) = nodes
+            .iter()
+            .position(|n| n.node.is_some_and(|n| n.machine.id == observed.machine))
+        else {
             continue;
         };
         let ready = nodes[node].node.is_some_and(|n| n.ready);
@@ -256,7 +271,11 @@ fn observed<'a>(
             _ => {
                 let next = names.len();
                 let service = *names.entry(observed.replica.service()).or_insert(next);
-                foreign.push(Foreign { node, service, request: observed.request });
+                foreign.push(Foreign {
+                    node,
+                    service,
+                    request: observed.request,
+                });
             }
         }
     }

@@ -8,10 +8,7 @@ use super::{Opt, Region, SiteRef, fnv1a, region_index};
 use crate::problem::Problem;
 
 /// The sites, the options over them (machines that are there first), and how many of the options are there already.
-pub(super) fn all<'a>(
-    problem: &Problem<'a>,
-    regions: &[Region<'a>],
-) -> (Vec<SiteRef<'a>>, Vec<Opt<'a>>, usize) {
+pub(super) fn all<'a>(problem: &Problem<'a>, regions: &[Region<'a>]) -> (Vec<SiteRef<'a>>, Vec<Opt<'a>>, usize) {
     let mut nodes: Vec<&Node> = problem.snapshot.nodes.iter().collect();
     nodes.sort_by_key(|n| &n.machine.id);
     let offers = purchasable(problem, regions);
@@ -23,7 +20,13 @@ pub(super) fn all<'a>(
     let mut options: Vec<Opt<'a>> = Vec::with_capacity(nodes.len() + offers.len());
     for node in &nodes {
         let site = node_site(node, regions);
-        options.push(node_option(node, site_of(&site), site.region, regions[site.region].cloud, options.len()));
+        options.push(node_option(
+            node,
+            site_of(&site),
+            site.region,
+            regions[site.region].cloud,
+            options.len(),
+        ));
     }
     let mut groups: BTreeMap<(&OfferKey, Purchase), usize> = BTreeMap::new();
     for (offer, purchase, site) in offers {
@@ -57,7 +60,15 @@ fn purchasable<'a>(problem: &Problem<'a>, regions: &[Region<'a>]) -> Vec<(&'a Of
                 continue;
             }
             let slot = best.entry((&offer.key, purchase)).or_insert(offer);
-            let rank = |o: &Offer| (price(o, purchase), o.capacity.cpu, o.capacity.memory, o.capacity.disk, o.capacity.gpu);
+            let rank = |o: &Offer| {
+                (
+                    price(o, purchase),
+                    o.capacity.cpu,
+                    o.capacity.memory,
+                    o.capacity.disk,
+                    o.capacity.gpu,
+                )
+            };
             if rank(offer) < rank(slot) {
                 *slot = offer;
             }
@@ -65,13 +76,31 @@ fn purchasable<'a>(problem: &Problem<'a>, regions: &[Region<'a>]) -> Vec<(&'a Of
     }
     let mut all = Vec::new();
     for ((key, purchase), offer) in best {
-        let Some(region) = region_index(regions, &key.region) else { continue };
+        let Some(region) = region_index(regions, &key.region) else {
+            continue;
+        };
         let zones: &[ZoneName] = regions[region].info.map_or(&[], |info| &info.zones);
         match (&key.zone, zones) {
-            (Some(zone), _) => all.push((offer, purchase, SiteRef { region, zone: Some(zone) })),
+            (Some(zone), _) => all.push((
+                offer,
+                purchase,
+                SiteRef {
+                    region,
+                    zone: Some(zone),
+                },
+            )),
             (None, []) => all.push((offer, purchase, SiteRef { region, zone: None })),
             (None, zones) => {
-                all.extend(zones.iter().map(|zone| (offer, purchase, SiteRef { region, zone: Some(zone) })));
+                all.extend(zones.iter().map(|zone| {
+                    (
+                        offer,
+                        purchase,
+                        SiteRef {
+                            region,
+                            zone: Some(zone),
+                        },
+                    )
+                }));
             }
         }
     }

@@ -45,7 +45,9 @@ pub(super) fn fill(model: &mut Model<'_>) {
 /// Place and residency, per region.
 fn region_verdicts(model: &Model<'_>, spec: &ServiceSpec) -> Vec<Option<Filter>> {
     let unknown = BTreeSet::new();
-    let residencies: Vec<&Residency> = std::iter::once(&model.problem.manifest.residency).chain(&spec.residency).collect();
+    let residencies: Vec<&Residency> = std::iter::once(&model.problem.manifest.residency)
+        .chain(&spec.residency)
+        .collect();
     let verdict = |region: &super::Region<'_>| {
         let cloud_ok = spec.clouds.is_empty() || spec.clouds.contains(&region.key.cloud);
         let region_ok = spec.regions.is_empty() || spec.regions.contains(region.key);
@@ -79,11 +81,16 @@ fn option_verdict(model: &Model<'_>, spec: &ServiceSpec, option: &Opt<'_>) -> Op
         return Some(Filter::Labels);
     }
     let taints = option.node.map_or(&[][..], |n| &n.taints);
-    if !taints.iter().all(|taint| spec.tolerations.iter().any(|t| t.covers(taint))) {
+    if !taints
+        .iter()
+        .all(|taint| spec.tolerations.iter().any(|t| t.covers(taint)))
+    {
         return Some(Filter::Taints);
     }
     // A machine without processor or memory can run nothing, however little is asked.
-    let empty = [Dimension::Cpu, Dimension::Memory].into_iter().find(|d| option.capacity.get(*d) == 0);
+    let empty = [Dimension::Cpu, Dimension::Memory]
+        .into_iter()
+        .find(|d| option.capacity.get(*d) == 0);
     if let Some(dimension) = empty.or_else(|| spec.resources.first_excess(&option.capacity)) {
         return Some(Filter::from(dimension));
     }
@@ -103,7 +110,10 @@ pub(crate) fn label(model: &Model<'_>, option: &Opt<'_>, key: &str) -> Option<St
             .node
             .map(|n| n.machine.instance.to_string())
             .or_else(|| option.offer.map(|o| o.key.instance.to_string())),
-        "arch" => option.node.map(|n| n.machine.arch.clone()).or_else(|| option.offer.map(|o| o.arch.clone())),
+        "arch" => option
+            .node
+            .map(|n| n.machine.arch.clone())
+            .or_else(|| option.offer.map(|o| o.arch.clone())),
         "purchase" => Some(option.purchase.to_string()),
         _ => option.node.and_then(|n| n.labels.get(key).cloned()),
     }
@@ -118,10 +128,19 @@ fn data_latency(model: &Model<'_>, spec: &ServiceSpec) -> Vec<bool> {
             .problem
             .manifest
             .data_set(name)
-            .map(|d| d.replicas.iter().filter_map(|r| model.region_index(&r.region)).collect())
+            .map(|d| {
+                d.replicas
+                    .iter()
+                    .filter_map(|r| model.region_index(&r.region))
+                    .collect()
+            })
             .unwrap_or_default();
         for (region, ok) in near.iter_mut().enumerate() {
-            let within = |copy: &usize| model.round_trip(region, *copy).is_some_and(|t| u128::from(t) <= limit.max.as_micros());
+            let within = |copy: &usize| {
+                model
+                    .round_trip(region, *copy)
+                    .is_some_and(|t| u128::from(t) <= limit.max.as_micros())
+            };
             *ok &= copies.iter().any(within);
         }
     }
@@ -131,7 +150,10 @@ fn data_latency(model: &Model<'_>, spec: &ServiceSpec) -> Vec<bool> {
 /// Excludes regions from which a service that it depends on, or that depends on its only replica, is out of reach;
 /// until nothing changes.
 fn exclude_hopeless_regions(model: &Model<'_>, statics: &mut [Vec<Option<Filter>>]) {
-    let linked = model.services.iter().any(|s| !s.latency.is_empty() || !s.affinity.is_empty());
+    let linked = model
+        .services
+        .iter()
+        .any(|s| !s.latency.is_empty() || !s.affinity.is_empty());
     if !linked {
         return;
     }
@@ -139,8 +161,14 @@ fn exclude_hopeless_regions(model: &Model<'_>, statics: &mut [Vec<Option<Filter>
     loop {
         let mut changed = false;
         for (from, service) in model.services.iter().enumerate() {
-            let limits = service.latency.iter().map(|&(to, max)| (to, Filter::Latency, Reach::RoundTrip(max)));
-            let affinities = service.affinity.iter().map(|&(to, within)| (to, Filter::Affinity, Reach::Shared(within)));
+            let limits = service
+                .latency
+                .iter()
+                .map(|&(to, max)| (to, Filter::Latency, Reach::RoundTrip(max)));
+            let affinities = service
+                .affinity
+                .iter()
+                .map(|&(to, within)| (to, Filter::Affinity, Reach::Shared(within)));
             for (to, filter, reach) in limits.chain(affinities) {
                 changed |= narrow(model, statics, &mut possible, (from, to), filter, reach);
                 if model.services[to].count == 1 {
@@ -193,8 +221,13 @@ fn narrow(
         .collect();
     for &region in &hopeless {
         possible[from][region] = false;
-        let in_region = statics[from].iter_mut().zip(&model.options).filter(|(_, o)| o.region == region);
-        in_region.filter(|(f, _)| f.is_none()).for_each(|(f, _)| *f = Some(filter));
+        let in_region = statics[from]
+            .iter_mut()
+            .zip(&model.options)
+            .filter(|(_, o)| o.region == region);
+        in_region
+            .filter(|(f, _)| f.is_none())
+            .for_each(|(f, _)| *f = Some(filter));
     }
     !hopeless.is_empty()
 }

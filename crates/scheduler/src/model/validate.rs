@@ -10,7 +10,10 @@ use crate::problem::{PlaceConfig, PlaceError, Problem};
 /// Names, sizes and prices.
 pub(super) fn check_input(problem: &Problem<'_>, config: &PlaceConfig) -> Result<(), PlaceError> {
     let manifest = problem.manifest;
-    let asked = manifest.services.iter().fold(0u64, |n, s| n.saturating_add(u64::from(s.replicas.get())));
+    let asked = manifest
+        .services
+        .iter()
+        .fold(0u64, |n, s| n.saturating_add(u64::from(s.replicas.get())));
     if asked > u64::from(config.replicas_max) {
         return Err(PlaceError::TooManyReplicas {
             asked,
@@ -41,7 +44,12 @@ pub(super) fn check_input(problem: &Problem<'_>, config: &PlaceConfig) -> Result
             });
         }
     }
-    let negative = |o: &&skyloom_core::Offer| [o.on_demand, o.spot].iter().flatten().any(|p| p.per_hour < MicroUsdPerHour::ZERO);
+    let negative = |o: &&skyloom_core::Offer| {
+        [o.on_demand, o.spot]
+            .iter()
+            .flatten()
+            .any(|p| p.per_hour < MicroUsdPerHour::ZERO)
+    };
     match problem.catalogue.offers().iter().find(negative) {
         Some(offer) => Err(PlaceError::NegativePrice {
             what: offer.key.to_string(),
@@ -79,7 +87,10 @@ fn check_targets(manifest: &Manifest, service: &ServiceSpec) -> Result<(), Place
         link_known("a latency limit", &limit.to)?;
     }
     service.egress.iter().try_for_each(|e| link_known("an egress", &e.to))?;
-    service.affinity.iter().try_for_each(|a| service_known("an affinity", &a.service))?;
+    service
+        .affinity
+        .iter()
+        .try_for_each(|a| service_known("an affinity", &a.service))?;
     service.data.iter().try_for_each(|d| data_known("the data list", d))
     // An anti-affinity may name a service that is gone from the manifest but still runs.
 }

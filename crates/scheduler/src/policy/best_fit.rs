@@ -15,11 +15,21 @@ impl Policy for BestFit {
     }
 
     fn parts(&self) -> [&'static str; 4] {
-        ["machines to buy", "free share afterwards", "extra USD per month", "free share afterwards"]
+        [
+            "machines to buy",
+            "free share afterwards",
+            "extra USD per month",
+            "free share afterwards",
+        ]
     }
 
     fn score(&self, choice: &Choice<'_>) -> Score {
         let open_room = if choice.open { choice.room_after } else { 0.0 };
-        Score([to_buy(choice), open_room, choice.extra_per_month.as_usd(), choice.room_after])
+        Score([
+            to_buy(choice),
+            open_room,
+            choice.extra_per_month.as_usd(),
+            choice.room_after,
+        ])
     }
 }

@@ -15,12 +15,22 @@ impl Policy for Cheapest {
     }
 
     fn parts(&self) -> [&'static str; 4] {
-        ["extra USD per month", "machines to buy", "free share afterwards", "replicas in the zone"]
+        [
+            "extra USD per month",
+            "machines to buy",
+            "free share afterwards",
+            "replicas in the zone",
+        ]
     }
 
     fn score(&self, choice: &Choice<'_>) -> Score {
         let extra = choice.extra_per_month.as_usd();
-        Score([extra, to_buy(choice), choice.room_after, f64::from(choice.peers_in_zone)])
+        Score([
+            extra,
+            to_buy(choice),
+            choice.room_after,
+            f64::from(choice.peers_in_zone),
+        ])
     }
 
     fn minimises_cost(&self) -> bool {

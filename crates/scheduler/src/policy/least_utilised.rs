@@ -13,11 +13,21 @@ impl Policy for LeastUtilised {
     }
 
     fn parts(&self) -> [&'static str; 4] {
-        ["machines to buy", "utilisation before", "extra USD per month", "utilisation afterwards"]
+        [
+            "machines to buy",
+            "utilisation before",
+            "extra USD per month",
+            "utilisation afterwards",
+        ]
     }
 
     fn score(&self, choice: &Choice<'_>) -> Score {
         let open_load = if choice.open { choice.load_before } else { 0.0 };
-        Score([to_buy(choice), open_load, choice.extra_per_month.as_usd(), choice.load_after])
+        Score([
+            to_buy(choice),
+            open_load,
+            choice.extra_per_month.as_usd(),
+            choice.load_after,
+        ])
     }
 }

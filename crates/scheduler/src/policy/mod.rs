@@ -56,7 +56,10 @@ impl Score {
     #[must_use]
     pub fn compare(&self, other: &Self) -> Ordering {
         let parts = self.0.iter().zip(&other.0);
-        parts.map(|(a, b)| a.total_cmp(b)).find(|o| o.is_ne()).unwrap_or(Ordering::Equal)
+        parts
+            .map(|(a, b)| a.total_cmp(b))
+            .find(|o| o.is_ne())
+            .unwrap_or(Ordering::Equal)
     }
 
     /// The first part in which the two differ.
@@ -101,11 +104,31 @@ pub struct Builtin {
 
 /// All policies of this crate, sorted by name. The line is the whole registration.
 pub const BUILTIN: &[Builtin] = &[
-    Builtin { name: "best-fit", doc: "the open machine that is left fullest; buys the cheapest offer when none has room", new: |_| Box::new(BestFit) },
-    Builtin { name: "cheapest", doc: "the least total of machines and egress, by portfolio and local search", new: |_| Box::new(Cheapest) },
-    Builtin { name: "least-utilised", doc: "the open machine that is least used; buys the cheapest offer when none has room", new: |_| Box::new(LeastUtilised) },
-    Builtin { name: "random", doc: "any open machine with equal chance, then any offer; seeded", new: |seed| Box::new(Random { seed }) },
-    Builtin { name: "spread", doc: "the fault domain, then the machine, with fewest replicas of the service; then the cheapest", new: |_| Box::new(Spread) },
+    Builtin {
+        name: "best-fit",
+        doc: "the open machine that is left fullest; buys the cheapest offer when none has room",
+        new: |_| Box::new(BestFit),
+    },
+    Builtin {
+        name: "cheapest",
+        doc: "the least total of machines and egress, by portfolio and local search",
+        new: |_| Box::new(Cheapest),
+    },
+    Builtin {
+        name: "least-utilised",
+        doc: "the open machine that is least used; buys the cheapest offer when none has room",
+        new: |_| Box::new(LeastUtilised),
+    },
+    Builtin {
+        name: "random",
+        doc: "any open machine with equal chance, then any offer; seeded",
+        new: |seed| Box::new(Random { seed }),
+    },
+    Builtin {
+        name: "spread",
+        doc: "the fault domain, then the machine, with fewest replicas of the service; then the cheapest",
+        new: |_| Box::new(Spread),
+    },
 ];
 
 /// The policy of that name; `None` when there is none.

@@ -13,7 +13,12 @@ impl Policy for Spread {
     }
 
     fn parts(&self) -> [&'static str; 4] {
-        ["replicas in the zone", "replicas on the machine", "extra USD per month", "replicas in the region"]
+        [
+            "replicas in the zone",
+            "replicas on the machine",
+            "extra USD per month",
+            "replicas in the region",
+        ]
     }
 
     fn score(&self, choice: &Choice<'_>) -> Score {
