@@ -31,7 +31,7 @@ pub(super) struct Diff<'a> {
     pub(super) nodes: BTreeMap<&'a MachineId, &'a Node>,
     /// Machines that are wanted.
     pub(super) machines: BTreeMap<&'a MachineId, &'a Machine>,
-    /// Services of which somebody waits for the end.
+    /// Services whose replicas may end with success.
     jobs: BTreeSet<&'a ServiceName>,
 }
 
@@ -44,10 +44,8 @@ impl<'a> Diff<'a> {
         let services: BTreeMap<_, _> = manifest.services.iter().map(|s| (&s.name, s)).collect();
         let nodes: BTreeMap<_, _> = snapshot.nodes.iter().map(|n| (&n.machine.id, n)).collect();
         let machines = wanted_machines(placement, &nodes)?;
-        let waited_for = manifest.services.iter().flat_map(|s| &s.depends_on);
-        let completed = waited_for.filter(|d| d.condition == Condition::Completed);
         let mut diff = Self {
-            jobs: completed.map(|d| &d.service).collect(),
+            jobs: jobs(manifest),
             entries: BTreeMap::new(),
             unwanted: Vec::new(),
             services,
@@ -56,12 +54,6 @@ impl<'a> Diff<'a> {
         };
         diff.compare(placement, snapshot)?;
         Ok(diff)
-    }
-
-    /// Whether the end of a service's replicas is success and not a failure: somebody waits for it, or it listens on no
-    /// port and has no health check, so that nothing says it should run for ever.
-    pub(super) fn is_job(&self, service: &ServiceSpec) -> bool {
-        self.jobs.contains(&service.name) || (service.health.is_none() && service.run.ports.is_empty())
     }
 
     fn compare(&mut self, placement: &'a Placement, snapshot: &'a Snapshot) -> Result<(), PlanError> {
@@ -115,7 +107,7 @@ impl<'a> Diff<'a> {
 
     fn entry(&self, service: &ServiceSpec, spec: ReplicaSpec, there: Vec<&'a ObservedReplica>) -> Entry<'a> {
         let digest = spec.digest();
-        let job = self.is_job(service);
+        let job = self.jobs.contains(&service.name);
         let may_stay = |o: &&ObservedReplica| {
             o.machine == spec.machine
                 && o.spec == digest
@@ -163,6 +155,18 @@ impl<'a> Diff<'a> {
         }
         Ok(())
     }
+}
+
+/// The services that are jobs, whose replicas may end with success: somebody waits for their completion, or they have
+/// neither ports nor a health check, so that nothing says they should run for ever.
+pub(crate) fn jobs(manifest: &Manifest) -> BTreeSet<&ServiceName> {
+    let edges = manifest.services.iter().flat_map(|s| &s.depends_on);
+    let completed = edges
+        .filter(|d| d.condition == Condition::Completed)
+        .map(|d| &d.service);
+    let silent = |service: &&ServiceSpec| service.health.is_none() && service.run.ports.is_empty();
+    let silent = manifest.services.iter().filter(silent).map(|s| &s.name);
+    completed.chain(silent).collect()
 }
 
 fn wanted_machines<'a>(
