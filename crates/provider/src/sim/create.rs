@@ -178,23 +178,17 @@ impl State {
                 });
             }
         }
-        let no_capacity = || Cause::NoCapacity {
-            what: format!("{} in {}", machine.instance, machine.site.region),
-        };
-        let key = (machine.site.region.clone(), machine.instance.clone());
-        let like = |other: &Machine| other.instance == key.1 && other.site.region == key.0;
-        let live = self.live_machines().filter(|other| like(other)).count();
+        let (region, instance) = (&machine.site.region, &machine.instance);
+        let like = |other: &&Machine| other.instance == *instance && other.site.region == *region;
+        let most = self.config.capacity.get(&(region.clone(), instance.clone()));
+        let full = most.is_some_and(|most| self.live_machines().filter(like).count() as u64 >= u64::from(*most));
+        // Asked in any case: each purchase takes one draw, whatever the limits are.
         let out_of_luck = self.chances.happens(self.config.faults.no_capacity);
-        let full = self
-            .config
-            .capacity
-            .get(&key)
-            .is_some_and(|most| live as u64 >= u64::from(*most));
         if full || out_of_luck {
-            Err(no_capacity())
-        } else {
-            Ok(())
+            let what = format!("{instance} in {region}");
+            return Err(Cause::NoCapacity { what });
         }
+        Ok(())
     }
 
     fn live_machines(&self) -> impl Iterator<Item = &Machine> {
