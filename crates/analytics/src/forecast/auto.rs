@@ -168,7 +168,12 @@ impl Fitted for FittedAuto {
     }
 
     fn parameters(&self) -> usize {
-        self.members.iter().map(|(_, f)| f.parameters()).max().unwrap_or(0)
+        let mean: f64 = self
+            .members
+            .iter()
+            .map(|(m, f)| m.weight * num::count(f.parameters()))
+            .sum();
+        num::index(mean.ceil(), usize::MAX)
     }
 
     fn members(&self) -> Vec<Member> {
