@@ -163,6 +163,22 @@ fn members_of_the_combination_are_listed_with_shares_that_sum_to_one() {
 }
 
 #[test]
+fn a_given_season_is_used_as_soon_as_two_cycles_can_be_back_tested() {
+    let profile = Noise::new(31).seasonal(12, 0.0, 12);
+    let mut noise = Noise::new(32);
+    let values: Vec<f64> = (0..36).map(|i| profile[i % 12] * 4.0 + 0.1 * noise.normal()).collect();
+    let ahead = forecast(&series(&values), &asked(12).with_periods(&[12]).unwrap()).unwrap();
+    assert!(
+        ahead.members.iter().any(|m| m.name == "holt-winters"),
+        "{:?}",
+        ahead.members
+    );
+    for (i, step) in ahead.steps.iter().enumerate() {
+        assert!((step.point - profile[i] * 4.0).abs() < 1.0, "{i}: {step:?}");
+    }
+}
+
+#[test]
 fn seasons_are_rarely_seen_in_noise_and_mostly_found_where_they_are() {
     let (mut false_finds, mut finds) = (0, 0);
     for seed in 0..100 {
@@ -307,8 +323,9 @@ fn streams() -> impl Strategy<Value = Vec<f64>> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(40))]
 
-    /// Shifting and scaling the series moves every method's points and intervals by the same shift and scale. Powers of
-    /// two and small whole shifts: what is left is rounding, amplified by the search, hence 1e-6 of the range.
+    /// Shifting and scaling the series moves every method's points and intervals by the same shift and scale. What
+    /// is left is rounding, amplified by the search: it stops where the cost is flat to 1e-10, which leaves parameters a
+    /// freedom of 1e-5, and forecasts one of 1e-4 of the range.
     #[test]
     fn forecasts_move_with_shift_and_scale(values in streams(), power in -20..20_i32, shift in -8..8_i32) {
         let (a, b) = (2.0_f64.powi(power), f64::from(shift) * 2.0_f64.powi(power));
@@ -321,7 +338,7 @@ proptest! {
             prop_assert_eq!(&plain.method, &other.method);
             for (p, o) in plain.steps.iter().zip(&other.steps) {
                 for (p, o) in [(p.lo, o.lo), (p.point, o.point), (p.hi, o.hi)] {
-                    prop_assert!((a * p + b - o).abs() <= 1e-6 * a * range.max(p.abs()), "{} {} {}", method.name(), a * p + b, o);
+                    prop_assert!((a * p + b - o).abs() <= 1e-4 * a * range.max(p.abs()), "{} {} {}", method.name(), a * p + b, o);
                 }
             }
         }
