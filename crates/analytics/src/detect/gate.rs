@@ -38,16 +38,9 @@ impl Gate {
     /// Judges an alarm (`wanted`) at a value that lies `away` from the expected one; then remembers that distance when it
     /// is `settled`: the commotion of a start-up is no precedent.
     pub(crate) fn pass(&mut self, away: f64, wanted: bool, settled: bool) -> Option<Suppression> {
-        let largest = self.precedents.iter().copied().fold(0.0, f64::max);
-        let verdict = if self.quiet > 0 {
-            Some(Suppression::Refractory)
-        } else if away <= BEYOND * largest {
-            Some(Suppression::Precedent)
-        } else {
-            None
-        };
+        let held_back = wanted.then(|| self.held_back(away)).flatten();
         self.quiet = self.quiet.saturating_sub(1);
-        if wanted && verdict.is_none() {
+        if wanted && held_back.is_none() {
             self.quiet = REFRACTORY_SAMPLES;
         }
         if settled {
@@ -56,7 +49,18 @@ impl Gate {
             }
             self.precedents.push_back(away);
         }
-        verdict
+        held_back
+    }
+
+    fn held_back(&self, away: f64) -> Option<Suppression> {
+        let largest = self.precedents.iter().copied().fold(0.0, f64::max);
+        if self.quiet > 0 {
+            Some(Suppression::Refractory)
+        } else if away <= BEYOND * largest {
+            Some(Suppression::Precedent)
+        } else {
+            None
+        }
     }
 
     pub(crate) fn is_sound(&self) -> bool {

@@ -2,8 +2,9 @@
 //! naive guard are combined, weighted by their error.
 //!
 //! A combination instead of a pick: the winner of a short back-test is often luck, and a weight is continuous in the
-//! data where a pick jumps. The guard is the better of the naive and the seasonal naive method. Only candidates with no
-//! larger back-test error than the guard enter, so that by convexity the combination has none either.
+//! data where a pick jumps. The guard is the better of the naive and the seasonal naive method. Only candidates with a
+//! smaller back-test error than the guard enter, so that by convexity the combination has no larger one either; they
+//! enter gradually, because a smoother that has turned into the naive method must not count as a second opinion.
 
 use super::method::{Fallback, Fitted, Forecaster, Member, Training};
 use super::naive::{Naive, SeasonalNaive};
@@ -23,6 +24,12 @@ const LEAD_SHARE: usize = 4;
 const LEAD_MAX: usize = 96;
 /// Weights are errors to this power: sharp enough that a bad method fades, flat enough that two equals are averaged.
 const SHARPNESS: i32 = -3;
+/// A candidate counts in full from this share below the guard's error, and not at all at the guard's error.
+const CLEARLY_BETTER: f64 = 0.1;
+/// Errors this close are a tie, and the plainer method is the guard: rounding must not decide.
+const TIE: f64 = 1e-9;
+/// Members with a smaller share than this are left out: they would only shorten the history of hindcasts.
+const SHARE_MIN: f64 = 1e-3;
 /// Added to errors on the unit scale: a perfect method has a finite weight, and wins by far.
 const PERFECT: f64 = 1e-9;
 
@@ -61,10 +68,9 @@ impl Forecaster for Auto {
                 needed: LEN_MIN,
             });
         }
-        let candidates = admitted(back_test(training));
-        let total: f64 = candidates.iter().map(|c| weight(c.error)).sum();
-        let mut members = Vec::with_capacity(candidates.len());
-        for candidate in candidates {
+        let shares = shares(back_test(training));
+        let mut members = Vec::with_capacity(shares.len());
+        for (candidate, weight) in shares {
             let fitted = candidate.method.fit(&Training {
                 values: training.values,
                 periods: candidate.period.as_slice(),
@@ -72,7 +78,7 @@ impl Forecaster for Auto {
             let member = Member {
                 name: candidate.method.name().to_owned(),
                 period: candidate.period,
-                weight: weight(candidate.error) / total,
+                weight,
                 error: candidate.error,
             };
             members.push((member, fitted));
@@ -81,31 +87,40 @@ impl Forecaster for Auto {
     }
 }
 
-fn weight(error: f64) -> f64 {
-    (error + PERFECT).powi(SHARPNESS)
-}
-
-/// Every candidate with its mean absolute error over all origins and leads; one that cannot be fitted at some origin is
-/// left out. The naive method can always be, so the list is never empty.
+/// Every candidate that can be fitted at the latest origin, with its mean absolute error over all origins and leads. The
+/// naive method always can, so the list is never empty.
 fn back_test(training: &Training<'_>) -> Vec<Candidate> {
     let len = training.values.len();
     let lead = (len / LEAD_SHARE).clamp(1, LEAD_MAX);
     let stride = (lead / 2).max(1);
-    let origins: Vec<usize> = (0..ORIGINS)
-        .map(|k| len - lead - k * stride)
-        .filter(|origin| *origin >= len / 2)
+    let latest = len - lead;
+    let candidates: Vec<_> = candidates(training.periods)
+        .into_iter()
+        .filter(|(method, period)| method.needs(period.as_slice()) <= latest)
         .collect();
+    // Errors compare only at common origins: early ones, where a long season does not fit yet, are given up.
+    let needed = candidates.iter().map(|(m, p)| m.needs(p.as_slice())).max().unwrap_or(1);
+    let origins: Vec<usize> = (0..ORIGINS)
+        .map(|k| latest - k * stride)
+        .filter(|origin| *origin >= needed.max(len / 2).min(latest))
+        .collect();
+    candidates
+        .into_iter()
+        .filter_map(|(method, period)| {
+            let error = error_of(method, period, training.values, &origins, lead)?;
+            Some(Candidate { method, period, error })
+        })
+        .collect()
+}
+
+/// The candidates of the table, seasonal ones once for each period.
+fn candidates(periods: &[usize]) -> Vec<(&'static dyn Forecaster, Option<usize>)> {
     let mut candidates = Vec::new();
     for method in super::BUILTIN.iter().copied().filter(|m| m.is_candidate()) {
-        let periods: Vec<Option<usize>> = if method.is_seasonal() {
-            training.periods.iter().copied().map(Some).collect()
+        if method.is_seasonal() {
+            candidates.extend(periods.iter().map(|period| (method, Some(*period))));
         } else {
-            vec![None]
-        };
-        for period in periods {
-            if let Some(error) = error_of(method, period, training.values, &origins, lead) {
-                candidates.push(Candidate { method, period, error });
-            }
+            candidates.push((method, None));
         }
     }
     candidates
@@ -131,14 +146,40 @@ fn error_of(
     error.is_finite().then_some(error)
 }
 
-/// Those with no larger error than the guard. The guard is one of them.
-fn admitted(candidates: Vec<Candidate>) -> Vec<Candidate> {
-    let guard = candidates
-        .iter()
-        .filter(|c| [Naive.name(), SeasonalNaive.name()].contains(&c.method.name()))
-        .map(|c| c.error)
-        .fold(f64::INFINITY, f64::min);
-    candidates.into_iter().filter(|c| c.error <= guard).collect()
+/// The candidates that count, with shares that sum to 1. The guard is one of them.
+fn shares(candidates: Vec<Candidate>) -> Vec<(Candidate, f64)> {
+    let Some(guard) = guard(&candidates) else {
+        return Vec::new();
+    };
+    let (best, margin) = (candidates[guard].error, CLEARLY_BETTER * candidates[guard].error);
+    let weight = |(i, c): (usize, &Candidate)| {
+        let entry = if i == guard {
+            1.0
+        } else {
+            ((best - c.error) / margin.max(PERFECT)).clamp(0.0, 1.0)
+        };
+        entry * (c.error + PERFECT).powi(SHARPNESS)
+    };
+    let mut weights: Vec<f64> = candidates.iter().enumerate().map(weight).collect();
+    let total: f64 = weights.iter().sum();
+    for w in &mut weights {
+        *w = if *w < SHARE_MIN * total { 0.0 } else { *w };
+    }
+    let total: f64 = weights.iter().sum();
+    let kept = candidates.into_iter().zip(weights).filter(|(_, w)| *w > 0.0);
+    kept.map(|(c, w)| (c, w / total)).collect()
+}
+
+/// Position of the better naive method; the first of equals, which is the plainer one.
+fn guard(candidates: &[Candidate]) -> Option<usize> {
+    let mut guard: Option<usize> = None;
+    for (i, c) in candidates.iter().enumerate() {
+        let is_naive = [Naive.name(), SeasonalNaive.name()].contains(&c.method.name());
+        if is_naive && guard.is_none_or(|g| c.error < candidates[g].error * (1.0 - TIE)) {
+            guard = Some(i);
+        }
+    }
+    guard
 }
 
 impl FittedAuto {
@@ -168,7 +209,12 @@ impl Fitted for FittedAuto {
     }
 
     fn parameters(&self) -> usize {
-        self.members.iter().map(|(_, f)| f.parameters()).max().unwrap_or(0)
+        let mean: f64 = self
+            .members
+            .iter()
+            .map(|(m, f)| m.weight * num::count(f.parameters()))
+            .sum();
+        num::index(mean.ceil(), usize::MAX)
     }
 
     fn members(&self) -> Vec<Member> {
@@ -196,10 +242,9 @@ mod tests {
                 .filter(|c| c.method.name().ends_with("naive"))
                 .map(|c| c.error)
                 .fold(f64::INFINITY, f64::min);
-            let kept = admitted(all);
-            assert!(!kept.is_empty());
-            let total: f64 = kept.iter().map(|c| weight(c.error)).sum();
-            let bound: f64 = kept.iter().map(|c| weight(c.error) / total * c.error).sum();
+            let shares = shares(all);
+            assert!((shares.iter().map(|(_, w)| w).sum::<f64>() - 1.0).abs() < 1e-12);
+            let bound: f64 = shares.iter().map(|(c, w)| w * c.error).sum();
             assert!(bound <= guard * (1.0 + 1e-12), "{bound} above {guard}");
         }
     }

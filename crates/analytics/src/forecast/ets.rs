@@ -30,6 +30,8 @@ const DAMPING: (f64, f64) = (0.8, 0.98);
 const EVALUATIONS: usize = 120;
 /// Start points of the level's speed: slow, middling, quick. One alone gets caught in a local minimum.
 const LEVEL_STARTS: [f64; 3] = [0.1, 0.4, 0.85];
+/// A later start must win by this much: two searches that end in the same place must not be told apart by rounding.
+const CLEARLY_BETTER: f64 = 1e-6;
 /// Values whose mean is the first level, and whose line is the first trend.
 const START_LEN: usize = 10;
 /// Values a damped trend needs: three parameters and a start.
@@ -204,7 +206,7 @@ fn search<const N: usize>(theta: impl Fn(&[f64; N]) -> Theta, values: &[f64], st
         let mut start = [0.1; N];
         start[0] = alpha;
         let found = minimise(start, EVALUATIONS, |x| state.run(values, theta(x)));
-        if found.1 < best.1 {
+        if best.1.is_infinite() || found.1 < best.1 * (1.0 - CLEARLY_BETTER) {
             best = found;
         }
     }

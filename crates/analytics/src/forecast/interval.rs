@@ -20,8 +20,8 @@ const SIGNED_MIN: usize = 200;
 /// Origins used for the growth with the lead: neighbouring ones tell the same.
 const ORIGINS_MAX: usize = 256;
 /// Independent errors that the model's law of growth weighs as much as: chosen so that the law rules where fewer than
-/// about four independent errors were seen.
-const LAW_WEIGHT: f64 = 4.0;
+/// about eight independent errors were seen.
+const LAW_WEIGHT: f64 = 8.0;
 
 /// Largest inflation for fitted parameters: beyond, there are hardly more errors than parameters and Student's t is wide.
 const INFLATION_MAX: f64 = 3.0;

@@ -90,7 +90,7 @@ mod tests {
     #[test]
     fn a_cost_that_is_nan_everywhere_leaves_the_start() {
         let (x, c) = minimise([0.25, 0.5, 0.75], 50, |_| f64::NAN);
-        assert_eq!(c, f64::INFINITY);
+        assert!(c.is_infinite());
         assert!(x.iter().all(|v| (0.0..=1.0).contains(v)));
     }
 }
