@@ -78,8 +78,16 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let utilisations: Vec<Ratio> = arguments.utilisation.iter().map(|u| Ratio::new(*u)).collect::<Result<_, _>>()?;
-    let asked = arguments.mean.map(Ratio::new).transpose()?.map_or(Mean::Arithmetic, Mean::Supplied);
+    let utilisations: Vec<Ratio> = arguments
+        .utilisation
+        .iter()
+        .map(|u| Ratio::new(*u))
+        .collect::<Result<_, _>>()?;
+    let asked = arguments
+        .mean
+        .map(Ratio::new)
+        .transpose()?
+        .map_or(Mean::Arithmetic, Mean::Supplied);
     let mut balances = vec![balance(&utilisations, asked)?];
     if asked != Mean::Arithmetic {
         balances.push(balance(&utilisations, Mean::Arithmetic)?);
@@ -97,8 +105,16 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
         show(&answer);
     }
     // The chapter's assertion: formula 2 stays within its range.
-    let in_range = answer.balances.iter().flat_map(|b| &b.load_balance).all(|lb| (-1.0..=1.0).contains(lb));
-    if in_range { Ok(()) } else { Err("keep LB within -1..=1".into()) }
+    let in_range = answer
+        .balances
+        .iter()
+        .flat_map(|b| &b.load_balance)
+        .all(|lb| (-1.0..=1.0).contains(lb));
+    if in_range {
+        Ok(())
+    } else {
+        Err("keep LB within -1..=1".into())
+    }
 }
 
 fn balance(utilisations: &[Ratio], mean: Mean) -> Result<Balance, Failure> {
@@ -136,7 +152,13 @@ fn suggestion(utilisations: &[Ratio], mean: Mean, arguments: &Arguments) -> Resu
 }
 
 fn show(answer: &Answer) {
-    let row = |values: &[f64]| values.iter().map(|value| format!("{value:>8.4}")).collect::<Vec<_>>().join(" ");
+    let row = |values: &[f64]| {
+        values
+            .iter()
+            .map(|value| format!("{value:>8.4}"))
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
     println!("U_i                {}", row(&answer.utilisation));
     for balance in &answer.balances {
         println!("LB_i, mean {:.4}  {}", balance.mean, row(&balance.load_balance));

@@ -2,7 +2,11 @@
 //!
 //! Workloads: batches of 1, 10 and 100 records of about 200 bytes. Result: time per batch. The figure is the disk's as
 //! much as ours: compare batches with each other, not machines.
-#![expect(clippy::unwrap_used, missing_docs, reason = "a bench that cannot unwrap has failed; macros make its items")]
+#![expect(
+    clippy::unwrap_used,
+    missing_docs,
+    reason = "a bench that cannot unwrap has failed; macros make its items"
+)]
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use skyloom::core::{Digest, StepId};
@@ -28,7 +32,9 @@ fn journalling(c: &mut Criterion) {
         let mut journal = FileJournal::open::<Record>(&path).unwrap().journal;
         let batch = records(count);
         group.throughput(Throughput::Elements(u64::from(count)));
-        group.bench_function(format!("append_{count}"), |b| b.iter(|| journal.append(&batch).unwrap()));
+        group.bench_function(format!("append_{count}"), |b| {
+            b.iter(|| journal.append(&batch).unwrap())
+        });
     }
     group.finish();
 }

@@ -3,7 +3,11 @@
 //! Workloads: the shop (7 replicas of 3 services, all constraints), and chains of 5 services with 6 and 60 replicas each
 //! (30 and 300 replicas, residency only). No randomness. Also: loading the catalogue, reading the manifest. Result: time
 //! per decision.
-#![expect(clippy::unwrap_used, missing_docs, reason = "a bench that cannot unwrap has failed; macros make its items")]
+#![expect(
+    clippy::unwrap_used,
+    missing_docs,
+    reason = "a bench that cannot unwrap has failed; macros make its items"
+)]
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use skyloom::{Catalogue, Manifest};
@@ -13,7 +17,11 @@ fn placement(c: &mut Criterion) {
     let catalogue = Catalogue::builtin();
     let mut group = c.benchmark_group("placement");
     group.sample_size(10);
-    let rows = [("shop_7", SHOP.to_owned()), ("chain_30", chain(5, 6)), ("chain_300", chain(5, 60))];
+    let rows = [
+        ("shop_7", SHOP.to_owned()),
+        ("chain_30", chain(5, 6)),
+        ("chain_300", chain(5, 60)),
+    ];
     for (name, text) in rows {
         let manifest = Manifest::parse(&text, "bench.toml").unwrap();
         assert!(cheapest(&manifest, &catalogue).unwrap().unplaced.is_empty());
@@ -23,8 +31,12 @@ fn placement(c: &mut Criterion) {
 }
 
 fn reading(c: &mut Criterion) {
-    c.bench_function("catalogue/builtin", |b| b.iter_batched(|| (), |()| Catalogue::builtin(), BatchSize::PerIteration));
-    c.bench_function("manifest/shop", |b| b.iter(|| Manifest::parse(SHOP, "shop.toml").unwrap()));
+    c.bench_function("catalogue/builtin", |b| {
+        b.iter_batched(|| (), |()| Catalogue::builtin(), BatchSize::PerIteration)
+    });
+    c.bench_function("manifest/shop", |b| {
+        b.iter(|| Manifest::parse(SHOP, "shop.toml").unwrap())
+    });
 }
 
 criterion_group!(benches, placement, reading);

@@ -2,7 +2,11 @@
 //!
 //! Workloads: chains of 5 services with 6 and 60 replicas each (30 and 300 replicas), placed once beforehand; the saga is
 //! driven by a world in which every call succeeds at once. No randomness. Result: time per plan or run.
-#![expect(clippy::unwrap_used, missing_docs, reason = "a bench that cannot unwrap has failed; macros make its items")]
+#![expect(
+    clippy::unwrap_used,
+    missing_docs,
+    reason = "a bench that cannot unwrap has failed; macros make its items"
+)]
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use skyloom::core::{Plan, ResourceId, Snapshot, Timestamp};
@@ -21,9 +25,10 @@ fn run(plan: &Plan) -> u64 {
                 records = seq;
                 Event::Recorded { seq }
             }
-            Command::Create { step, .. } => {
-                Event::Created { step, resource: ResourceId::new(format!("r{}", step.0)).unwrap() }
-            }
+            Command::Create { step, .. } => Event::Created {
+                step,
+                resource: ResourceId::new(format!("r{}", step.0)).unwrap(),
+            },
             Command::AwaitReady { step, until, .. } => Event::Ready { step, until },
             Command::Delete { step, .. } => Event::Gone { step },
             Command::Lookup { step, .. } => Event::Found { step, resource: None },
@@ -43,7 +48,9 @@ fn planning(c: &mut Criterion) {
         let manifest = Manifest::parse(&chain(5, replicas), "bench.toml").unwrap();
         let placement = cheapest(&manifest, &catalogue).unwrap();
         let made = plan(&manifest, &placement, &snapshot).unwrap();
-        group.bench_function(format!("plan_{name}"), |b| b.iter(|| plan(&manifest, &placement, &snapshot).unwrap()));
+        group.bench_function(format!("plan_{name}"), |b| {
+            b.iter(|| plan(&manifest, &placement, &snapshot).unwrap())
+        });
         group.bench_function(format!("saga_{name}"), |b| b.iter(|| run(&made)));
     }
     group.finish();

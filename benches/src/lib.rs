@@ -12,7 +12,11 @@ pub const SHOP: &str = include_str!("../../examples/shop/shop.toml");
 pub fn chain(services: u32, replicas: u32) -> String {
     let mut text = String::from("version = 1\nname = \"chain\"\n[residency]\nallow = [\"EU\"]\n");
     for index in 0..services {
-        let depends = if index == 0 { String::new() } else { format!("depends_on = [\"s{}\"]\n", index - 1) };
+        let depends = if index == 0 {
+            String::new()
+        } else {
+            format!("depends_on = [\"s{}\"]\n", index - 1)
+        };
         text.push_str(&format!(
             "[[service]]\nname = \"s{index}\"\nreplicas = {replicas}\n{depends}\
              resources = {{ cpu = \"500m\", memory = \"1GiB\" }}\nrun = {{ command = [\"s\"] }}\n"
@@ -27,5 +31,13 @@ pub fn chain(services: u32, replicas: u32) -> String {
 /// The scheduler's.
 pub fn cheapest(manifest: &Manifest, catalogue: &Catalogue) -> Result<Placement, Error> {
     let snapshot = Snapshot::empty(0, Timestamp::EPOCH);
-    Ok(place(&Problem { manifest, snapshot: &snapshot, catalogue }, &Cheapest, &PlaceConfig::new())?)
+    Ok(place(
+        &Problem {
+            manifest,
+            snapshot: &snapshot,
+            catalogue,
+        },
+        &Cheapest,
+        &PlaceConfig::new(),
+    )?)
 }

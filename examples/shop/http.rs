@@ -15,7 +15,7 @@ use crate::Failure;
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
 /// Sends one request over a connection of its own and reads the whole answer.
-pub async fn call(
+pub(crate) async fn call(
     method: Method,
     address: SocketAddr,
     path: &str,

@@ -81,7 +81,11 @@ fn fail(failure: &Failure) -> ExitCode {
         eprintln!("  because: {error}");
         cause = error.source();
     }
-    if is_about_the_manifest(failure) { ExitCode::from(BAD_MANIFEST) } else { ExitCode::FAILURE }
+    if is_about_the_manifest(failure) {
+        ExitCode::from(BAD_MANIFEST)
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 fn is_about_the_manifest(failure: &Failure) -> bool {
@@ -127,7 +131,10 @@ fn read_manifest(arguments: &Arguments) -> Result<Manifest, Failure> {
 fn check(story: &Story) -> Result<(), Failure> {
     let problems: Vec<&str> = [
         (story.running == story.placement.len(), "not every replica ran"),
-        (story.healed.killed != story.healed.replaced, "the killed replica was not replaced"),
+        (
+            story.healed.killed != story.healed.replaced,
+            "the killed replica was not replaced",
+        ),
         (story.sync.verified, "the copy of the data was not verified"),
         (story.anomaly.flagged, "the injected anomaly was not flagged"),
         (story.denied, "the stranger was not denied"),
@@ -137,5 +144,9 @@ fn check(story: &Story) -> Result<(), Failure> {
     .into_iter()
     .filter_map(|(holds, what)| (!holds).then_some(what))
     .collect();
-    if problems.is_empty() { Ok(()) } else { Err(format!("tell the story: {}", problems.join(", ")).into()) }
+    if problems.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("tell the story: {}", problems.join(", ")).into())
+    }
 }

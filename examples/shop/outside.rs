@@ -20,9 +20,11 @@ fn processes_with(pairs: &[String]) -> Vec<i32> {
 }
 
 /// Kills a replica's processes with SIGKILL, as a crash or an impatient operator would.
-pub fn kill(replica: &ReplicaId, endpoints_file: &str) -> Result<usize, Failure> {
-    let victims =
-        processes_with(&[format!("SKYLOOM_REPLICA={replica}"), format!("SKYLOOM_ENDPOINTS={endpoints_file}")]);
+pub(crate) fn kill(replica: &ReplicaId, endpoints_file: &str) -> Result<usize, Failure> {
+    let victims = processes_with(&[
+        format!("SKYLOOM_REPLICA={replica}"),
+        format!("SKYLOOM_ENDPOINTS={endpoints_file}"),
+    ]);
     for pid in &victims {
         let pid = Pid::from_raw(*pid).ok_or("find a process id")?;
         kill_process(pid, Signal::KILL)?;
@@ -31,6 +33,6 @@ pub fn kill(replica: &ReplicaId, endpoints_file: &str) -> Result<usize, Failure>
 }
 
 /// Processes of this control plane that are still there.
-pub fn count(endpoints_file: &str) -> usize {
+pub(crate) fn count(endpoints_file: &str) -> usize {
     processes_with(&[format!("SKYLOOM_ENDPOINTS={endpoints_file}")]).len()
 }

@@ -7,7 +7,7 @@ use skyloom::{Event, Skyloom};
 use tokio::task::JoinHandle;
 
 /// Draws on standard error until the plan under way ends; the handle ends then.
-pub fn draw(sky: &Skyloom, what: &'static str) -> JoinHandle<()> {
+pub(crate) fn draw(sky: &Skyloom, what: &'static str) -> JoinHandle<()> {
     let mut events = sky.watch();
     tokio::spawn(async move {
         let bar = ProgressBar::new(0).with_message(what);

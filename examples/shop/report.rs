@@ -8,155 +8,155 @@ use crate::chapters::decide::Decided;
 
 /// The whole story.
 #[derive(Debug, Default, Serialize)]
-pub struct Story {
-    pub name: String,
-    pub placement: Vec<Placed>,
-    pub machines: Vec<MachineRow>,
-    pub usd_per_hour: f64,
-    pub usd_per_month: f64,
-    pub running: usize,
-    pub start_seconds: f64,
-    pub healed: Healed,
-    pub rebalance: Rebalance,
-    pub sync: Sync,
-    pub forecast: Forecast,
-    pub anomaly: Anomaly,
-    pub denied: bool,
-    pub audit: Audit,
-    pub left_behind: usize,
+pub(crate) struct Story {
+    pub(crate) name: String,
+    pub(crate) placement: Vec<Placed>,
+    pub(crate) machines: Vec<MachineRow>,
+    pub(crate) usd_per_hour: f64,
+    pub(crate) usd_per_month: f64,
+    pub(crate) running: usize,
+    pub(crate) start_seconds: f64,
+    pub(crate) healed: Healed,
+    pub(crate) rebalance: Rebalance,
+    pub(crate) sync: Sync,
+    pub(crate) forecast: Forecast,
+    pub(crate) anomaly: Anomaly,
+    pub(crate) denied: bool,
+    pub(crate) audit: Audit,
+    pub(crate) left_behind: usize,
 }
 
 /// What `--plan --json` prints.
 #[derive(Debug, Serialize)]
-pub struct Plan {
-    pub name: String,
-    pub placement: Vec<Placed>,
-    pub machines: Vec<MachineRow>,
-    pub usd_per_hour: f64,
-    pub usd_per_month: f64,
-    pub egress_usd_per_month: f64,
-    pub unplaced: Vec<Unplaced>,
+pub(crate) struct Plan {
+    pub(crate) name: String,
+    pub(crate) placement: Vec<Placed>,
+    pub(crate) machines: Vec<MachineRow>,
+    pub(crate) usd_per_hour: f64,
+    pub(crate) usd_per_month: f64,
+    pub(crate) egress_usd_per_month: f64,
+    pub(crate) unplaced: Vec<Unplaced>,
     /// The same manifest on one cloud alone, cheapest first; clouds that cannot hold it have no price.
-    pub alternatives: Vec<Alternative>,
+    pub(crate) alternatives: Vec<Alternative>,
 }
 
 /// One replica and its share of its machine's price by dominant resource.
 #[derive(Debug, Clone, Serialize)]
-pub struct Placed {
-    pub service: String,
-    pub replica: u32,
-    pub cloud: String,
-    pub region: String,
-    pub zone: Option<String>,
-    pub machine: String,
-    pub instance: String,
-    pub purchase: String,
-    pub usd_per_hour: f64,
+pub(crate) struct Placed {
+    pub(crate) service: String,
+    pub(crate) replica: u32,
+    pub(crate) cloud: String,
+    pub(crate) region: String,
+    pub(crate) zone: Option<String>,
+    pub(crate) machine: String,
+    pub(crate) instance: String,
+    pub(crate) purchase: String,
+    pub(crate) usd_per_hour: f64,
 }
 
 /// One machine.
 #[derive(Debug, Clone, Serialize)]
-pub struct MachineRow {
-    pub id: String,
-    pub cloud: String,
-    pub region: String,
-    pub zone: Option<String>,
-    pub instance: String,
-    pub purchase: String,
-    pub usd_per_hour: f64,
-    pub price_as_of: String,
+pub(crate) struct MachineRow {
+    pub(crate) id: String,
+    pub(crate) cloud: String,
+    pub(crate) region: String,
+    pub(crate) zone: Option<String>,
+    pub(crate) instance: String,
+    pub(crate) purchase: String,
+    pub(crate) usd_per_hour: f64,
+    pub(crate) price_as_of: String,
     /// Requested over capacity, before anything runs (formula 1).
-    pub utilisation: f64,
+    pub(crate) utilisation: f64,
     /// Formula 2.
-    pub load_balance: f64,
+    pub(crate) load_balance: f64,
 }
 
 /// A replica without a place.
 #[derive(Debug, Clone, Serialize)]
-pub struct Unplaced {
-    pub service: String,
-    pub replica: u32,
-    pub rule: String,
-    pub reason: String,
+pub(crate) struct Unplaced {
+    pub(crate) service: String,
+    pub(crate) replica: u32,
+    pub(crate) rule: String,
+    pub(crate) reason: String,
 }
 
 /// The manifest on one cloud alone.
 #[derive(Debug, Clone, Serialize)]
-pub struct Alternative {
-    pub cloud: String,
-    pub offers: usize,
-    pub usd_per_hour: Option<f64>,
-    pub reason: Option<String>,
+pub(crate) struct Alternative {
+    pub(crate) cloud: String,
+    pub(crate) offers: usize,
+    pub(crate) usd_per_hour: Option<f64>,
+    pub(crate) reason: Option<String>,
 }
 
 /// A replica that was killed from outside, and its replacement; both as the provider calls them.
 #[derive(Debug, Default, Serialize)]
-pub struct Healed {
-    pub replica: String,
-    pub killed: String,
-    pub replaced: String,
-    pub seconds: f64,
+pub(crate) struct Healed {
+    pub(crate) replica: String,
+    pub(crate) killed: String,
+    pub(crate) replaced: String,
+    pub(crate) seconds: f64,
 }
 
 /// What rebalancing decided under load.
 #[derive(Debug, Default, Serialize)]
-pub struct Rebalance {
-    pub loaded: String,
-    pub imbalance_before: f64,
-    pub imbalance_after: f64,
-    pub moves: usize,
-    pub ce: f64,
-    pub decision: String,
+pub(crate) struct Rebalance {
+    pub(crate) loaded: String,
+    pub(crate) imbalance_before: f64,
+    pub(crate) imbalance_after: f64,
+    pub(crate) moves: usize,
+    pub(crate) ce: f64,
+    pub(crate) decision: String,
 }
 
 /// Two synchronisations of the data set: everything, then only the change.
 #[derive(Debug, Default, Serialize)]
-pub struct Sync {
-    pub data: String,
-    pub objects: u64,
-    pub bytes_first: u64,
-    pub bytes_second: u64,
-    pub objects_second: u64,
-    pub verified: bool,
+pub(crate) struct Sync {
+    pub(crate) data: String,
+    pub(crate) objects: u64,
+    pub(crate) bytes_first: u64,
+    pub(crate) bytes_second: u64,
+    pub(crate) objects_second: u64,
+    pub(crate) verified: bool,
 }
 
 /// The next minutes of one metric.
 #[derive(Debug, Default, Serialize)]
-pub struct Forecast {
-    pub replica: String,
-    pub metric: String,
-    pub method: String,
-    pub samples: usize,
-    pub level: f64,
-    pub minutes: f64,
+pub(crate) struct Forecast {
+    pub(crate) replica: String,
+    pub(crate) metric: String,
+    pub(crate) method: String,
+    pub(crate) samples: usize,
+    pub(crate) level: f64,
+    pub(crate) minutes: f64,
     /// The last step of the horizon.
-    pub lo: f64,
-    pub mid: f64,
-    pub hi: f64,
+    pub(crate) lo: f64,
+    pub(crate) mid: f64,
+    pub(crate) hi: f64,
 }
 
 /// The anomaly that was injected as real load.
 #[derive(Debug, Default, Serialize)]
-pub struct Anomaly {
-    pub replica: String,
-    pub metric: String,
-    pub flagged: bool,
-    pub value: f64,
-    pub expected_lo: f64,
-    pub expected_hi: f64,
-    pub score: f64,
-    pub reason: String,
+pub(crate) struct Anomaly {
+    pub(crate) replica: String,
+    pub(crate) metric: String,
+    pub(crate) flagged: bool,
+    pub(crate) value: f64,
+    pub(crate) expected_lo: f64,
+    pub(crate) expected_hi: f64,
+    pub(crate) score: f64,
+    pub(crate) reason: String,
 }
 
 /// The audit trail.
 #[derive(Debug, Default, Serialize)]
-pub struct Audit {
-    pub records: u64,
-    pub verified: bool,
+pub(crate) struct Audit {
+    pub(crate) records: u64,
+    pub(crate) verified: bool,
 }
 
 /// Replicas with their places and shares.
-pub fn placed(placement: &Placement) -> Vec<Placed> {
+pub(crate) fn placed(placement: &Placement) -> Vec<Placed> {
     let machine = |id| placement.machines.iter().find(|machine: &&Machine| machine.id == id);
     let rows = placement.assignments.iter().filter_map(|assignment| {
         let machine = machine(assignment.machine.clone())?;
@@ -176,7 +176,7 @@ pub fn placed(placement: &Placement) -> Vec<Placed> {
 }
 
 /// Machines with their loads, in the order of the placement.
-pub fn machines(decided: &Decided) -> Vec<MachineRow> {
+pub(crate) fn machines(decided: &Decided) -> Vec<MachineRow> {
     let rows = decided.placement.machines.iter().map(|machine| {
         let load = decided.loads.machines.iter().find(|load| load.machine == machine.id);
         MachineRow {
@@ -197,7 +197,7 @@ pub fn machines(decided: &Decided) -> Vec<MachineRow> {
 
 impl Plan {
     /// A decision as data.
-    pub fn of(manifest: &Manifest, decided: &Decided) -> Self {
+    pub(crate) fn of(manifest: &Manifest, decided: &Decided) -> Self {
         let placement = &decided.placement;
         let unplaced = placement.unplaced.iter().map(|unplaced| Unplaced {
             service: unplaced.replica.service().to_string(),

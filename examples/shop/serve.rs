@@ -44,7 +44,7 @@ struct Upstream {
 }
 
 /// Serves until SIGTERM, on every port that the driver gave.
-pub async fn serve(role: &str) -> Result<(), Failure> {
+pub(crate) async fn serve(role: &str) -> Result<(), Failure> {
     let env: BTreeMap<String, String> = std::env::vars().collect();
     let role = Arc::new(Role {
         name: role.to_owned(),
@@ -63,11 +63,18 @@ pub async fn serve(role: &str) -> Result<(), Failure> {
         .fallback(|| async { "skyloom shop\n" })
         .with_state(Arc::clone(&role));
     let mut servers = Vec::new();
-    for (name, port) in env.iter().filter_map(|(k, v)| Some((k.strip_prefix("SKYLOOM_PORT_")?, v.parse::<u16>().ok()?))) {
+    for (name, port) in env
+        .iter()
+        .filter_map(|(k, v)| Some((k.strip_prefix("SKYLOOM_PORT_")?, v.parse::<u16>().ok()?)))
+    {
         let listener = TcpListener::bind(("127.0.0.1", port)).await?;
         println!("{} serves port {name} at 127.0.0.1:{port}", role.name);
         let stop = termination()?;
-        servers.push(tokio::spawn(axum::serve(listener, routes.clone()).with_graceful_shutdown(stop).into_future()));
+        servers.push(tokio::spawn(
+            axum::serve(listener, routes.clone())
+                .with_graceful_shutdown(stop)
+                .into_future(),
+        ));
     }
     if servers.is_empty() {
         termination()?.await;
@@ -89,14 +96,20 @@ fn termination() -> Result<impl Future<Output = ()> + Send + 'static, Failure> {
 
 /// The first variable whose value is a list of addresses, other than the driver's own.
 fn upstream(env: &BTreeMap<String, String>) -> Option<Upstream> {
-    let addresses = |text: &str| text.split(',').map(|a| a.parse().ok()).collect::<Option<Vec<SocketAddr>>>();
-    env.iter().filter(|(name, _)| !name.starts_with("SKYLOOM_")).find_map(|(name, value)| {
-        Some(Upstream {
-            service: name.to_lowercase(),
-            at_start: addresses(value)?,
-            live: env.get("SKYLOOM_ENDPOINTS").map(PathBuf::from),
+    let addresses = |text: &str| {
+        text.split(',')
+            .map(|a| a.parse().ok())
+            .collect::<Option<Vec<SocketAddr>>>()
+    };
+    env.iter()
+        .filter(|(name, _)| !name.starts_with("SKYLOOM_"))
+        .find_map(|(name, value)| {
+            Some(Upstream {
+                service: name.to_lowercase(),
+                at_start: addresses(value)?,
+                live: env.get("SKYLOOM_ENDPOINTS").map(PathBuf::from),
+            })
         })
-    })
 }
 
 impl Upstream {
@@ -105,9 +118,15 @@ impl Upstream {
         let read = |path: &Path| serde_json::from_slice::<EndpointsFile>(&std::fs::read(path).ok()?).ok();
         let live = self.live.as_deref().and_then(read).and_then(|file| {
             let replicas = file.services.get(self.service.as_str())?.clone();
-            Some(replicas.iter().filter_map(|r| r.ports.values().next().copied()).collect::<Vec<_>>())
+            Some(
+                replicas
+                    .iter()
+                    .filter_map(|r| r.ports.values().next().copied())
+                    .collect::<Vec<_>>(),
+            )
         });
-        live.filter(|list| !list.is_empty()).unwrap_or_else(|| self.at_start.clone())
+        live.filter(|list| !list.is_empty())
+            .unwrap_or_else(|| self.at_start.clone())
     }
 }
 
@@ -122,13 +141,20 @@ impl Role {
                 return answer;
             }
         }
-        (StatusCode::BAD_GATEWAY, Bytes::from(format!("no replica of {} answers\n", upstream.service)))
+        (
+            StatusCode::BAD_GATEWAY,
+            Bytes::from(format!("no replica of {} answers\n", upstream.service)),
+        )
     }
 }
 
 async fn healthz(State(role): State<Arc<Role>>) -> (StatusCode, String) {
     let good = role.store.as_ref().is_none_or(|store| store.is_dir());
-    let status = if good { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let status = if good {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
     (status, format!("{}\n", role.name))
 }
 
@@ -141,7 +167,11 @@ async fn burn(Query(query): Query<BTreeMap<String, u64>>) -> StatusCode {
             std::hint::spin_loop();
         }
     });
-    if busy.await.is_ok() { StatusCode::OK } else { StatusCode::INTERNAL_SERVER_ERROR }
+    if busy.await.is_ok() {
+        StatusCode::OK
+    } else {
+        StatusCode::INTERNAL_SERVER_ERROR
+    }
 }
 
 async fn count_orders(State(role): State<Arc<Role>>) -> (StatusCode, Bytes) {
@@ -169,9 +199,15 @@ async fn put_order(
         };
     };
     if id.is_empty() || !id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') {
-        return (StatusCode::BAD_REQUEST, Bytes::from_static(b"an order id has letters, digits and hyphens\n"));
+        return (
+            StatusCode::BAD_REQUEST,
+            Bytes::from_static(b"an order id has letters, digits and hyphens\n"),
+        );
     }
-    let (beside, path) = (store.with_file_name(format!(".{id}.new")), store.join(format!("{id}.json")));
+    let (beside, path) = (
+        store.with_file_name(format!(".{id}.new")),
+        store.join(format!("{id}.json")),
+    );
     let written = tokio::fs::write(&beside, &body).await;
     match written.and(tokio::fs::rename(&beside, &path).await) {
         Ok(()) => (StatusCode::CREATED, Bytes::new()),

@@ -11,7 +11,7 @@ use crate::chapters::decide::Decided;
 use crate::report::{Anomaly, Forecast, Healed, Story, Sync};
 
 /// The priced and explained placement.
-pub fn decision(manifest: &Manifest, decided: &Decided) -> Result<String, fmt::Error> {
+pub(crate) fn decision(manifest: &Manifest, decided: &Decided) -> Result<String, fmt::Error> {
     let mut text = String::new();
     let placement = &decided.placement;
     writeln!(text, "== {}: where it runs and what that costs", manifest.name)?;
@@ -34,7 +34,11 @@ pub fn decision(manifest: &Manifest, decided: &Decided) -> Result<String, fmt::E
 }
 
 fn machines(text: &mut String, decided: &Decided) -> fmt::Result {
-    writeln!(text, "  {:<8} {:<32} {:<22} {:<10} {:>10} {:>6} {:>7}", "machine", "where", "type", "purchase", "USD/h", "U_i", "LB_i")?;
+    writeln!(
+        text,
+        "  {:<8} {:<32} {:<22} {:<10} {:>10} {:>6} {:>7}",
+        "machine", "where", "type", "purchase", "USD/h", "U_i", "LB_i"
+    )?;
     for machine in &decided.placement.machines {
         let load = decided.loads.machines.iter().find(|load| load.machine == machine.id);
         let (utilisation, balance) = load.map_or((0.0, 0.0), |load| (load.utilisation.get(), load.load_balance));
@@ -62,7 +66,13 @@ fn machines(text: &mut String, decided: &Decided) -> fmt::Result {
 fn replicas(text: &mut String, decided: &Decided) -> fmt::Result {
     let placement = &decided.placement;
     for (assignment, explanation) in placement.assignments.iter().zip(&placement.explanations) {
-        writeln!(text, "  {:<14} on {:<8} {:>10.6} USD/h", assignment.replica, assignment.machine, assignment.share.as_usd())?;
+        writeln!(
+            text,
+            "  {:<14} on {:<8} {:>10.6} USD/h",
+            assignment.replica,
+            assignment.machine,
+            assignment.share.as_usd()
+        )?;
         writeln!(text, "      because {}", explanation.because)?;
         if let Some(runner_up) = &explanation.runner_up {
             writeln!(text, "      runner-up {}", runner_up.candidate)?;
@@ -74,22 +84,40 @@ fn replicas(text: &mut String, decided: &Decided) -> fmt::Result {
         for rejection in rejections {
             *by_filter.entry(rejection.filter.to_string()).or_default() += 1;
         }
-        let counts: Vec<String> = by_filter.iter().map(|(filter, count)| format!("{count} by {filter}")).collect();
-        writeln!(text, "  {service}: rejected {}", if counts.is_empty() { "none".to_owned() } else { counts.join(", ") })?;
+        let counts: Vec<String> = by_filter
+            .iter()
+            .map(|(filter, count)| format!("{count} by {filter}"))
+            .collect();
+        writeln!(
+            text,
+            "  {service}: rejected {}",
+            if counts.is_empty() {
+                "none".to_owned()
+            } else {
+                counts.join(", ")
+            }
+        )?;
     }
     writeln!(text)
 }
 
 fn money(text: &mut String, manifest: &Manifest, decided: &Decided) -> fmt::Result {
     let cost = &decided.placement.cost;
-    let assumed = if cost.egress_assumed { ", partly at an assumed price" } else { "" };
+    let assumed = if cost.egress_assumed {
+        ", partly at an assumed price"
+    } else {
+        ""
+    };
     writeln!(
         text,
         "  {} = {} a month, and {} of egress a month{assumed}",
         cost.machines_per_hour, cost.machines_per_month, cost.egress_per_month
     )?;
     if let Some(budget) = manifest.budget {
-        let left = budget.per_month.checked_sub(cost.total_per_month).unwrap_or(MicroUsd::ZERO);
+        let left = budget
+            .per_month
+            .checked_sub(cost.total_per_month)
+            .unwrap_or(MicroUsd::ZERO);
         writeln!(text, "  budget {} a month, {left} left", budget.per_month)?;
     }
     if let Some(ce) = &decided.loads.ce {
@@ -118,7 +146,7 @@ fn alternatives(text: &mut String, decided: &Decided) -> fmt::Result {
 }
 
 /// What the rehearsal is and is not.
-pub fn rehearsal(proposal: &Proposal) -> String {
+pub(crate) fn rehearsal(proposal: &Proposal) -> String {
     let clouds: Vec<String> = {
         let regions = proposal.regions();
         let mut clouds: Vec<String> = regions.iter().map(|region| region.cloud.to_string()).collect();
@@ -135,7 +163,7 @@ pub fn rehearsal(proposal: &Proposal) -> String {
 }
 
 /// A replica that was killed and replaced.
-pub fn healed(healed: &Healed) -> String {
+pub(crate) fn healed(healed: &Healed) -> String {
     format!(
         "== Healing: {} was killed from outside ({}); {} took its place after {:.2} s.\n",
         healed.replica, healed.killed, healed.replaced, healed.seconds
@@ -143,7 +171,7 @@ pub fn healed(healed: &Healed) -> String {
 }
 
 /// The forecast and the anomaly.
-pub fn insight(forecast: &Forecast, anomaly: &Anomaly) -> String {
+pub(crate) fn insight(forecast: &Forecast, anomaly: &Anomaly) -> String {
     let flagged = if anomaly.flagged {
         format!(
             "flagged at {:.2} cores (expected {:.3} to {:.3}): {}",
@@ -169,29 +197,40 @@ pub fn insight(forecast: &Forecast, anomaly: &Anomaly) -> String {
 }
 
 /// Both synchronisations.
-pub fn synced(sync: &Sync) -> String {
+pub(crate) fn synced(sync: &Sync) -> String {
     format!(
         "== Sync: {} has {} objects, {} bytes went to the copy, {}.\n   One file was changed: {} object and {} bytes moved.\n",
         sync.data,
         sync.objects,
         sync.bytes_first,
-        if sync.verified { "verified by content hash" } else { "NOT verified" },
+        if sync.verified {
+            "verified by content hash"
+        } else {
+            "NOT verified"
+        },
         sync.objects_second,
         sync.bytes_second
     )
 }
 
 /// The stranger.
-pub fn denied(denied: bool) -> String {
-    format!("== Access: eve, a viewer, asked to destroy the shop and was {}.\n", if denied { "denied" } else { "NOT denied" })
+pub(crate) fn denied(denied: bool) -> String {
+    format!(
+        "== Access: eve, a viewer, asked to destroy the shop and was {}.\n",
+        if denied { "denied" } else { "NOT denied" }
+    )
 }
 
 /// The end.
-pub fn the_end(story: &Story) -> String {
+pub(crate) fn the_end(story: &Story) -> String {
     format!(
         "== The end: everything is taken down, {} left behind; {} audit records, {}.",
         story.left_behind,
         story.audit.records,
-        if story.audit.verified { "all verified against the signed checkpoint" } else { "NOT verified" }
+        if story.audit.verified {
+            "all verified against the signed checkpoint"
+        } else {
+            "NOT verified"
+        }
     )
 }

@@ -33,12 +33,17 @@ impl Stage {
 }
 
 /// Tells the whole story; `None` when it was interrupted.
-pub async fn tell(manifest: Manifest, aloud: bool) -> Result<Option<Story>, Failure> {
+pub(crate) async fn tell(manifest: Manifest, aloud: bool) -> Result<Option<Story>, Failure> {
     let folder = tempfile::tempdir()?;
     let state_dir = folder.path().join("state");
     let sky = Arc::new(open(folder.path(), &state_dir)?);
     let me = guard::operator()?;
-    let stage = Stage { sky: Arc::clone(&sky), me: me.clone(), manifest, aloud };
+    let stage = Stage {
+        sky: Arc::clone(&sky),
+        me: me.clone(),
+        manifest,
+        aloud,
+    };
     let mut telling = JoinSet::new();
     telling.spawn(async move { chapters(&stage).await });
     let told = tokio::select! {
@@ -49,7 +54,10 @@ pub async fn tell(manifest: Manifest, aloud: bool) -> Result<Option<Story>, Fail
     telling.shutdown().await;
     let torn_down = tear_down(&sky, &me).await;
     let endpoints_file = sky.endpoints_file().display().to_string();
-    let left_in_place = sky.status().await.map_or(1, |status| status.replicas.len() + status.machines.len());
+    let left_in_place = sky
+        .status()
+        .await
+        .map_or(1, |status| status.replicas.len() + status.machines.len());
     let audit = guard::verify_trail(&sky);
     drop(sky);
     let locks = usize::from(Lease::take(&state_dir.join("lease")).is_err());
@@ -96,7 +104,10 @@ async fn tear_down(sky: &Skyloom, me: &Principal) -> Result<(), Failure> {
 }
 
 async fn chapters(stage: &Stage) -> Result<Story, Failure> {
-    let mut story = Story { name: stage.manifest.name.to_string(), ..Story::default() };
+    let mut story = Story {
+        name: stage.manifest.name.to_string(),
+        ..Story::default()
+    };
     decide_and_rehearse(stage, &mut story).await?;
     let mut supervisor = JoinSet::new();
     let (stop, stopped) = oneshot::channel::<()>();
@@ -131,7 +142,9 @@ async fn decide_and_rehearse(stage: &Stage, story: &mut Story) -> Result<(), Fai
     let status = stage.sky.status().await?;
     story.running = rehearse::running(&status);
     let taken = rehearse::place_orders(&rehearse::entrances(&stage.manifest, &status)).await;
-    stage.say(|| format!("{status}{taken} orders were placed through the frontend, by way of every service behind it.\n"));
+    stage.say(|| {
+        format!("{status}{taken} orders were placed through the frontend, by way of every service behind it.\n")
+    });
     Ok(())
 }
 
@@ -158,7 +171,12 @@ async fn break_and_balance(stage: &Stage, story: &mut Story) -> Result<(), Failu
 }
 
 async fn sync_and_guard(stage: &Stage, story: &mut Story) -> Result<(), Failure> {
-    let set = stage.manifest.data.iter().find(|set| set.replicas.len() > 1).map(|set| set.name.clone());
+    let set = stage
+        .manifest
+        .data
+        .iter()
+        .find(|set| set.replicas.len() > 1)
+        .map(|set| set.name.clone());
     story.sync = match set {
         Some(set) => sync::copy_change_copy(&stage.sky, &set, &stage.me).await?,
         None => sync::copy_change_copy_of_own(&DataName::new("example")?).await?,

@@ -57,7 +57,15 @@ impl<'a> Applying<'a> {
     ) -> Result<Self, Error> {
         let saga = Saga::new(plan.clone(), saga_config(shared), shared.epoch())?;
         let plan = Arc::new(plan);
-        Ok(Self { shared, journal, state, plan, saga, calls: JoinSet::new(), awaiting: BTreeMap::new() })
+        Ok(Self {
+            shared,
+            journal,
+            state,
+            plan,
+            saga,
+            calls: JoinSet::new(),
+            awaiting: BTreeMap::new(),
+        })
     }
 
     /// Asks the saga to stop before it goes on: what is under way is settled, nothing new is begun.
@@ -78,18 +86,31 @@ impl<'a> Applying<'a> {
             state.record(&plan, record);
         }
         let plan = Arc::new(plan);
-        Ok(Self { shared, journal, state, plan, saga, calls: JoinSet::new(), awaiting: BTreeMap::new() })
+        Ok(Self {
+            shared,
+            journal,
+            state,
+            plan,
+            saga,
+            calls: JoinSet::new(),
+            awaiting: BTreeMap::new(),
+        })
     }
 
     /// Carries the plan out to its end, or to where the journal or a later controller stops it.
     pub(crate) async fn run(mut self) -> Result<SagaStatus, Error> {
         let progress = self.saga.progress();
-        self.shared.tell(Event::PlanBegun { steps: progress.total, done: progress.done });
+        self.shared.tell(Event::PlanBegun {
+            steps: progress.total,
+            done: progress.done,
+        });
         loop {
             self.carry_out_commands().await?;
             let status = self.saga.status();
             if status.is_final() && self.calls.is_empty() {
-                self.shared.tell(Event::PlanEnded { outcome: outcome_text(&status).to_owned() });
+                self.shared.tell(Event::PlanEnded {
+                    outcome: outcome_text(&status).to_owned(),
+                });
                 return Ok(status);
             }
             let event = self.next_event().await;
@@ -119,8 +140,13 @@ impl<'a> Applying<'a> {
 
     /// Writes records with one sync, then takes them into the state and acknowledges them.
     async fn make_durable(&mut self, records: Vec<(u64, Record)>) -> Result<(), Error> {
-        let Some(last) = records.last().map(|(seq, _)| *seq) else { return Ok(()) };
-        let entries = records.iter().map(|(_, record)| JournalEntry::Saga { record: record.clone() }).collect();
+        let Some(last) = records.last().map(|(seq, _)| *seq) else {
+            return Ok(());
+        };
+        let entries = records
+            .iter()
+            .map(|(_, record)| JournalEntry::Saga { record: record.clone() })
+            .collect();
         match append(self.journal, entries).await {
             Ok(()) => {
                 for (_, record) in &records {
@@ -149,28 +175,53 @@ impl<'a> Applying<'a> {
                 }
                 return;
             }
-            Command::Create { step, operation, token, machine } => {
-                let action = self.plan.step(step).map(|step| step.action.to_string()).unwrap_or_default();
+            Command::Create {
+                step,
+                operation,
+                token,
+                machine,
+            } => {
+                let action = self
+                    .plan
+                    .step(step)
+                    .map(|step| step.action.to_string())
+                    .unwrap_or_default();
                 self.shared.tell(Event::StepBegun { step, action });
-                Call::Create { step, operation, token, machine }
+                Call::Create {
+                    step,
+                    operation,
+                    token,
+                    machine,
+                }
             }
             Command::Lookup { step, operation, token } => Call::Lookup { step, operation, token },
             Command::AwaitReady { step, resource, until } => Call::AwaitReady { step, resource, until },
-            Command::Delete { step, resource, stop, .. } => {
-                let action = self.plan.step(step).map(|step| step.action.to_string()).unwrap_or_default();
+            Command::Delete {
+                step, resource, stop, ..
+            } => {
+                let action = self
+                    .plan
+                    .step(step)
+                    .map(|step| step.action.to_string())
+                    .unwrap_or_default();
                 self.shared.tell(Event::StepBegun { step, action });
                 Call::Delete { step, resource, stop }
             }
         };
         let (step, is_wait) = (call.step(), matches!(call, Call::AwaitReady { .. }));
-        let handle = self.calls.spawn(call::carry_out(Arc::clone(self.shared), Arc::clone(&self.plan), call));
+        let handle = self
+            .calls
+            .spawn(call::carry_out(Arc::clone(self.shared), Arc::clone(&self.plan), call));
         if is_wait && let Some(earlier) = self.awaiting.insert(step, handle) {
             earlier.abort();
         }
     }
 
     async fn next_event(&mut self) -> SagaEvent {
-        let until = self.saga.poll_deadline().map(|at| at.saturating_since(self.shared.now()));
+        let until = self
+            .saga
+            .poll_deadline()
+            .map(|at| at.saturating_since(self.shared.now()));
         tokio::select! {
             Some(ended) = self.calls.join_next() => match ended {
                 Ok(event) => event,
@@ -188,11 +239,17 @@ impl<'a> Applying<'a> {
     async fn take(&mut self, event: SagaEvent) {
         match &event {
             SagaEvent::Created { step, .. } | SagaEvent::Gone { step } => {
-                self.shared.tell(Event::StepDone { step: *step, done: self.saga.progress().done });
+                self.shared.tell(Event::StepDone {
+                    step: *step,
+                    done: self.saga.progress().done,
+                });
             }
             SagaEvent::CallFailed { step, detail, .. } => {
                 tracing::warn!(%step, detail, "a call failed");
-                self.shared.tell(Event::StepFailed { step: *step, detail: detail.clone() });
+                self.shared.tell(Event::StepFailed {
+                    step: *step,
+                    detail: detail.clone(),
+                });
             }
             _ => {}
         }
@@ -202,7 +259,12 @@ impl<'a> Applying<'a> {
     async fn handle(&mut self, event: SagaEvent) {
         match self.saga.handle(event, self.shared.now()) {
             Ok(()) => {}
-            Err(SagaError::SecondResource { other: resource, step, .. } | SagaError::TooLate { resource, step }) => {
+            Err(
+                SagaError::SecondResource {
+                    other: resource, step, ..
+                }
+                | SagaError::TooLate { resource, step },
+            ) => {
                 self.remove_stray(step, &resource).await;
             }
             // The saga's state is as before; its deadlines go on.
@@ -226,14 +288,18 @@ impl<'a> Applying<'a> {
 /// Makes entries durable without blocking the executor.
 pub(crate) async fn append(journal: &Arc<Mutex<FileJournal>>, entries: Vec<JournalEntry>) -> Result<(), StoreError> {
     let journal = Arc::clone(journal);
-    let written = tokio::task::spawn_blocking(move || {
-        journal.lock().unwrap_or_else(PoisonError::into_inner).append(&entries)
-    });
-    written.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
+    let written =
+        tokio::task::spawn_blocking(move || journal.lock().unwrap_or_else(PoisonError::into_inner).append(&entries));
+    written
+        .await
+        .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
 }
 
 fn saga_config(shared: &Shared) -> SagaConfig {
-    shared.config.saga.with_consistency_window(shared.drivers.consistency_window())
+    shared
+        .config
+        .saga
+        .with_consistency_window(shared.drivers.consistency_window())
 }
 
 /// One word for people.

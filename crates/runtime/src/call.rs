@@ -7,9 +7,7 @@ use skyloom_core::{
     Action, Class, HealthCheck, OperationId, Plan, ReplicaId, ResourceId, StepId, StopSpec, Token, Until,
 };
 use skyloom_orchestrator::Event;
-use skyloom_provider::{
-    Cause, CreateRequest, Driver, DriverError, Epoch, NewReplica, Resource, ResourceState, What,
-};
+use skyloom_provider::{Cause, CreateRequest, Driver, DriverError, Epoch, NewReplica, Resource, ResourceState, What};
 use tokio::time::sleep;
 
 use crate::endpoints::Endpoint;
@@ -24,10 +22,27 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// A call with what it needs.
 #[derive(Debug)]
 pub(crate) enum Call {
-    Create { step: StepId, operation: OperationId, token: Token, machine: Option<ResourceId> },
-    Lookup { step: StepId, operation: OperationId, token: Token },
-    AwaitReady { step: StepId, resource: ResourceId, until: Until },
-    Delete { step: StepId, resource: ResourceId, stop: StopSpec },
+    Create {
+        step: StepId,
+        operation: OperationId,
+        token: Token,
+        machine: Option<ResourceId>,
+    },
+    Lookup {
+        step: StepId,
+        operation: OperationId,
+        token: Token,
+    },
+    AwaitReady {
+        step: StepId,
+        resource: ResourceId,
+        until: Until,
+    },
+    Delete {
+        step: StepId,
+        resource: ResourceId,
+        stop: StopSpec,
+    },
 }
 
 impl Call {
@@ -54,13 +69,21 @@ impl From<DriverError> for Failed {
             Cause::StaleEpoch { seen, .. } => Some(seen),
             _ => None,
         };
-        Self { class: error.class(), detail: error.to_string(), fenced_by }
+        Self {
+            class: error.class(),
+            detail: error.to_string(),
+            fenced_by,
+        }
     }
 }
 
 impl Failed {
     fn new(class: Class, detail: impl Into<String>) -> Self {
-        Self { class, detail: detail.into(), fenced_by: None }
+        Self {
+            class,
+            detail: detail.into(),
+            fenced_by: None,
+        }
     }
 }
 
@@ -68,32 +91,51 @@ impl Failed {
 pub(crate) async fn carry_out(shared: Arc<Shared>, plan: Arc<Plan>, call: Call) -> Event {
     let step = call.step();
     let Some(action) = plan.step(step).map(|step| &step.action) else {
-        return Event::CallFailed { step, class: Class::Bug, detail: "the plan has no such step".to_owned() };
+        return Event::CallFailed {
+            step,
+            class: Class::Bug,
+            detail: "the plan has no such step".to_owned(),
+        };
     };
     let ended = match call {
-        Call::Create { operation, token, machine, .. } => {
-            create(&shared, action, operation, token, machine).await.map(|resource| Event::Created { step, resource })
-        }
-        Call::Lookup { operation, token, .. } => {
-            look_up(&shared, action, &operation, &token).await.map(|resource| Event::Found { step, resource })
-        }
-        Call::AwaitReady { resource, until, .. } => {
-            await_ready(&shared, action, &resource, until).await.map(|()| Event::Ready { step, until })
-        }
-        Call::Delete { resource, stop, .. } => {
-            delete(&shared, action, &resource, stop).await.map_err(Failed::from).map(|()| Event::Gone { step })
-        }
+        Call::Create {
+            operation,
+            token,
+            machine,
+            ..
+        } => create(&shared, action, operation, token, machine)
+            .await
+            .map(|resource| Event::Created { step, resource }),
+        Call::Lookup { operation, token, .. } => look_up(&shared, action, &operation, &token)
+            .await
+            .map(|resource| Event::Found { step, resource }),
+        Call::AwaitReady { resource, until, .. } => await_ready(&shared, action, &resource, until)
+            .await
+            .map(|()| Event::Ready { step, until }),
+        Call::Delete { resource, stop, .. } => delete(&shared, action, &resource, stop)
+            .await
+            .map_err(Failed::from)
+            .map(|()| Event::Gone { step }),
     };
     ended.unwrap_or_else(|failed| match failed.fenced_by {
         Some(seen) => Event::Fenced { seen },
-        None => Event::CallFailed { step, class: failed.class, detail: failed.detail },
+        None => Event::CallFailed {
+            step,
+            class: failed.class,
+            detail: failed.detail,
+        },
     })
 }
 
 fn driver<'a>(shared: &'a Shared, action: &Action) -> Result<&'a Arc<dyn Driver>, Failed> {
     let cloud = &action.site().region.cloud;
     let found = shared.drivers.for_cloud(cloud);
-    found.ok_or_else(|| Failed::new(Class::Unsupported, format!("no driver is registered for cloud `{cloud}`")))
+    found.ok_or_else(|| {
+        Failed::new(
+            Class::Unsupported,
+            format!("no driver is registered for cloud `{cloud}`"),
+        )
+    })
 }
 
 async fn create(
@@ -110,15 +152,29 @@ async fn create(
             let data = |name: &skyloom_core::DataName| shared.data.location(name);
             let env = {
                 let endpoints = shared.endpoints();
-                let references = References { endpoints: &endpoints, data: &data, secrets: &*shared.secrets };
+                let references = References {
+                    endpoints: &endpoints,
+                    data: &data,
+                    secrets: &*shared.secrets,
+                };
                 environment(spec, &references).map_err(|error| Failed::new(error.class(), chain(&error)))?
             };
-            What::Replica(Box::new(NewReplica { spec: spec.clone(), machine, env }))
+            What::Replica(Box::new(NewReplica {
+                spec: spec.clone(),
+                machine,
+                env,
+            }))
         }
         _ => return Err(Failed::new(Class::Bug, "the step creates nothing")),
     };
     let epoch = Epoch(shared.epoch());
-    let request = CreateRequest { owner: shared.owner.clone(), operation, token, epoch, what };
+    let request = CreateRequest {
+        owner: shared.owner.clone(),
+        operation,
+        token,
+        epoch,
+        what,
+    };
     Ok(driver(shared, action)?.create(&request).await?.id)
 }
 
@@ -144,7 +200,10 @@ async fn look_up(
         return Ok(Some(found.id));
     }
     let all = driver.list(&shared.owner).await?;
-    Ok(all.into_iter().find(|resource| resource.operation == *operation).map(|resource| resource.id))
+    Ok(all
+        .into_iter()
+        .find(|resource| resource.operation == *operation)
+        .map(|resource| resource.id))
 }
 
 /// Out of the endpoints first, then stopped and removed.
@@ -195,17 +254,25 @@ async fn await_ready(shared: &Shared, action: &Action, id: &ResourceId, until: U
             (ResourceState::Running, Until::Healthy) => {
                 if is_healthy(driver.as_ref(), &resource, check, &mut tracker).await {
                     if let Some(replica) = replica {
-                        shared.became_healthy(&resource, replica, tracker).map_err(|e| Failed::new(e.class(), chain(&e)))?;
+                        shared
+                            .became_healthy(&resource, replica, tracker)
+                            .map_err(|e| Failed::new(e.class(), chain(&e)))?;
                     }
                     return Ok(());
                 }
             }
             (ResourceState::Exited { code }, _) => {
                 let how = code.map_or_else(|| "by a signal".to_owned(), |code| format!("with code {code}"));
-                return Err(Failed::new(Class::Invalid, format!("`{}` ended {how}; its log says more", resource.name)));
+                return Err(Failed::new(
+                    Class::Invalid,
+                    format!("`{}` ended {how}; its log says more", resource.name),
+                ));
             }
             (ResourceState::Evicted, _) => {
-                return Err(Failed::new(Class::Exhausted, format!("`{}` was evicted", resource.name)));
+                return Err(Failed::new(
+                    Class::Exhausted,
+                    format!("`{}` was evicted", resource.name),
+                ));
             }
             (ResourceState::Pending | ResourceState::Stopped | ResourceState::Running, _) => {}
         }
@@ -232,10 +299,15 @@ impl Shared {
         replica: &ReplicaId,
         tracker: HealthTracker,
     ) -> Result<(), crate::store::StoreError> {
-        let endpoint = Endpoint { replica: replica.clone(), ports: resource.endpoints.clone() };
+        let endpoint = Endpoint {
+            replica: replica.clone(),
+            ports: resource.endpoints.clone(),
+        };
         self.endpoints().enter(&resource.id, endpoint)?;
         self.set_health(&resource.id, tracker);
-        self.tell(crate::event::Event::Healthy { replica: replica.clone() });
+        self.tell(crate::event::Event::Healthy {
+            replica: replica.clone(),
+        });
         Ok(())
     }
 }

@@ -36,7 +36,15 @@ pub enum DataError {
     /// The folder of a copy cannot be used.
     #[error(transparent)]
     Folder(#[from] StoreError),
-    /// A copy's store cannot be opened, or copies could not be made equal.
+    /// A copy's store cannot be opened.
+    #[error("open a copy of data set `{data}`")]
+    Open {
+        /// Its name.
+        data: DataName,
+        /// What went wrong.
+        source: skyloom_sync::StoreError,
+    },
+    /// Copies could not be made equal.
     #[error("synchronise data set `{data}`")]
     Sync {
         /// Its name.
@@ -53,6 +61,7 @@ impl DataError {
         match self {
             Self::Unknown { .. } => Class::NotFound,
             Self::Folder(error) => error.class(),
+            Self::Open { source, .. } => source.class(),
             Self::Sync { source, .. } => source.class(),
         }
     }
@@ -98,8 +107,15 @@ pub(crate) struct DataPlaces {
 impl DataPlaces {
     /// Registered copies; the others become folders under `folder` when a manifest names them.
     pub(crate) fn new(folder: &std::path::Path, registered: Vec<(DataName, RegionKey, DataPlace)>) -> Self {
-        let places = registered.into_iter().map(|(data, region, place)| ((data, region), place)).collect();
-        Self { folder: folder.to_owned(), places: Mutex::new(places), primaries: Mutex::default() }
+        let places = registered
+            .into_iter()
+            .map(|(data, region, place)| ((data, region), place))
+            .collect();
+        Self {
+            folder: folder.to_owned(),
+            places: Mutex::new(places),
+            primaries: Mutex::default(),
+        }
     }
 
     /// Brings a manifest's data sets into force: each copy has a store from here on.
@@ -124,16 +140,30 @@ impl DataPlaces {
         let name = file_name(&format!("{}-{}", region.cloud, region.region));
         let folder = self.folder.join("data").join(set.name.as_str()).join(name);
         fs::create_dir_all(&folder).map_err(StoreError::io("create", &folder))?;
-        let sync = |source: SyncError| DataError::Sync { data: set.name.clone(), source };
-        let store = LocalDisk::open(&folder).map_err(|error| sync(error.into()))?;
+        let open = |source| DataError::Open {
+            data: set.name.clone(),
+            source,
+        };
+        let store = LocalDisk::open(&folder).map_err(open)?;
         let location = folder.to_string_lossy().into_owned();
-        places.insert(key, DataPlace { store: Arc::new(store), location });
+        places.insert(
+            key,
+            DataPlace {
+                store: Arc::new(store),
+                location,
+            },
+        );
         Ok(())
     }
 
     /// Where services find a data set: its primary copy, so that there is one place to write to.
     pub(crate) fn location(&self, data: &DataName) -> Option<String> {
-        let primary = self.primaries.lock().unwrap_or_else(PoisonError::into_inner).get(data)?.clone();
+        let primary = self
+            .primaries
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(data)?
+            .clone();
         self.place(data, &primary).map(|place| place.location)
     }
 
@@ -162,10 +192,20 @@ impl DataPlaces {
             let base = BaseFile::new(bases.join(file_name(&format!("{}--{}.json", primary.region, copy.region))));
             let (report, verification) = copy_and_verify(Arc::clone(&from), to, base, config.clone(), now)
                 .await
-                .map_err(|source| DataError::Sync { data: data.clone(), source })?;
-            copies.push(CopyOutcome { region: copy.region.clone(), report, verification });
+                .map_err(|source| DataError::Sync {
+                    data: data.clone(),
+                    source,
+                })?;
+            copies.push(CopyOutcome {
+                region: copy.region.clone(),
+                report,
+                verification,
+            });
         }
-        Ok(SyncOutcome { primary: primary.region.clone(), copies })
+        Ok(SyncOutcome {
+            primary: primary.region.clone(),
+            copies,
+        })
     }
 }
 
@@ -184,7 +224,8 @@ async fn copy_and_verify(
             Ok((report, verify(&*from, &*to, &config).await?))
         })
     });
-    work.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
+    work.await
+        .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
 }
 
 /// Region names may have characters that file names may not.

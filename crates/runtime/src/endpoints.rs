@@ -47,7 +47,11 @@ impl Endpoints {
     /// An empty list shown at `path`; the file appears with the first change.
     #[must_use]
     pub const fn new(path: PathBuf) -> Self {
-        Self { path, healthy: BTreeMap::new(), services: BTreeSet::new() }
+        Self {
+            path,
+            healthy: BTreeMap::new(),
+            services: BTreeSet::new(),
+        }
     }
 
     /// The file.
@@ -79,7 +83,9 @@ impl Endpoints {
     /// # Errors
     /// [`StoreError`] when the file cannot be replaced; the list is then unchanged.
     pub fn leave(&mut self, resource: &ResourceId) -> Result<(), StoreError> {
-        let Some(endpoint) = self.healthy.remove(resource) else { return Ok(()) };
+        let Some(endpoint) = self.healthy.remove(resource) else {
+            return Ok(());
+        };
         self.write().inspect_err(|_| {
             self.healthy.insert(resource.clone(), endpoint);
         })
@@ -88,7 +94,10 @@ impl Endpoints {
     /// Addresses of a service's port, sorted; of each replica's first port by name where `port` is `None`.
     #[must_use]
     pub fn addresses(&self, service: &ServiceName, port: Option<&PortName>) -> Vec<SocketAddr> {
-        let of_service = self.sorted().into_iter().filter(|endpoint| endpoint.replica.service() == service);
+        let of_service = self
+            .sorted()
+            .into_iter()
+            .filter(|endpoint| endpoint.replica.service() == service);
         let address = |endpoint: &Endpoint| match port {
             Some(port) => endpoint.ports.get(port).copied(),
             None => endpoint.ports.values().next().copied(),
@@ -99,12 +108,21 @@ impl Endpoints {
     /// The list as it is shown.
     #[must_use]
     pub fn to_file(&self) -> EndpointsFile {
-        let mut services: BTreeMap<ServiceName, Vec<Endpoint>> =
-            self.services.iter().map(|service| (service.clone(), Vec::new())).collect();
+        let mut services: BTreeMap<ServiceName, Vec<Endpoint>> = self
+            .services
+            .iter()
+            .map(|service| (service.clone(), Vec::new()))
+            .collect();
         for endpoint in self.sorted() {
-            services.entry(endpoint.replica.service().clone()).or_default().push(endpoint.clone());
+            services
+                .entry(endpoint.replica.service().clone())
+                .or_default()
+                .push(endpoint.clone());
         }
-        EndpointsFile { version: ENDPOINTS_VERSION, services }
+        EndpointsFile {
+            version: ENDPOINTS_VERSION,
+            services,
+        }
     }
 
     fn sorted(&self) -> Vec<&Endpoint> {

@@ -25,7 +25,10 @@ pub struct EnvSecrets;
 
 impl SecretResolver for EnvSecrets {
     fn resolve(&self, reference: &SecretRef) -> Option<Secret<String>> {
-        (reference.backend == "env").then(|| std::env::var(&reference.name).ok()).flatten().map(Secret::new)
+        (reference.backend == "env")
+            .then(|| std::env::var(&reference.name).ok())
+            .flatten()
+            .map(Secret::new)
     }
 }
 
@@ -88,10 +91,13 @@ pub(crate) fn environment(
     for (name, value) in &spec.run.env {
         let value = match value {
             EnvValue::Text(text) => Secret::new(render(name, text, references)?),
-            EnvValue::Secret(reference) => references.secrets.resolve(reference).ok_or_else(|| EnvError::NoSecret {
-                name: name.clone(),
-                reference: reference.clone(),
-            })?,
+            EnvValue::Secret(reference) => references
+                .secrets
+                .resolve(reference)
+                .ok_or_else(|| EnvError::NoSecret {
+                    name: name.clone(),
+                    reference: reference.clone(),
+                })?,
         };
         env.insert(name.clone(), value);
     }
@@ -99,7 +105,10 @@ pub(crate) fn environment(
 }
 
 fn render(name: &str, text: &str, references: &References<'_>) -> Result<String, EnvError> {
-    let parts = parse_template(text).map_err(|source| EnvError::Template { name: name.to_owned(), source })?;
+    let parts = parse_template(text).map_err(|source| EnvError::Template {
+        name: name.to_owned(),
+        source,
+    })?;
     let mut rendered = String::new();
     for part in parts {
         match part {
@@ -107,7 +116,10 @@ fn render(name: &str, text: &str, references: &References<'_>) -> Result<String,
             TemplatePart::Endpoints(service) => rendered.push_str(&addresses(&service, references.endpoints)),
             TemplatePart::Data(data) => {
                 let place = (references.data)(&data);
-                rendered.push_str(&place.ok_or_else(|| EnvError::NoData { name: name.to_owned(), data })?);
+                rendered.push_str(&place.ok_or_else(|| EnvError::NoData {
+                    name: name.to_owned(),
+                    data,
+                })?);
             }
         }
     }
@@ -115,6 +127,10 @@ fn render(name: &str, text: &str, references: &References<'_>) -> Result<String,
 }
 
 fn addresses(service: &ServiceName, endpoints: &Endpoints) -> String {
-    let addresses: Vec<String> = endpoints.addresses(service, None).iter().map(ToString::to_string).collect();
+    let addresses: Vec<String> = endpoints
+        .addresses(service, None)
+        .iter()
+        .map(ToString::to_string)
+        .collect();
     addresses.join(",")
 }

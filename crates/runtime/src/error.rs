@@ -98,7 +98,11 @@ pub enum Error {
 }
 
 fn more(count: usize) -> String {
-    if count > 1 { format!(" (and {} more)", count - 1) } else { String::new() }
+    if count > 1 {
+        format!(" (and {} more)", count - 1)
+    } else {
+        String::new()
+    }
 }
 
 fn describe(status: &SagaStatus) -> String {
@@ -112,10 +116,9 @@ fn describe(status: &SagaStatus) -> String {
             None => "did not finish".to_owned(),
         },
         SagaStatus::Halted { detail, .. } => format!("was halted: {detail}"),
-        SagaStatus::Running
-        | SagaStatus::Stopping { .. }
-        | SagaStatus::Compensating { .. }
-        | SagaStatus::Succeeded => "did not finish".to_owned(),
+        SagaStatus::Running | SagaStatus::Stopping { .. } | SagaStatus::Compensating { .. } | SagaStatus::Succeeded => {
+            "did not finish".to_owned()
+        }
     }
 }
 

@@ -30,8 +30,16 @@ impl Shared {
         regions: BTreeSet<RegionKey>,
         subject: impl Into<String>,
     ) -> Result<Admitted, Error> {
-        let target = Target { deployment: deployment.clone(), regions };
-        let request = AccessRequest { principal: principal.clone(), action, target, at: self.now() };
+        let target = Target {
+            deployment: deployment.clone(),
+            regions,
+        };
+        let request = AccessRequest {
+            principal: principal.clone(),
+            action,
+            target,
+            at: self.now(),
+        };
         let decision = self.authorizer.decide(&request);
         let admitted = Admitted {
             principal: principal.name.clone(),
@@ -43,7 +51,11 @@ impl Shared {
         if !decision.is_allowed() {
             self.record(&admitted, &decision, Outcome::Refused)?;
             let principal = principal.name.clone();
-            return Err(Error::Denied { principal, action, decision: Box::new(decision) });
+            return Err(Error::Denied {
+                principal,
+                action,
+                decision: Box::new(decision),
+            });
         }
         if action.is_mutation() {
             self.record(&admitted, &decision, Outcome::Begun)?;
@@ -71,12 +83,29 @@ impl Shared {
     pub(crate) fn close<T>(&self, admitted: Admitted, result: Result<T, Error>) -> Result<T, Error> {
         let outcome = match &result {
             Ok(_) => Outcome::Succeeded,
-            Err(error) => Outcome::Failed { detail: format!("{}: {error}", error.class()) },
+            Err(error) => Outcome::Failed {
+                detail: format!("{}: {error}", error.class()),
+            },
         };
-        let Admitted { principal, action, deployment, reason, subject } = admitted;
+        let Admitted {
+            principal,
+            action,
+            deployment,
+            reason,
+            subject,
+        } = admitted;
         let effect = skyloom_security::access::Effect::Allow;
-        let record =
-            AuditRecord { sequence: 0, at: self.now(), principal, action, deployment, effect, reason, outcome, subject };
+        let record = AuditRecord {
+            sequence: 0,
+            at: self.now(),
+            principal,
+            action,
+            deployment,
+            effect,
+            reason,
+            outcome,
+            subject,
+        };
         let recorded = self.audit().append(record).map_err(Error::AuditUnavailable);
         let value = result?;
         recorded.map(|()| value)

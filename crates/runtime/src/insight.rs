@@ -9,7 +9,7 @@ use futures::future::join_all;
 use serde::{Deserialize, Serialize};
 use skyloom_analytics::detect::{Detector, Verdict};
 use skyloom_analytics::forecast::{Forecast, ForecastConfig, ForecastConfigError, ForecastError, forecast};
-use skyloom_analytics::prepare::{Pipeline, PrepareError};
+use skyloom_analytics::prepare::{Pipeline, PipelineError, PrepareError};
 use skyloom_core::{Class, ReplicaId, ResourceId, Sample, Series};
 use skyloom_provider::{DriverError, Usage};
 use thiserror::Error;
@@ -48,6 +48,9 @@ pub enum InsightError {
         /// Which metric.
         metric: Metric,
     },
+    /// The grid is out of range.
+    #[error(transparent)]
+    Pipeline(#[from] PipelineError),
     /// The samples could not be prepared.
     #[error(transparent)]
     Prepare(#[from] PrepareError),
@@ -65,6 +68,7 @@ impl InsightError {
     pub fn class(&self) -> Class {
         match self {
             Self::NoSamples { .. } => Class::NotFound,
+            Self::Pipeline(error) => error.class(),
             Self::Prepare(error) => error.class(),
             Self::Config(error) => error.class(),
             Self::Forecast(error) => error.class(),
@@ -125,16 +129,29 @@ impl Metrics {
     }
 
     /// Keeps and judges one value; `None` for one that is not later than the last (a clock that went back).
-    pub(crate) fn take(&mut self, replica: &ReplicaId, metric: Metric, sample: Sample, kept_max: usize) -> Option<Taken> {
+    pub(crate) fn take(
+        &mut self,
+        replica: &ReplicaId,
+        metric: Metric,
+        sample: Sample,
+        kept_max: usize,
+    ) -> Option<Taken> {
         let tracked = self.tracked.entry((replica.clone(), metric)).or_default();
         tracked.series.push(sample).ok()?;
         tracked.series.keep_last(kept_max);
         let verdict = tracked.detector.push(sample).ok()?;
-        Some(Taken { replica: replica.clone(), metric, sample, verdict })
+        Some(Taken {
+            replica: replica.clone(),
+            metric,
+            sample,
+            verdict,
+        })
     }
 
     pub(crate) fn series(&self, replica: &ReplicaId, metric: Metric) -> Option<&Series> {
-        self.tracked.get(&(replica.clone(), metric)).map(|tracked| &tracked.series)
+        self.tracked
+            .get(&(replica.clone(), metric))
+            .map(|tracked| &tracked.series)
     }
 
     /// The mean of the last `count` values.
@@ -154,8 +171,14 @@ impl Metrics {
         ahead: Duration,
         level: f64,
     ) -> Result<Forecast, InsightError> {
-        let missing = || InsightError::NoSamples { replica: replica.clone(), metric };
-        let series = self.series(replica, metric).filter(|series| !series.is_empty()).ok_or_else(missing)?;
+        let missing = || InsightError::NoSamples {
+            replica: replica.clone(),
+            metric,
+        };
+        let series = self
+            .series(replica, metric)
+            .filter(|series| !series.is_empty())
+            .ok_or_else(missing)?;
         let prepared = Pipeline::gauge(step)?.run(series.samples())?;
         let horizon = ahead.as_nanos().div_ceil(step.as_nanos().max(1));
         let horizon = usize::try_from(horizon).unwrap_or(usize::MAX);

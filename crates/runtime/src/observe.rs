@@ -37,15 +37,30 @@ pub(crate) async fn observe(shared: &Shared, state: &State) -> Result<Seen, Erro
         resource: known.resource.clone(),
         labels: BTreeMap::new(),
         taints: Vec::new(),
-        ready: matches!(resources.get(&known.resource).map(|r| &r.state), Some(ResourceState::Running)),
+        ready: matches!(
+            resources.get(&known.resource).map(|r| &r.state),
+            Some(ResourceState::Running)
+        ),
         utilisation: None,
     });
     let nodes = nodes.collect();
-    let looks = state.replicas.iter().map(|(id, known)| look(shared, id, known, resources.get(id)));
+    let looks = state
+        .replicas
+        .iter()
+        .map(|(id, known)| look(shared, id, known, resources.get(id)));
     let mut replicas: Vec<ObservedReplica> = join_all(looks).await.into_iter().collect::<Result<_, _>>()?;
     replicas.sort_by(|a, b| (&a.replica, &a.resource).cmp(&(&b.replica, &b.resource)));
-    let snapshot = Snapshot { generation: state.generation, taken_at: shared.now(), nodes, replicas };
-    Ok(Seen { snapshot, resources, strangers })
+    let snapshot = Snapshot {
+        generation: state.generation,
+        taken_at: shared.now(),
+        nodes,
+        replicas,
+    };
+    Ok(Seen {
+        snapshot,
+        resources,
+        strangers,
+    })
 }
 
 /// One replica: its state by the provider and by its own answers. Its place in the endpoints follows.
@@ -62,14 +77,21 @@ async fn look(
     };
     if state == ReplicaState::Healthy {
         if let Some(resource) = resource {
-            let endpoint = Endpoint { replica: known.spec.replica.clone(), ports: resource.endpoints.clone() };
+            let endpoint = Endpoint {
+                replica: known.spec.replica.clone(),
+                ports: resource.endpoints.clone(),
+            };
             shared.endpoints().enter(id, endpoint)?;
         }
     } else {
         shared.endpoints().leave(id)?;
         if before.is_healthy() {
             let replica = known.spec.replica.clone();
-            shared.tell(Event::Lost { replica, resource: id.clone(), detail: problem });
+            shared.tell(Event::Lost {
+                replica,
+                resource: id.clone(),
+                detail: problem,
+            });
         }
         if !state.is_live() {
             shared.forget_health(id);
@@ -117,4 +139,3 @@ async fn running(shared: &Shared, known: &KnownReplica, resource: &Resource) -> 
     shared.set_health(&resource.id, tracker);
     (state, problem)
 }
-

@@ -21,17 +21,25 @@ const MOVE_COST: MicroUsd = MicroUsd::from_micros(50_000);
 const IMBALANCE_COST: MicroUsdPerHour = MicroUsdPerHour::from_micros(1_000_000);
 
 /// The replica to load: one on the machine that carries the most, where there is something to move away.
-pub fn whom_to_load(status: &Status) -> Option<(ReplicaId, SocketAddr)> {
+pub(crate) fn whom_to_load(status: &Status) -> Option<(ReplicaId, SocketAddr)> {
     let neighbours = |machine| status.replicas.iter().filter(|other| other.machine == machine).count();
-    let healthy = status.replicas.iter().filter(|replica| replica.state == ReplicaState::Healthy);
-    let reachable =
-        healthy.filter_map(|r| Some((neighbours(r.machine.clone()), r.replica.clone(), *r.endpoints.values().next()?)));
+    let healthy = status
+        .replicas
+        .iter()
+        .filter(|replica| replica.state == ReplicaState::Healthy);
+    let reachable = healthy.filter_map(|r| {
+        Some((
+            neighbours(r.machine.clone()),
+            r.replica.clone(),
+            *r.endpoints.values().next()?,
+        ))
+    });
     let chosen = reachable.max_by(|a, b| a.0.cmp(&b.0).then_with(|| b.1.cmp(&a.1)));
     chosen.map(|(_, replica, address)| (replica, address))
 }
 
 /// Asks for the decision while the load lasts; nothing is moved.
-pub async fn rebalance(
+pub(crate) async fn rebalance(
     sky: &Skyloom,
     manifest: &Manifest,
     loaded: &ReplicaId,

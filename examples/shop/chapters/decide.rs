@@ -11,25 +11,29 @@ use crate::report::Alternative;
 
 /// A decision with what surrounds it.
 #[derive(Debug)]
-pub struct Decided {
-    pub placement: Placement,
-    pub loads: LoadReport,
+pub(crate) struct Decided {
+    pub(crate) placement: Placement,
+    pub(crate) loads: LoadReport,
     /// Offers that were looked at.
-    pub offers: usize,
+    pub(crate) offers: usize,
     /// The same manifest on one cloud alone, cheapest first.
-    pub alternatives: Vec<Alternative>,
+    pub(crate) alternatives: Vec<Alternative>,
 }
 
 impl Decided {
     /// An error that names the first replica without a place, if there is one.
-    pub fn require_complete(&self) -> Result<(), Error> {
+    pub(crate) fn require_complete(&self) -> Result<(), Error> {
         let left_out = unsatisfied(&self.placement);
-        if left_out.is_empty() { Ok(()) } else { Err(Error::Unsatisfied(left_out)) }
+        if left_out.is_empty() {
+            Ok(())
+        } else {
+            Err(Error::Unsatisfied(left_out))
+        }
     }
 }
 
 /// Decides on the built-in catalogue, with nothing running yet.
-pub fn decide(manifest: &Manifest) -> Result<Decided, Failure> {
+pub(crate) fn decide(manifest: &Manifest) -> Result<Decided, Failure> {
     let catalogue = Catalogue::builtin();
     check_places(manifest, &catalogue).map_err(Error::from)?;
     ServiceGraph::build(manifest).map_err(Error::from)?;
@@ -38,9 +42,13 @@ pub fn decide(manifest: &Manifest) -> Result<Decided, Failure> {
 }
 
 /// Adds loads and alternatives to a placement.
-pub fn surround(manifest: &Manifest, catalogue: &Catalogue, placement: Placement) -> Result<Decided, Failure> {
+pub(crate) fn surround(manifest: &Manifest, catalogue: &Catalogue, placement: Placement) -> Result<Decided, Failure> {
     let snapshot = Snapshot::empty(0, Timestamp::EPOCH);
-    let problem = Problem { manifest, snapshot: &snapshot, catalogue };
+    let problem = Problem {
+        manifest,
+        snapshot: &snapshot,
+        catalogue,
+    };
     let loads = load_report(&problem, &placement, Mean::Arithmetic)?;
     let mut alternatives: Vec<Alternative> = Vec::new();
     for cloud in catalogue.clouds() {
@@ -53,17 +61,31 @@ pub fn surround(manifest: &Manifest, catalogue: &Catalogue, placement: Placement
             Err(error) => (None, Some(error.to_string())),
         };
         let offers = alone.offers().len();
-        alternatives.push(Alternative { cloud: cloud.to_string(), offers, usd_per_hour: price, reason });
+        alternatives.push(Alternative {
+            cloud: cloud.to_string(),
+            offers,
+            usd_per_hour: price,
+            reason,
+        });
     }
     alternatives.sort_by(|a, b| {
         let price = |alternative: &Alternative| alternative.usd_per_hour.unwrap_or(f64::INFINITY);
         price(a).total_cmp(&price(b)).then_with(|| a.cloud.cmp(&b.cloud))
     });
-    Ok(Decided { placement, loads, offers: catalogue.offers().len(), alternatives })
+    Ok(Decided {
+        placement,
+        loads,
+        offers: catalogue.offers().len(),
+        alternatives,
+    })
 }
 
 fn cheapest(manifest: &Manifest, catalogue: &Catalogue) -> Result<Placement, Error> {
     let snapshot = Snapshot::empty(0, Timestamp::EPOCH);
-    let problem = Problem { manifest, snapshot: &snapshot, catalogue };
+    let problem = Problem {
+        manifest,
+        snapshot: &snapshot,
+        catalogue,
+    };
     Ok(place(&problem, &Cheapest, &PlaceConfig::new())?)
 }

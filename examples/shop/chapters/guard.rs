@@ -6,9 +6,16 @@ use crate::Failure;
 use crate::report::Audit;
 
 /// The roles of the shop: viewers look, operators do everything else but giving rights.
-pub fn roles() -> Result<RoleSet, Failure> {
+pub(crate) fn roles() -> Result<RoleSet, Failure> {
     let look = [Action::Read, Action::ReadLogs];
-    let act = [Action::Apply, Action::Rebalance, Action::Heal, Action::Sync, Action::Destroy, Action::ReadAudit];
+    let act = [
+        Action::Apply,
+        Action::Rebalance,
+        Action::Heal,
+        Action::Sync,
+        Action::Destroy,
+        Action::ReadAudit,
+    ];
     let viewer = Role {
         name: "viewer".parse()?,
         inherits: [].into(),
@@ -23,12 +30,12 @@ pub fn roles() -> Result<RoleSet, Failure> {
 }
 
 /// Somebody who may do everything here.
-pub fn operator() -> Result<Principal, Failure> {
+pub(crate) fn operator() -> Result<Principal, Failure> {
     Ok(Principal::new("mira", ["operator".parse()?]))
 }
 
 /// A viewer tries to take the shop down; whether that was refused.
-pub async fn stranger_is_denied(sky: &Skyloom) -> Result<bool, Failure> {
+pub(crate) async fn stranger_is_denied(sky: &Skyloom) -> Result<bool, Failure> {
     let stranger = Principal::new("eve", ["viewer".parse()?]);
     match sky.destroy(&stranger).await {
         Err(Error::Denied { .. }) => Ok(true),
@@ -38,7 +45,10 @@ pub async fn stranger_is_denied(sky: &Skyloom) -> Result<bool, Failure> {
 }
 
 /// Verifies the trail of everything that was done.
-pub fn verify_trail(sky: &Skyloom) -> Result<Audit, Failure> {
+pub(crate) fn verify_trail(sky: &Skyloom) -> Result<Audit, Failure> {
     let trail = sky.verify_audit(None)?;
-    Ok(Audit { records: trail.records, verified: true })
+    Ok(Audit {
+        records: trail.records,
+        verified: true,
+    })
 }

@@ -13,15 +13,31 @@ use crate::report::Healed;
 const HEALED_WITHIN: Duration = Duration::from_secs(30);
 
 /// The replica to kill: one of the service with the most replicas, so that the others carry on.
-pub fn victim(status: &Status) -> Option<ReplicaId> {
-    let healthy: Vec<&ReplicaId> =
-        status.replicas.iter().filter(|r| r.state == ReplicaState::Healthy).map(|r| &r.replica).collect();
-    let siblings = |replica: &ReplicaId| healthy.iter().filter(|other| other.service() == replica.service()).count();
-    healthy.iter().max_by_key(|replica| (siblings(replica), replica.index())).map(|replica| (*replica).clone())
+pub(crate) fn victim(status: &Status) -> Option<ReplicaId> {
+    let healthy: Vec<&ReplicaId> = status
+        .replicas
+        .iter()
+        .filter(|r| r.state == ReplicaState::Healthy)
+        .map(|r| &r.replica)
+        .collect();
+    let siblings = |replica: &ReplicaId| {
+        healthy
+            .iter()
+            .filter(|other| other.service() == replica.service())
+            .count()
+    };
+    healthy
+        .iter()
+        .max_by_key(|replica| (siblings(replica), replica.index()))
+        .map(|replica| (*replica).clone())
 }
 
 /// Kills it and waits until the supervisor tells that another one is healthy in its place.
-pub async fn kill_and_watch(sky: &Skyloom, replica: &ReplicaId, endpoints_file: &str) -> Result<Healed, Failure> {
+pub(crate) async fn kill_and_watch(
+    sky: &Skyloom,
+    replica: &ReplicaId,
+    endpoints_file: &str,
+) -> Result<Healed, Failure> {
     let mut events = sky.watch();
     let begun = Instant::now();
     if outside::kill(replica, endpoints_file)? == 0 {
@@ -29,7 +45,12 @@ pub async fn kill_and_watch(sky: &Skyloom, replica: &ReplicaId, endpoints_file: 
     }
     let healed = async {
         loop {
-            if let Event::Healed { replica: healed, killed, replaced, .. } = events.recv().await?
+            if let Event::Healed {
+                replica: healed,
+                killed,
+                replaced,
+                ..
+            } = events.recv().await?
                 && healed == *replica
             {
                 return Ok::<_, Failure>((killed, replaced));

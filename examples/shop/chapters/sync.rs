@@ -13,7 +13,7 @@ use crate::chapters::rehearse::ORDERS;
 use crate::report::Sync;
 
 /// Copies, changes one file, copies again.
-pub async fn copy_change_copy(sky: &Skyloom, data: &DataName, me: &Principal) -> Result<Sync, Failure> {
+pub(crate) async fn copy_change_copy(sky: &Skyloom, data: &DataName, me: &Principal) -> Result<Sync, Failure> {
     let place = sky.data_location(data).ok_or("find the data set's primary copy")?;
     ensure_files(Path::new(&place))?;
     let first = sky.sync(data, me).await?;
@@ -36,7 +36,7 @@ pub async fn copy_change_copy(sky: &Skyloom, data: &DataName, me: &Principal) ->
 
 /// The same with files and stores of our own, for a manifest without a data set that has two copies: the engine is
 /// called directly, as a program may that wants nothing else of skyloom.
-pub async fn copy_change_copy_of_own(name: &DataName) -> Result<Sync, Failure> {
+pub(crate) async fn copy_change_copy_of_own(name: &DataName) -> Result<Sync, Failure> {
     let name = name.to_string();
     // A store on the local disk blocks, so this runs on a thread that may.
     let runtime = tokio::runtime::Handle::current();
@@ -79,7 +79,10 @@ fn verified(outcome: &SyncOutcome) -> bool {
 fn ensure_files(folder: &Path) -> Result<(), Failure> {
     if visible_files(folder)?.is_empty() {
         for number in 0..ORDERS {
-            fs::write(folder.join(format!("{number:05}.json")), format!("{{\"order\": {number}}}\n"))?;
+            fs::write(
+                folder.join(format!("{number:05}.json")),
+                format!("{{\"order\": {number}}}\n"),
+            )?;
         }
     }
     Ok(())

@@ -31,7 +31,7 @@ const LEVEL: f64 = 0.95;
 const BUSY_REQUESTS: usize = 2;
 
 /// Samples normal use: the shop serves a request now and then.
-pub async fn learn_what_is_normal(sky: &Skyloom, entrances: &[SocketAddr]) {
+pub(crate) async fn learn_what_is_normal(sky: &Skyloom, entrances: &[SocketAddr]) {
     let mut ticks = interval(SAMPLE_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     for number in 0..SAMPLES_BEFORE {
@@ -45,7 +45,7 @@ pub async fn learn_what_is_normal(sky: &Skyloom, entrances: &[SocketAddr]) {
 }
 
 /// Keeps a replica busy until the set is dropped.
-pub fn load(address: SocketAddr) -> JoinSet<()> {
+pub(crate) fn load(address: SocketAddr) -> JoinSet<()> {
     let mut busy = JoinSet::new();
     for _ in 0..BUSY_REQUESTS {
         busy.spawn(async move {
@@ -60,10 +60,14 @@ pub fn load(address: SocketAddr) -> JoinSet<()> {
 }
 
 /// Samples under load until the detector flags the replica's CPU.
-pub async fn flag(sky: &Skyloom, replica: &ReplicaId) -> Anomaly {
+pub(crate) async fn flag(sky: &Skyloom, replica: &ReplicaId) -> Anomaly {
     let mut ticks = interval(SAMPLE_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut found = Anomaly { replica: replica.to_string(), metric: "cpu".to_owned(), ..Anomaly::default() };
+    let mut found = Anomaly {
+        replica: replica.to_string(),
+        metric: "cpu".to_owned(),
+        ..Anomaly::default()
+    };
     for _ in 0..SAMPLES_UNDER_LOAD {
         ticks.tick().await;
         for taken in sky.sample().await {
@@ -84,7 +88,7 @@ pub async fn flag(sky: &Skyloom, replica: &ReplicaId) -> Anomaly {
 }
 
 /// The next minutes of a replica's processor use, and the interval that is to hold them.
-pub async fn look_ahead(sky: &Skyloom, replica: &ReplicaId) -> Result<Forecast, Failure> {
+pub(crate) async fn look_ahead(sky: &Skyloom, replica: &ReplicaId) -> Result<Forecast, Failure> {
     let ahead = sky.forecast(replica, Metric::Cpu, STEP, AHEAD, LEVEL).await?;
     let last = ahead.steps.last().ok_or("forecast at least one step")?;
     Ok(Forecast {

@@ -114,7 +114,14 @@ impl ControlPlaneBuilder {
         store: impl Store + 'static,
         location: impl Into<String>,
     ) -> Self {
-        self.data.push((data, region, DataPlace { store: Arc::new(store), location: location.into() }));
+        self.data.push((
+            data,
+            region,
+            DataPlace {
+                store: Arc::new(store),
+                location: location.into(),
+            },
+        ));
         self
     }
 
@@ -175,14 +182,25 @@ impl ControlPlaneBuilder {
 fn seed(path: &Path) -> Result<[u8; 32], StoreError> {
     if let Some(bytes) = read_if_there(path)? {
         let detail = || format!("it has {} bytes, expected 32", bytes.len());
-        let format = || StoreError::Format { path: path.to_owned(), detail: detail() };
+        let format = || StoreError::Format {
+            path: path.to_owned(),
+            detail: detail(),
+        };
         return <[u8; 32]>::try_from(bytes.as_slice()).map_err(|_| format());
     }
     let mut bytes = [0; 32];
-    getrandom::fill(&mut bytes).map_err(|error| StoreError::io("draw random bytes for", path)(error.into()))?;
+    let other = |error: getrandom::Error| StoreError::io("draw random bytes for", path)(std::io::Error::other(error));
+    getrandom::fill(&mut bytes).map_err(other)?;
     let mut options = fs::OpenOptions::new();
-    let mut file = options.write(true).create_new(true).mode(0o600).open(path).map_err(StoreError::io("create", path))?;
-    file.write_all(&bytes).and_then(|()| file.sync_all()).map_err(StoreError::io("write", path))?;
+    let mut file = options
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(StoreError::io("create", path))?;
+    file.write_all(&bytes)
+        .and_then(|()| file.sync_all())
+        .map_err(StoreError::io("write", path))?;
     Ok(bytes)
 }
 

@@ -21,12 +21,18 @@ impl ControlPlane {
         if let Some(manifest) = &manifest {
             self.shared.data.adopt(manifest)?;
         }
-        let entry =
-            JournalEntry::Plan { plan: Box::new(plan.clone()), manifest: manifest.clone().map(Box::new) };
+        let entry = JournalEntry::Plan {
+            plan: Box::new(plan.clone()),
+            manifest: manifest.clone().map(Box::new),
+        };
         append(&inner.journal, vec![entry]).await?;
         // From here on a dropped future, like a crash, leaves the plan to be resumed. What is in the journal by then is
         // read back from it.
-        inner.interrupted = Some(Interrupted { plan: plan.clone(), manifest: manifest.clone(), records: Vec::new() });
+        inner.interrupted = Some(Interrupted {
+            plan: plan.clone(),
+            manifest: manifest.clone(),
+            records: Vec::new(),
+        });
         let mut state = inner.state.clone();
         let applying = Applying::new(&self.shared, &inner.journal, &mut state, plan.clone())?;
         let status = applying.run().await?;
@@ -35,8 +41,14 @@ impl ControlPlane {
 
     /// Goes on with an interrupted plan, or stops it where `and_stop` says so. Nothing to do gives an empty outcome.
     pub(super) async fn resume(&self, inner: &mut Inner, and_stop: bool) -> Result<Option<Outcome>, Error> {
-        let Some(interrupted) = inner.read_interrupted()? else { return Ok(None) };
-        let Interrupted { plan, manifest, records } = interrupted;
+        let Some(interrupted) = inner.read_interrupted()? else {
+            return Ok(None);
+        };
+        let Interrupted {
+            plan,
+            manifest,
+            records,
+        } = interrupted;
         if let Some(manifest) = &manifest {
             self.shared.data.adopt(manifest)?;
         }
@@ -49,7 +61,11 @@ impl ControlPlane {
             status @ SagaStatus::Cancelled { .. } if and_stop => {
                 let steps = plan.steps.len() as u64;
                 self.settle(inner, state, &plan, manifest, &status)?;
-                Ok(Some(Outcome { plan: plan.id(), steps, status }))
+                Ok(Some(Outcome {
+                    plan: plan.id(),
+                    steps,
+                    status,
+                }))
             }
             status => self.finish(inner, state, &plan, manifest, status).map(Some),
         }
@@ -69,7 +85,11 @@ impl ControlPlane {
         }
         self.settle(inner, state, plan, manifest, &status)?;
         match status {
-            SagaStatus::Succeeded => Ok(Outcome { plan: plan.id(), steps: plan.steps.len() as u64, status }),
+            SagaStatus::Succeeded => Ok(Outcome {
+                plan: plan.id(),
+                steps: plan.steps.len() as u64,
+                status,
+            }),
             status => Err(Error::PlanFailed(Box::new(status))),
         }
     }
@@ -97,7 +117,11 @@ impl ControlPlane {
         state.save(&inner.state_path)?;
         inner.state = state;
         inner.interrupted = None;
-        inner.journal.lock().unwrap_or_else(std::sync::PoisonError::into_inner).reset()?;
+        inner
+            .journal
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .reset()?;
         Ok(())
     }
 

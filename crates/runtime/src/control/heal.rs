@@ -48,7 +48,9 @@ impl ControlPlane {
     pub async fn heal(&self, principal: &Principal) -> Result<HealReport, Error> {
         let mut inner = self.inner.lock().await;
         inner.refuse_when_interrupted()?;
-        let Some(manifest) = inner.state.manifest.clone() else { return Ok(HealReport::default()) };
+        let Some(manifest) = inner.state.manifest.clone() else {
+            return Ok(HealReport::default());
+        };
         let begun = self.shared.now();
         let snapshot = observe(&self.shared, &inner.state).await?.snapshot;
         let policy = &self.shared.config.heal;
@@ -56,17 +58,35 @@ impl ControlPlane {
         let replaced: BTreeSet<ReplicaId> = decision.replacements().cloned().collect();
         if replaced.is_empty() {
             inner.heal = decision.history;
-            return Ok(HealReport { healed: Vec::new(), left_alone: decision.actions });
+            return Ok(HealReport {
+                healed: Vec::new(),
+                left_alone: decision.actions,
+            });
         }
         let names: Vec<String> = replaced.iter().map(ToString::to_string).collect();
-        let admitted =
-            self.shared.admit(principal, Action::Heal, &manifest.name, BTreeSet::new(), names.join(" "))?;
+        let admitted = self.shared.admit(
+            principal,
+            Action::Heal,
+            &manifest.name,
+            BTreeSet::new(),
+            names.join(" "),
+        )?;
         let result = self.replace(&mut inner, &snapshot, decision, &replaced).await;
         let report = self.shared.close(admitted, result)?;
         for healed in &report.healed {
             if let Some(killed) = healed.killed.clone() {
-                let Healed { replica, replaced, took, .. } = healed.clone();
-                self.shared.tell(Event::Healed { replica, killed, replaced, took });
+                let Healed {
+                    replica,
+                    replaced,
+                    took,
+                    ..
+                } = healed.clone();
+                self.shared.tell(Event::Healed {
+                    replica,
+                    killed,
+                    replaced,
+                    took,
+                });
             }
         }
         Ok(report)
@@ -91,13 +111,28 @@ impl ControlPlane {
         let took = self.shared.now().saturating_since(begun);
         let resource_of = |replica: &ReplicaId, known: &crate::store::KnownReplica| known.spec.replica == *replica;
         let healed = replaced.iter().filter_map(|replica| {
-            let killed = before.iter().find(|(_, known)| resource_of(replica, known)).map(|(id, _)| id.clone());
-            let (new, _) = inner.state.replicas.iter().find(|(_, known)| resource_of(replica, known))?;
-            Some(Healed { replica: replica.clone(), killed, replaced: new.clone(), took })
+            let killed = before
+                .iter()
+                .find(|(_, known)| resource_of(replica, known))
+                .map(|(id, _)| id.clone());
+            let (new, _) = inner
+                .state
+                .replicas
+                .iter()
+                .find(|(_, known)| resource_of(replica, known))?;
+            Some(Healed {
+                replica: replica.clone(),
+                killed,
+                replaced: new.clone(),
+                took,
+            })
         });
         let healed = healed.collect();
         let is_left = |action: &HealAction| !matches!(action, HealAction::Replace { .. });
-        Ok(HealReport { healed, left_alone: decision.actions.into_iter().filter(is_left).collect() })
+        Ok(HealReport {
+            healed,
+            left_alone: decision.actions.into_iter().filter(is_left).collect(),
+        })
     }
 
     /// Heals again and again until `stop` resolves. A pass that fails is told to watchers and tried again: a provider
@@ -111,7 +146,9 @@ impl ControlPlane {
             }
             if let Err(error) = self.heal(principal).await {
                 tracing::warn!(%error, "a look at the replicas failed");
-                self.shared.tell(Event::SupervisionFailed { detail: error.to_string() });
+                self.shared.tell(Event::SupervisionFailed {
+                    detail: error.to_string(),
+                });
             }
         }
     }
@@ -140,6 +177,11 @@ fn save_history(inner: &Inner, history: &HealHistory) -> Result<(), StoreError> 
 /// The history of before; a fresh one where there is none.
 pub(super) fn load_history(state_path: &std::path::Path) -> Result<HealHistory, StoreError> {
     let path = state_path.with_file_name("healing.json");
-    let Some(bytes) = read_if_there(&path)? else { return Ok(HealHistory::new()) };
-    serde_json::from_slice(&bytes).map_err(|error| StoreError::Format { path, detail: error.to_string() })
+    let Some(bytes) = read_if_there(&path)? else {
+        return Ok(HealHistory::new());
+    };
+    serde_json::from_slice(&bytes).map_err(|error| StoreError::Format {
+        path,
+        detail: error.to_string(),
+    })
 }

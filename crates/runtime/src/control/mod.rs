@@ -9,7 +9,7 @@ mod rebalance;
 mod status;
 
 pub use builder::ControlPlaneBuilder;
-pub use heal::{Healed, HealReport};
+pub use heal::{HealReport, Healed};
 pub use plane::{AuditState, ControlPlane, Outcome};
 pub use proposal::Proposal;
 pub use rebalance::Rebalanced;

@@ -65,7 +65,11 @@ impl Interrupted {
             match (entry, &mut found) {
                 (JournalEntry::Plan { plan, manifest }, _) => {
                     let manifest = manifest.map(|manifest| *manifest);
-                    found = Some(Self { plan: *plan, manifest, records: Vec::new() });
+                    found = Some(Self {
+                        plan: *plan,
+                        manifest,
+                        records: Vec::new(),
+                    });
                 }
                 (JournalEntry::Saga { record }, Some(interrupted)) => interrupted.records.push(record),
                 (JournalEntry::Saga { .. }, None) => {}
@@ -104,7 +108,11 @@ impl ControlPlane {
     }
 
     pub(super) fn assemble(shared: Arc<Shared>, inner: Inner, metrics: Metrics) -> Self {
-        Self { shared, inner: Mutex::new(inner), metrics: Mutex::new(metrics) }
+        Self {
+            shared,
+            inner: Mutex::new(inner),
+            metrics: Mutex::new(metrics),
+        }
     }
 
     /// What would be done to bring the manifest about, at the least cost. Touches nothing.
@@ -120,7 +128,7 @@ impl ControlPlane {
     ///
     /// # Errors
     /// As [`ControlPlane::plan`].
-    pub async fn plan_with(&self, manifest: &Manifest, policy: &dyn Policy) -> Result<Proposal, Error> {
+    pub async fn plan_with(&self, manifest: &Manifest, policy: &(dyn Policy + Sync)) -> Result<Proposal, Error> {
         let inner = self.inner.lock().await;
         inner.refuse_when_interrupted()?;
         let seen = observe(&self.shared, &inner.state).await?;
@@ -132,18 +140,26 @@ impl ControlPlane {
         &self,
         manifest: &Manifest,
         snapshot: &Snapshot,
-        policy: &dyn Policy,
+        policy: &(dyn Policy + Sync),
     ) -> Result<Proposal, Error> {
         check_places(manifest, &self.shared.catalogue)?;
         ServiceGraph::build(manifest)?;
-        let problem = Problem { manifest, snapshot, catalogue: &self.shared.catalogue };
+        let problem = Problem {
+            manifest,
+            snapshot,
+            catalogue: &self.shared.catalogue,
+        };
         let placement = place(&problem, policy, &self.shared.config.place)?;
         let left_out = unsatisfied(&placement);
         if !left_out.is_empty() {
             return Err(Error::Unsatisfied(left_out));
         }
         let plan = skyloom_orchestrator::plan(manifest, &placement, snapshot)?;
-        Ok(Proposal { manifest: manifest.clone(), placement, plan })
+        Ok(Proposal {
+            manifest: manifest.clone(),
+            placement,
+            plan,
+        })
     }
 
     /// Carries a proposal out, journalled: after a crash at any moment [`ControlPlane::recover`] goes on.
@@ -156,7 +172,9 @@ impl ControlPlane {
         let mut inner = self.inner.lock().await;
         let deployment = proposal.manifest.name.clone();
         let subject = format!("plan {}", proposal.id().short());
-        let admitted = self.shared.admit(principal, Action::Apply, &deployment, proposal.regions(), subject)?;
+        let admitted = self
+            .shared
+            .admit(principal, Action::Apply, &deployment, proposal.regions(), subject)?;
         let result = self.apply_admitted(&mut inner, proposal).await;
         self.shared.close(admitted, result)
     }
@@ -175,7 +193,12 @@ impl ControlPlane {
 
     /// Short digest of a plan of before a crash that waits for [`ControlPlane::recover`].
     pub async fn interrupted(&self) -> Option<String> {
-        self.inner.lock().await.interrupted.as_ref().map(|interrupted| interrupted.plan.id().short())
+        self.inner
+            .lock()
+            .await
+            .interrupted
+            .as_ref()
+            .map(|interrupted| interrupted.plan.id().short())
     }
 
     /// Goes on with a plan of before a crash, if there is one.
@@ -184,10 +207,14 @@ impl ControlPlane {
     /// As [`ControlPlane::apply`], and [`Error::Replay`] when the journal does not belong to its plan.
     pub async fn recover(&self, principal: &Principal) -> Result<Option<Outcome>, Error> {
         let mut inner = self.inner.lock().await;
-        let Some(interrupted) = &inner.interrupted else { return Ok(None) };
+        let Some(interrupted) = &inner.interrupted else {
+            return Ok(None);
+        };
         let deployment = interrupted.plan.deployment.clone();
         let subject = format!("plan {}, resumed", interrupted.plan.id().short());
-        let admitted = self.shared.admit(principal, Action::Apply, &deployment, BTreeSet::new(), subject)?;
+        let admitted = self
+            .shared
+            .admit(principal, Action::Apply, &deployment, BTreeSet::new(), subject)?;
         let result = self.resume(&mut inner, false).await;
         self.shared.close(admitted, result)
     }
@@ -199,7 +226,9 @@ impl ControlPlane {
     pub async fn destroy(&self, principal: &Principal) -> Result<Outcome, Error> {
         let mut inner = self.inner.lock().await;
         let deployment = inner.deployment().ok_or(Error::NothingDeployed)?;
-        let admitted = self.shared.admit(principal, Action::Destroy, &deployment, BTreeSet::new(), "everything")?;
+        let admitted = self
+            .shared
+            .admit(principal, Action::Destroy, &deployment, BTreeSet::new(), "everything")?;
         let result = self.destroy_admitted(&mut inner, &deployment).await;
         self.shared.close(admitted, result)
     }
@@ -230,13 +259,28 @@ impl ControlPlane {
     pub async fn logs(&self, replica: &ReplicaId, lines: usize, principal: &Principal) -> Result<Vec<String>, Error> {
         let inner = self.inner.lock().await;
         let deployment = inner.deployment().ok_or(Error::NothingDeployed)?;
-        let admitted =
-            self.shared.admit(principal, Action::ReadLogs, &deployment, BTreeSet::new(), replica.to_string())?;
+        let admitted = self.shared.admit(
+            principal,
+            Action::ReadLogs,
+            &deployment,
+            BTreeSet::new(),
+            replica.to_string(),
+        )?;
         drop(admitted);
-        let found = inner.state.replicas.iter().find(|(_, known)| known.spec.replica == *replica);
-        let no_replica = || Error::NoReplica { replica: replica.clone() };
+        let found = inner
+            .state
+            .replicas
+            .iter()
+            .find(|(_, known)| known.spec.replica == *replica);
+        let no_replica = || Error::NoReplica {
+            replica: replica.clone(),
+        };
         let (resource, known) = found.ok_or_else(no_replica)?;
-        let driver = self.shared.drivers.for_cloud(&known.spec.site.region.cloud).ok_or_else(no_replica)?;
+        let driver = self
+            .shared
+            .drivers
+            .for_cloud(&known.spec.site.region.cloud)
+            .ok_or_else(no_replica)?;
         Ok(driver.logs(resource, lines).await?)
     }
 
@@ -253,10 +297,20 @@ impl ControlPlane {
     pub async fn sync(&self, data: &DataName, principal: &Principal) -> Result<SyncOutcome, Error> {
         let inner = self.inner.lock().await;
         let manifest = inner.state.manifest.as_ref().ok_or(Error::NothingDeployed)?;
-        let regions: BTreeSet<RegionKey> =
-            manifest.data_set(data).into_iter().flat_map(|set| set.replicas.iter().map(|r| r.region.clone())).collect();
-        let admitted = self.shared.admit(principal, Action::Sync, &manifest.name, regions, format!("data {data}"))?;
-        let synced = self.shared.data.sync(manifest, data, self.shared.now()).await.map_err(Error::from);
+        let regions: BTreeSet<RegionKey> = manifest
+            .data_set(data)
+            .into_iter()
+            .flat_map(|set| set.replicas.iter().map(|r| r.region.clone()))
+            .collect();
+        let admitted = self
+            .shared
+            .admit(principal, Action::Sync, &manifest.name, regions, format!("data {data}"))?;
+        let synced = self
+            .shared
+            .data
+            .sync(manifest, data, self.shared.now())
+            .await
+            .map_err(Error::from);
         self.shared.close(admitted, synced)
     }
 
@@ -268,13 +322,19 @@ impl ControlPlane {
 
     /// Feeds a value from elsewhere into a replica's series: a meter of the embedder's own, or a drill.
     pub async fn offer(&self, replica: &ReplicaId, metric: Metric, sample: Sample) -> Option<Taken> {
-        self.metrics.lock().await.take(replica, metric, sample, self.shared.config.samples_kept_max)
+        self.metrics
+            .lock()
+            .await
+            .take(replica, metric, sample, self.shared.config.samples_kept_max)
     }
 
     /// Samples of a metric so far, oldest first.
     pub async fn samples(&self, replica: &ReplicaId, metric: Metric) -> Vec<Sample> {
         let metrics = self.metrics.lock().await;
-        metrics.series(replica, metric).map(|series| series.samples().to_vec()).unwrap_or_default()
+        metrics
+            .series(replica, metric)
+            .map(|series| series.samples().to_vec())
+            .unwrap_or_default()
     }
 
     /// Continues a metric over `ahead` on a grid of `step`, with an interval that holds a share of `level` (0 to 1) of
@@ -290,7 +350,11 @@ impl ControlPlane {
         ahead: Duration,
         level: f64,
     ) -> Result<Forecast, Error> {
-        Ok(self.metrics.lock().await.forecast(replica, metric, step, ahead, level)?)
+        Ok(self
+            .metrics
+            .lock()
+            .await
+            .forecast(replica, metric, step, ahead, level)?)
     }
 
     /// Verifies the audit trail as it is on disk, and that it still contains what `last_seen` covered.
@@ -303,7 +367,11 @@ impl ControlPlane {
         let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
         let key = audit.key().verifying_key();
         let verified = verify(&lines, &note, &key, last_seen)?;
-        Ok(AuditState { records: verified.records, checkpoint: verified.checkpoint, key })
+        Ok(AuditState {
+            records: verified.records,
+            checkpoint: verified.checkpoint,
+            key,
+        })
     }
 
     /// The price catalogue in use.
@@ -328,13 +396,18 @@ impl ControlPlane {
 impl Inner {
     /// The deployment that is there, or that an unfinished plan was bringing up.
     pub(super) fn deployment(&self) -> Option<ServiceName> {
-        let begun = self.interrupted.as_ref().map(|interrupted| interrupted.plan.deployment.clone());
+        let begun = self
+            .interrupted
+            .as_ref()
+            .map(|interrupted| interrupted.plan.deployment.clone());
         self.state.deployment.clone().or(begun)
     }
 
     pub(super) fn refuse_when_interrupted(&self) -> Result<(), Error> {
         match &self.interrupted {
-            Some(interrupted) => Err(Error::Interrupted { plan: interrupted.plan.id().short() }),
+            Some(interrupted) => Err(Error::Interrupted {
+                plan: interrupted.plan.id().short(),
+            }),
             None => Ok(()),
         }
     }

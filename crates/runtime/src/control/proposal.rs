@@ -28,16 +28,29 @@ impl Proposal {
     /// Regions that the steps touch.
     #[must_use]
     pub fn regions(&self) -> BTreeSet<RegionKey> {
-        self.plan.steps.iter().map(|step| step.action.site().region.clone()).collect()
+        self.plan
+            .steps
+            .iter()
+            .map(|step| step.action.site().region.clone())
+            .collect()
     }
 }
 
 impl fmt::Display for Proposal {
     /// The placement with its reasons, then the steps.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{} runs on {} machines:", self.manifest.name, self.placement.machines.len())?;
+        writeln!(
+            f,
+            "{} runs on {} machines:",
+            self.manifest.name,
+            self.placement.machines.len()
+        )?;
         for (assignment, explanation) in self.placement.assignments.iter().zip(&self.placement.explanations) {
-            writeln!(f, "  {} at {}, {}", assignment.replica, explanation.chosen, assignment.share)?;
+            writeln!(
+                f,
+                "  {} at {}, {}",
+                assignment.replica, explanation.chosen, assignment.share
+            )?;
             writeln!(f, "    {}", explanation.because)?;
             if let Some(runner_up) = &explanation.runner_up {
                 writeln!(f, "    runner-up {}: {}", runner_up.candidate, runner_up.lost_because)?;

@@ -50,16 +50,28 @@ impl ControlPlane {
         inner.refuse_when_interrupted()?;
         let (manifest, snapshot, decision) = self.decide_rebalance(&inner, config).await?;
         if decision.moves.is_empty() {
-            return Ok(Rebalanced { decision, outcome: None });
+            return Ok(Rebalanced {
+                decision,
+                outcome: None,
+            });
         }
         let placement = after_moves(&snapshot, &decision);
         let plan = skyloom_orchestrator::plan(&manifest, &placement, &snapshot)?;
-        let regions = plan.steps.iter().map(|step| step.action.site().region.clone()).collect();
+        let regions = plan
+            .steps
+            .iter()
+            .map(|step| step.action.site().region.clone())
+            .collect();
         let subject = format!("plan {}", plan.id().short());
-        let admitted = self.shared.admit(principal, Action::Rebalance, &manifest.name, regions, subject)?;
+        let admitted = self
+            .shared
+            .admit(principal, Action::Rebalance, &manifest.name, regions, subject)?;
         let result = self.carry_out(&mut inner, plan, Some(manifest)).await;
         let outcome = self.shared.close(admitted, result)?;
-        Ok(Rebalanced { decision, outcome: Some(outcome) })
+        Ok(Rebalanced {
+            decision,
+            outcome: Some(outcome),
+        })
     }
 
     async fn decide_rebalance(
@@ -71,8 +83,16 @@ impl ControlPlane {
         let mut snapshot = observe(&self.shared, &inner.state).await?.snapshot;
         let usage = usage(&snapshot, &*self.metrics.lock().await);
         measure(&mut snapshot, &usage);
-        let problem = Problem { manifest: &manifest, snapshot: &snapshot, catalogue: &self.shared.catalogue };
-        let input = RebalanceInput { problem, usage: &usage, last_moved: None };
+        let problem = Problem {
+            manifest: &manifest,
+            snapshot: &snapshot,
+            catalogue: &self.shared.catalogue,
+        };
+        let input = RebalanceInput {
+            problem,
+            usage: &usage,
+            last_moved: None,
+        };
         let decision = skyloom_scheduler::rebalance(&input, config)?;
         Ok((manifest, snapshot, decision))
     }
@@ -83,14 +103,21 @@ fn usage(snapshot: &Snapshot, metrics: &Metrics) -> BTreeMap<ReplicaId, Resource
     let used = snapshot.replicas.iter().filter_map(|replica| {
         let cores = metrics.recent_mean(&replica.replica, Metric::Cpu, RECENT_SAMPLES)?;
         let bytes = metrics.recent_mean(&replica.replica, Metric::Memory, RECENT_SAMPLES)?;
-        let used = Resources::new(Millicores::from_millicores(whole(cores * 1000.0)), Bytes::from_bytes(whole(bytes)));
+        let used = Resources::new(
+            Millicores::from_millicores(whole(cores * 1000.0)),
+            Bytes::from_bytes(whole(bytes)),
+        );
         Some((replica.replica.clone(), used))
     });
     used.collect()
 }
 
 /// A measured amount as an integer; measurements are finite and not negative.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to what fits")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "clamped to what fits"
+)]
 fn whole(amount: f64) -> u64 {
     // 2^53: beyond it floats are not exact, and no measurement comes near.
     amount.clamp(0.0, 9_007_199_254_740_992.0) as u64
@@ -101,11 +128,18 @@ fn whole(amount: f64) -> u64 {
 fn measure(snapshot: &mut Snapshot, usage: &BTreeMap<ReplicaId, Resources>) {
     for node in &mut snapshot.nodes {
         let capacity = node.machine.capacity;
-        let here = snapshot.replicas.iter().filter(|replica| replica.machine == node.machine.id);
+        let here = snapshot
+            .replicas
+            .iter()
+            .filter(|replica| replica.machine == node.machine.id);
         let measured = here.filter_map(|replica| usage.get(&replica.replica));
         let used = measured.fold(Resources::ZERO, |sum, used| {
             let sum = sum.checked_add(used).unwrap_or(capacity);
-            Resources { cpu: sum.cpu.min(capacity.cpu), memory: sum.memory.min(capacity.memory), ..Resources::ZERO }
+            Resources {
+                cpu: sum.cpu.min(capacity.cpu),
+                memory: sum.memory.min(capacity.memory),
+                ..Resources::ZERO
+            }
         });
         node.utilisation = utilisation_of(&used, &capacity, Fold::default()).ok();
     }
@@ -113,7 +147,13 @@ fn measure(snapshot: &mut Snapshot, usage: &BTreeMap<ReplicaId, Resources>) {
 
 /// The present placement with the moves made; machines that become empty are given back.
 fn after_moves(snapshot: &Snapshot, decision: &Rebalance) -> Placement {
-    let target = |replica: &ReplicaId| decision.moves.iter().find(|m| m.replica == *replica).map(|m| m.to.clone());
+    let target = |replica: &ReplicaId| {
+        decision
+            .moves
+            .iter()
+            .find(|m| m.replica == *replica)
+            .map(|m| m.to.clone())
+    };
     let live = snapshot.replicas.iter().filter(|replica| replica.state.is_live());
     let mut assignments: Vec<Assignment> = live
         .map(|replica| Assignment {
@@ -125,11 +165,22 @@ fn after_moves(snapshot: &Snapshot, decision: &Rebalance) -> Placement {
         .collect();
     assignments.sort_by(|a, b| a.replica.cmp(&b.replica));
     let is_used = |machine: &&Machine| assignments.iter().any(|assignment| assignment.machine == machine.id);
-    let machines: Vec<Machine> = snapshot.nodes.iter().map(|node| &node.machine).filter(is_used).cloned().collect();
+    let machines: Vec<Machine> = snapshot
+        .nodes
+        .iter()
+        .map(|node| &node.machine)
+        .filter(is_used)
+        .cloned()
+        .collect();
     for machine in &machines {
-        let here: Vec<usize> = (0..assignments.len()).filter(|i| assignments[*i].machine == machine.id).collect();
+        let here: Vec<usize> = (0..assignments.len())
+            .filter(|i| assignments[*i].machine == machine.id)
+            .collect();
         let requests: Vec<Resources> = here.iter().map(|i| assignments[*i].request).collect();
-        for (i, share) in here.into_iter().zip(share_price(machine.price, &machine.capacity, &requests)) {
+        for (i, share) in here
+            .into_iter()
+            .zip(share_price(machine.price, &machine.capacity, &requests))
+        {
             assignments[i].share = share;
         }
     }

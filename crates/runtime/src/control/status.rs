@@ -78,7 +78,11 @@ impl Status {
             resource: replica.resource.clone(),
             machine: replica.machine.clone(),
             state: replica.state,
-            endpoints: seen.resources.get(&replica.resource).map(|r| r.endpoints.clone()).unwrap_or_default(),
+            endpoints: seen
+                .resources
+                .get(&replica.resource)
+                .map(|r| r.endpoints.clone())
+                .unwrap_or_default(),
         });
         let price = MicroUsdPerHour::checked_sum(machines.iter().map(|machine| machine.price));
         Self {
@@ -94,7 +98,10 @@ impl Status {
     /// Replicas that are healthy.
     #[must_use]
     pub fn healthy(&self) -> usize {
-        self.replicas.iter().filter(|replica| replica.state == ReplicaState::Healthy).count()
+        self.replicas
+            .iter()
+            .filter(|replica| replica.state == ReplicaState::Healthy)
+            .count()
     }
 }
 
@@ -112,7 +119,14 @@ impl fmt::Display for Status {
         )?;
         for replica in &self.replicas {
             let addresses: Vec<String> = replica.endpoints.values().map(ToString::to_string).collect();
-            writeln!(f, "  {:<16} {:<10?} {:<24} {}", replica.replica, replica.state, replica.machine, addresses.join(" "))?;
+            writeln!(
+                f,
+                "  {:<16} {:<10?} {:<24} {}",
+                replica.replica,
+                replica.state,
+                replica.machine,
+                addresses.join(" ")
+            )?;
         }
         Ok(())
     }

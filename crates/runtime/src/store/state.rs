@@ -6,9 +6,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use skyloom_core::{
-    Action, Digest, Machine, MachineId, Manifest, Plan, ReplicaSpec, ResourceId, ServiceName, StepId,
-};
+use skyloom_core::{Action, Digest, Machine, MachineId, Manifest, Plan, ReplicaSpec, ResourceId, ServiceName, StepId};
 use skyloom_orchestrator::Record;
 
 use super::StoreError;
@@ -79,11 +77,15 @@ impl State {
     fn made(&mut self, plan: &Plan, step: StepId, resource: &ResourceId) {
         match plan.step(step).map(|step| &step.action) {
             Some(Action::CreateMachine { machine }) => {
-                let known = KnownMachine { machine: machine.clone(), resource: resource.clone() };
+                let known = KnownMachine {
+                    machine: machine.clone(),
+                    resource: resource.clone(),
+                };
                 self.machines.insert(machine.id.clone(), known);
             }
             Some(Action::CreateReplica { spec }) => {
-                self.replicas.insert(resource.clone(), KnownReplica { spec: spec.clone() });
+                self.replicas
+                    .insert(resource.clone(), KnownReplica { spec: spec.clone() });
             }
             _ => {}
         }

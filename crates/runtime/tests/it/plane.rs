@@ -38,10 +38,17 @@ async fn a_shop_comes_up_in_order_and_goes_down_without_a_trace() {
     assert_eq!(healthy.first().map(String::as_str), Some("store"), "dependencies first");
     let status = sky.status().await.unwrap();
     assert_eq!((status.healthy(), status.generation), (4, 1));
-    assert!(sky.plan(&shop(3)).await.unwrap().plan.is_empty(), "a second plan has nothing to do");
+    assert!(
+        sky.plan(&shop(3)).await.unwrap().plan.is_empty(),
+        "a second plan has nothing to do"
+    );
     sky.destroy(&world.me).await.unwrap();
     assert!(world.names().is_empty());
-    assert_eq!(sky.verify_audit(None).unwrap().records, 4, "two calls, begun and succeeded each");
+    assert_eq!(
+        sky.verify_audit(None).unwrap().records,
+        4,
+        "two calls, begun and succeeded each"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -58,7 +65,13 @@ async fn growing_and_shrinking_moves_only_the_difference() {
 }
 
 fn ids(world: &World) -> BTreeSet<String> {
-    world.driver.cloud.oracle().into_iter().map(|thing| thing.resource.id.to_string()).collect()
+    world
+        .driver
+        .cloud
+        .oracle()
+        .into_iter()
+        .map(|thing| thing.resource.id.to_string())
+        .collect()
 }
 
 #[tokio::test(start_paused = true)]
@@ -67,7 +80,11 @@ async fn a_crashed_replica_is_replaced_and_named() {
     let sky = world.open().unwrap();
     sky.apply(sky.plan(&shop(2)).await.unwrap(), &world.me).await.unwrap();
     let status = sky.status().await.unwrap();
-    let victim = status.replicas.iter().find(|r| r.replica.to_string() == "worker/1").unwrap();
+    let victim = status
+        .replicas
+        .iter()
+        .find(|r| r.replica.to_string() == "worker/1")
+        .unwrap();
     world.driver.cloud.crash(&victim.resource).unwrap();
     let report = sky.heal(&world.me).await.unwrap();
     assert_eq!(report.healed.len(), 1);
@@ -75,8 +92,17 @@ async fn a_crashed_replica_is_replaced_and_named() {
     assert_ne!(report.healed[0].replaced, victim.resource);
     let status = sky.status().await.unwrap();
     assert_eq!(status.healthy(), 3);
-    assert!(status.replicas.iter().all(|replica| replica.state == ReplicaState::Healthy));
-    assert_eq!(sky.heal(&world.me).await.unwrap().healed, [], "a second look has nothing to do");
+    assert!(
+        status
+            .replicas
+            .iter()
+            .all(|replica| replica.state == ReplicaState::Healthy)
+    );
+    assert_eq!(
+        sky.heal(&world.me).await.unwrap().healed,
+        [],
+        "a second look has nothing to do"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -87,7 +113,10 @@ async fn a_replica_that_never_stays_up_is_given_up_within_the_budget() {
     let mut replaced = 0;
     for _ in 0..200 {
         let status = sky.status().await.unwrap();
-        let running = status.replicas.iter().find(|r| r.replica.to_string() == "worker/0" && r.state.is_live());
+        let running = status
+            .replicas
+            .iter()
+            .find(|r| r.replica.to_string() == "worker/0" && r.state.is_live());
         if let Some(worker) = running {
             world.driver.cloud.crash(&worker.resource).unwrap();
         }
@@ -102,9 +131,14 @@ async fn a_failed_plan_is_rolled_back_and_can_be_tried_again() {
     let world = World::new(calm());
     let sky = world.open().unwrap();
     let proposal = sky.plan(&shop(3)).await.unwrap();
-    world.driver.cloud.fail_next(Operation::Create, Cause::NoCapacity { what: "m".to_owned() });
+    world
+        .driver
+        .cloud
+        .fail_next(Operation::Create, Cause::NoCapacity { what: "m".to_owned() });
     let error = sky.apply(proposal, &world.me).await.unwrap_err();
-    let Error::PlanFailed(status) = &error else { panic!("{error}") };
+    let Error::PlanFailed(status) = &error else {
+        panic!("{error}")
+    };
     assert!(matches!(**status, SagaStatus::RolledBack { .. }), "{status:?}");
     assert!(world.names().is_empty(), "nothing half-done is left");
     sky.apply(sky.plan(&shop(3)).await.unwrap(), &world.me).await.unwrap();
@@ -115,7 +149,10 @@ async fn a_failed_plan_is_rolled_back_and_can_be_tried_again() {
 async fn a_program_that_ends_at_once_fails_its_plan_with_a_reason() {
     let world = World::new(calm().with_program("worker", SimProgram::job(Duration::ZERO, 3)));
     let sky = world.open().unwrap();
-    let error = sky.apply(sky.plan(&shop(1)).await.unwrap(), &world.me).await.unwrap_err();
+    let error = sky
+        .apply(sky.plan(&shop(1)).await.unwrap(), &world.me)
+        .await
+        .unwrap_err();
     assert!(error.to_string().contains("ended with code 3"), "{error}");
     assert!(world.names().is_empty());
 }
@@ -145,18 +182,30 @@ async fn who_may_not_is_refused_and_recorded() {
     let world = World::new(calm());
     let name = |text: &str| text.parse().unwrap();
     let rule = Rule::new(Effect::Allow, [Action::Apply]);
-    let roles = RoleSet::new([Role { name: name("deployer"), inherits: BTreeSet::new(), rules: vec![rule] }]).unwrap();
+    let roles = RoleSet::new([Role {
+        name: name("deployer"),
+        inherits: BTreeSet::new(),
+        rules: vec![rule],
+    }])
+    .unwrap();
     let sky = world.builder_in(world.folder.path()).authorizer(roles).build().unwrap();
     let deployer = Principal::new("dora", [name("deployer")]);
     let stranger = Principal::new("eve", []);
     let proposal = sky.plan(&shop(1)).await.unwrap();
-    assert!(matches!(sky.apply(proposal.clone(), &stranger).await, Err(Error::Denied { .. })));
+    assert!(matches!(
+        sky.apply(proposal.clone(), &stranger).await,
+        Err(Error::Denied { .. })
+    ));
     assert!(world.names().is_empty());
     sky.apply(proposal, &deployer).await.unwrap();
     let before = world.names();
     assert!(matches!(sky.destroy(&deployer).await, Err(Error::Denied { .. })));
     assert_eq!(world.names(), before);
-    assert_eq!(sky.verify_audit(None).unwrap().records, 4, "refused, begun, succeeded, refused");
+    assert_eq!(
+        sky.verify_audit(None).unwrap().records,
+        4,
+        "refused, begun, succeeded, refused"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -166,7 +215,10 @@ async fn a_call_that_cannot_be_recorded_is_refused() {
     let proposal = sky.plan(&shop(1)).await.unwrap();
     // A folder in the place of the checkpoint: it cannot be replaced by a file.
     std::fs::create_dir(world.folder.path().join("audit.checkpoint")).unwrap();
-    assert!(matches!(sky.apply(proposal, &world.me).await, Err(Error::AuditUnavailable(_))));
+    assert!(matches!(
+        sky.apply(proposal, &world.me).await,
+        Err(Error::AuditUnavailable(_))
+    ));
     assert!(world.names().is_empty());
 }
 
@@ -175,12 +227,18 @@ async fn crash_and_recover(seed: u64, crash_after: Duration) -> (World, u64) {
     let world = World::new(SimConfig::new(seed, START));
     let sky = world.open().unwrap();
     let proposal = sky.plan(&shop(4)).await.unwrap();
-    let interrupted = tokio::time::timeout(crash_after, sky.apply(proposal, &world.me)).await.is_err();
+    let interrupted = tokio::time::timeout(crash_after, sky.apply(proposal, &world.me))
+        .await
+        .is_err();
     drop(sky);
     let sky = world.open().unwrap();
     assert_eq!(sky.interrupted().await.is_some(), interrupted);
     sky.recover(&world.me).await.unwrap();
-    assert_eq!(world.replicas(), ["store/0", "worker/0", "worker/1", "worker/2", "worker/3"], "seed {seed}");
+    assert_eq!(
+        world.replicas(),
+        ["store/0", "worker/0", "worker/1", "worker/2", "worker/3"],
+        "seed {seed}"
+    );
     let status = sky.status().await.unwrap();
     assert_eq!((status.healthy(), status.strangers.len()), (5, 0), "seed {seed}");
     assert!(sky.plan(&shop(4)).await.unwrap().plan.is_empty(), "seed {seed}");

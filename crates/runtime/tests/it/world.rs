@@ -5,9 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use skyloom_core::{
-    Catalogue, Manifest, OwnerTag, ResourceId, StopSpec, Timestamp, Token,
-};
+use skyloom_core::{Catalogue, Manifest, OwnerTag, ResourceId, StopSpec, Timestamp, Token};
 use skyloom_provider::sim::{SimCloud, SimConfig};
 use skyloom_provider::{
     Capabilities, CreateRequest, Driver, DriverError, Epoch, ExecOutput, Kind, Quota, Resource, Usage,
@@ -105,8 +103,15 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn new(config: SimConfig) -> Self {
-        let driver = TimedCloud { cloud: SimCloud::new(config), clock: PausedClock(Instant::now()) };
-        Self { driver, folder: tempfile::tempdir().unwrap(), me: Principal::new("mira", []) }
+        let driver = TimedCloud {
+            cloud: SimCloud::new(config),
+            clock: PausedClock(Instant::now()),
+        };
+        Self {
+            driver,
+            folder: tempfile::tempdir().unwrap(),
+            me: Principal::new("mira", []),
+        }
     }
 
     pub(crate) fn builder_in(&self, folder: &Path) -> ControlPlaneBuilder {
@@ -123,15 +128,25 @@ impl World {
 
     /// Names of everything that the cloud holds, sorted; a name twice is a duplicate.
     pub(crate) fn names(&self) -> Vec<String> {
-        let mut names: Vec<String> =
-            self.driver.at_present().oracle().into_iter().map(|thing| thing.resource.name).collect();
+        let mut names: Vec<String> = self
+            .driver
+            .at_present()
+            .oracle()
+            .into_iter()
+            .map(|thing| thing.resource.name)
+            .collect();
         names.sort();
         names
     }
 
     /// The replicas among them.
     pub(crate) fn replicas(&self) -> Vec<String> {
-        let things = self.driver.at_present().oracle().into_iter().map(|thing| thing.resource);
+        let things = self
+            .driver
+            .at_present()
+            .oracle()
+            .into_iter()
+            .map(|thing| thing.resource);
         let mut names: Vec<String> = things.filter(|r| r.kind == Kind::Replica).map(|r| r.name).collect();
         names.sort();
         names
