@@ -4,7 +4,6 @@
 //! much as ours: compare batches with each other, not machines.
 #![expect(
     clippy::unwrap_used,
-    missing_docs,
     reason = "a bench that cannot unwrap has failed; macros make its items"
 )]
 

@@ -5,7 +5,6 @@
 //! per decision.
 #![expect(
     clippy::unwrap_used,
-    missing_docs,
     reason = "a bench that cannot unwrap has failed; macros make its items"
 )]
 

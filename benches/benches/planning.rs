@@ -4,7 +4,6 @@
 //! driven by a world in which every call succeeds at once. No randomness. Result: time per plan or run.
 #![expect(
     clippy::unwrap_used,
-    missing_docs,
     reason = "a bench that cannot unwrap has failed; macros make its items"
 )]
 
