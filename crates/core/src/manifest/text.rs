@@ -96,10 +96,11 @@ impl<'t> Text<'t> {
         Span::new(start, floor(span.end).max(start))
     }
 
-    /// Line and column, from 1, of a byte.
+    /// Line and column, from 1, of a byte; a line's end counts as one place, however many bytes it has.
     pub(crate) fn location(&self, byte: usize) -> Location {
         let byte = self.clamp(Span::new(byte, byte)).start;
         let line = self.line_of(byte);
+        let byte = byte.min(self.line_span(line).end);
         let column = self.text[self.line_starts[line]..byte].chars().count();
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX).saturating_add(1);
         Location {
@@ -163,6 +164,8 @@ mod tests {
             (2, (2, 1)),
             (3, (2, 1)),
             (4, (2, 2)),
+            (5, (2, 3)),
+            (6, (2, 3)),
             (7, (3, 1)),
             (8, (4, 1)),
             (99, (4, 2)),
