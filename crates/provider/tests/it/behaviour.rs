@@ -267,6 +267,7 @@ fn an_eviction_is_announced_and_takes_the_replicas_along() {
     assert_eq!(cloud.oracle()[0].evicted_at, Some(at));
     cloud.advance(seconds(60));
     assert_eq!(cloud.evict(&on.id), Ok(at), "a second announcement changes nothing");
+    assert_eq!(cloud.oracle()[0].evicted_at, Some(at));
     cloud.advance(seconds(59));
     assert_eq!(block_on(cloud.get(&web.id)).unwrap().state, ResourceState::Running);
     cloud.advance(seconds(1));
