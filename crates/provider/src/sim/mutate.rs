@@ -146,9 +146,6 @@ impl State {
             (None, Some((on, _))) => self.replica_delay(&on, &resource.owner)?,
             (None, None) => Duration::ZERO,
         };
-        if let Some(thing) = self.things.get_mut(id) {
-            thing.incarnation += 1;
-        }
         self.log(SimEventKind::Starting { id: id.clone() });
         self.run_after(id, delay);
         Ok(())

@@ -252,10 +252,10 @@ impl State {
         let Body::Machine(machine) = &mut thing.body else {
             return;
         };
-        if machine.evicted_at.replace(evicted_at).is_some() {
-            machine.evicted_at = Some(evicted_at);
+        if machine.evicted_at.is_some() {
             return;
         }
+        machine.evicted_at = Some(evicted_at);
         self.log(SimEventKind::EvictionNoticed {
             id: id.clone(),
             evicted_at,

@@ -21,7 +21,7 @@ pub(super) struct Thing {
     pub(super) visible_at: Timestamp,
     /// When a pending thing will run.
     pub(super) ready_at: Timestamp,
-    /// Counts starts and stops; what was due for an earlier incarnation no longer happens.
+    /// Counts halts; what was due for an earlier incarnation no longer happens.
     pub(super) incarnation: u64,
     pub(super) body: Body,
 }

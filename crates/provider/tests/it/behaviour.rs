@@ -174,6 +174,23 @@ fn replicas_need_a_running_machine_of_ours_with_room() {
 }
 
 #[test]
+fn what_has_ended_gives_its_room_up_and_starts_again_only_where_there_is_room() {
+    let (cloud, on, web) = shop(immediate(1));
+    let place = |n: u32| block_on(cloud.create(&place(&format!("web/{n}"), "m", &on.id, &format!("t{n}"))));
+    let placed: Vec<_> = (1..4).map(|n| place(n).unwrap()).collect();
+    cloud.crash(&web.id).unwrap();
+    let fifth = place(4).unwrap();
+    let refused = block_on(cloud.start(&web.id, EPOCH)).unwrap_err();
+    assert!(refused.to_string().contains("has no room"), "{refused}");
+    // What was stopped on request keeps its room, so that it can always start again.
+    block_on(cloud.stop(&placed[0].id, STOP, EPOCH)).unwrap();
+    assert!(block_on(cloud.start(&web.id, EPOCH)).is_err());
+    block_on(cloud.start(&placed[0].id, EPOCH)).unwrap();
+    block_on(cloud.delete(&fifth.id, STOP, EPOCH)).unwrap();
+    block_on(cloud.start(&web.id, EPOCH)).unwrap();
+}
+
+#[test]
 fn a_fixed_port_is_given_once_per_machine() {
     let (cloud, on, _) = shop(immediate(1));
     let on_port = |name: &str, port: u16| {
@@ -267,6 +284,7 @@ fn an_eviction_is_announced_and_takes_the_replicas_along() {
     assert_eq!(cloud.oracle()[0].evicted_at, Some(at));
     cloud.advance(seconds(60));
     assert_eq!(cloud.evict(&on.id), Ok(at), "a second announcement changes nothing");
+    assert_eq!(cloud.oracle()[0].evicted_at, Some(at));
     cloud.advance(seconds(59));
     assert_eq!(block_on(cloud.get(&web.id)).unwrap().state, ResourceState::Running);
     cloud.advance(seconds(1));
