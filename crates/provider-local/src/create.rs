@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use skyloom_core::{Machine, ResourceId, Resources};
-use skyloom_provider::{Cause, CreateRequest, Epoch, NewReplica, What};
+use skyloom_provider::{Cause, CreateRequest, Epoch, NewReplica, ResourceState, What};
 
 use crate::driver::Inner;
 use crate::error::Fault;
@@ -55,7 +55,7 @@ impl Inner {
     }
 
     fn create_replica(&self, lock: &Lock<'_>, request: &CreateRequest, new: &NewReplica) -> Result<Record, Fault> {
-        let others = self.store.readable()?;
+        let others = self.occupying()?;
         self.check_machine(request, new, &others)?;
         check_ports(&new.spec)?;
         let program = resolve(&self.config, &new.spec.run.command)?;
@@ -77,6 +77,18 @@ impl Inner {
         }
         self.environments().insert(record.id.clone(), environment);
         Ok(record)
+    }
+
+    /// Everything that takes room and ports. A replica whose program has ended takes none: its replacement may come
+    /// before it is removed, as on a real machine.
+    fn occupying(&self) -> Result<Vec<Record>, Fault> {
+        let mut occupying = Vec::new();
+        for record in self.store.readable()? {
+            if !matches!(self.state(&record)?, ResourceState::Exited { .. }) {
+                occupying.push(record);
+            }
+        }
+        Ok(occupying)
     }
 
     /// Whether the replica's machine is there, is the planned one, and has room.

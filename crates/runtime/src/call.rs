@@ -239,6 +239,7 @@ async fn await_ready(shared: &Shared, action: &Action, id: &ResourceId, until: U
     let (replica, check) = replica_of(action).unzip();
     let check = check.flatten();
     let mut tracker = HealthTracker::default();
+    let mut running_since = None;
     loop {
         let resource = match driver.get(id).await {
             Ok(resource) => resource,
@@ -253,13 +254,11 @@ async fn await_ready(shared: &Shared, action: &Action, id: &ResourceId, until: U
             | (ResourceState::Running, Until::Done) => return Ok(()),
             (ResourceState::Running, Until::Healthy) => {
                 if is_healthy(driver.as_ref(), &resource, check, &mut tracker).await {
-                    if let Some(replica) = replica {
-                        shared
-                            .became_healthy(&resource, replica, tracker)
-                            .map_err(|e| Failed::new(e.class(), chain(&e)))?;
-                    }
-                    return Ok(());
+                    let entered = replica.map_or(Ok(()), |replica| shared.became_healthy(&resource, replica, tracker));
+                    return entered.map_err(|error| Failed::new(error.class(), chain(&error)));
                 }
+                let since = *running_since.get_or_insert_with(|| shared.now());
+                still_starting(&resource, check, &tracker, shared.now().saturating_since(since))?;
             }
             (ResourceState::Exited { code }, _) => {
                 let how = code.map_or_else(|| "by a signal".to_owned(), |code| format!("with code {code}"));
@@ -277,6 +276,26 @@ async fn await_ready(shared: &Shared, action: &Action, id: &ResourceId, until: U
             (ResourceState::Pending | ResourceState::Stopped | ResourceState::Running, _) => {}
         }
         sleep(check.map_or(LOOK_EVERY, |check| check.interval.min(LOOK_EVERY))).await;
+    }
+}
+
+/// A replica that runs has `start_within` to become healthy; later it has failed to start.
+fn still_starting(
+    resource: &Resource,
+    check: Option<&HealthCheck>,
+    tracker: &HealthTracker,
+    running: Duration,
+) -> Result<(), Failed> {
+    match check {
+        Some(check) if running > check.start_within => {
+            let problem = tracker.last_problem().unwrap_or("too few good answers in a row");
+            let detail = format!(
+                "`{}` was not healthy within {:?}: {problem}",
+                resource.name, check.start_within
+            );
+            Err(Failed::new(Class::Invalid, detail))
+        }
+        _ => Ok(()),
     }
 }
 

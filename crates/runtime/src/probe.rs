@@ -62,13 +62,15 @@ async fn http_get(address: SocketAddr, path: &str) -> Result<(), String> {
         .header(hyper::header::CONNECTION, "close")
         .body(Empty::<Bytes>::new())
         .map_err(|error| error.to_string())?;
-    // The connection is driven beside the request and dropped with it, so that nothing outlives the probe.
-    let status = tokio::select! {
-        answer = sender.send_request(request) => answer.map_err(|error| error.to_string())?.status(),
-        ended = connection => {
-            return Err(ended.map_or_else(|e| e.to_string(), |()| "closed without an answer".to_owned()));
-        }
+    // The connection is driven beside the request and dropped with it, so that nothing outlives the probe. It may end in
+    // the same moment as the answer arrives: the answer counts.
+    let exchange = sender.send_request(request);
+    tokio::pin!(exchange, connection);
+    let answer = tokio::select! {
+        answer = &mut exchange => answer,
+        _ = &mut connection => exchange.await,
     };
+    let status = answer.map_err(|error| error.to_string())?.status();
     if (200..400).contains(&status.as_u16()) {
         Ok(())
     } else {

@@ -43,21 +43,28 @@ pub(crate) async fn kill_and_watch(
     if outside::kill(replica, endpoints_file)? == 0 {
         return Err(format!("find the process of `{replica}`").into());
     }
+    let mut last_failure = None;
     let healed = async {
         loop {
-            if let Event::Healed {
-                replica: healed,
-                killed,
-                replaced,
-                ..
-            } = events.recv().await?
-                && healed == *replica
-            {
-                return Ok::<_, Failure>((killed, replaced));
+            match events.recv().await? {
+                Event::Healed {
+                    replica: healed,
+                    killed,
+                    replaced,
+                    ..
+                } if healed == *replica => {
+                    return Ok::<_, Failure>((killed, replaced));
+                }
+                Event::SupervisionFailed { detail } => last_failure = Some(detail),
+                _ => {}
             }
         }
     };
-    let (killed, replaced) = tokio::time::timeout(HEALED_WITHIN, healed).await??;
+    let healed = tokio::time::timeout(HEALED_WITHIN, healed).await;
+    let (killed, replaced) = healed.map_err(|_| {
+        let why = last_failure.unwrap_or_else(|| "nothing was told".to_owned());
+        format!("heal `{replica}` within {HEALED_WITHIN:?}: {why}")
+    })??;
     Ok(Healed {
         replica: replica.to_string(),
         killed: killed.to_string(),
