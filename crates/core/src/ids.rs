@@ -31,6 +31,11 @@ fn is_token(text: &str) -> bool {
     !text.is_empty() && text.len() <= NAME_LEN_MAX && text.bytes().all(ok)
 }
 
+/// As a token, and `$`: published lists write the sizes of a flexible OCI shape after one.
+fn is_instance_type(text: &str) -> bool {
+    !text.is_empty() && text.split('$').all(|part| part.is_empty() || is_token(part)) && text.len() <= NAME_LEN_MAX
+}
+
 macro_rules! name {
     ($(#[$doc:meta])* $name:ident, $kind:literal, $check:ident, $expected:literal) => {
         $(#[$doc])*
@@ -124,8 +129,8 @@ token!(/// A region in its cloud's own words, such as `eu-central-1`.
     RegionName, "region");
 token!(/// A fault domain of a region in its cloud's own words, such as `eu-central-1a`.
     ZoneName, "zone");
-token!(/// A machine type in its cloud's own words, such as `m5.large`.
-    InstanceType, "instance type");
+name!(/// A machine type in its cloud's own words, such as `m5.large`.
+    InstanceType, "instance type", is_instance_type, "1 to 128 letters, digits or -_./:+@#$");
 token!(/// A machine of a placement, unique in its control plane.
     MachineId, "machine id");
 token!(/// What a provider calls a thing that it made.

@@ -20,7 +20,9 @@ mod ids;
 #[cfg(feature = "manifest")]
 pub mod manifest;
 mod money;
+mod nearest;
 mod placement;
+mod places;
 mod plan;
 mod plan_text;
 mod quantity;
@@ -30,6 +32,7 @@ mod secret;
 mod series;
 mod service;
 mod snapshot;
+mod template;
 mod time;
 mod topology;
 mod units;
@@ -41,11 +44,14 @@ pub use ids::{
     CloudId, DataName, IdError, InstanceType, MachineId, OperationId, OwnerTag, PortName, RegionName, ReplicaId,
     ResourceId, ServiceName, Token, ZoneName,
 };
+#[cfg(feature = "manifest")]
+pub use manifest::{ManifestError, ManifestErrorKind};
 pub use money::{HOURS_PER_MONTH, MicroUsd, MicroUsdPerHour};
 pub use placement::{
     Assignment, Candidate, CostSummary, Explanation, Filter, Machine, Placement, Rejection, RunnerUp, SnapshotRef,
     Unplaced, share_price,
 };
+pub use places::{PlaceKind, PlaceUser, UnknownPlace, check_places};
 pub use plan::{
     Action, After, Barrier, BarrierId, Compensation, PLAN_VERSION, Plan, Precondition, ReplicaSpec, Step, StepId, Until,
 };
@@ -61,6 +67,7 @@ pub use service::{
     SyncSpec, Taint, Toleration,
 };
 pub use snapshot::{Node, ObservedReplica, ReplicaState, Snapshot};
+pub use template::{TemplateError, TemplatePart, parse_template};
 pub use time::{Date, Timestamp, TimestampError};
 pub use topology::{GeoPoint, Jurisdiction, RegionInfo, RegionKey, Site};
 pub use units::{Bytes, Millicores, Milligpus, Ratio, RatioError};

@@ -1,1 +1,54 @@
-//! Placeholder, replaced in the next commits.
+//! Where things run and what that costs: formulas, feasibility, policies, explanations, an independent checker.
+//!
+//! Everything is a function of its arguments: a [`Problem`] (manifest, snapshot, catalogue) and a [`Policy`] go in, a
+//! priced and explained [`skyloom_core::Placement`] comes out, and equal input gives equal bytes. Nothing here reads a
+//! clock, draws unseeded numbers, or knows a provider.
+//!
+//! ```
+//! use skyloom_core::{Catalogue, Snapshot, Timestamp};
+//! # use skyloom_core::Manifest;
+//! use skyloom_scheduler::{Cheapest, PlaceConfig, Problem, check, place, unsatisfied};
+//!
+//! # fn decide(manifest: &Manifest, catalogue: &Catalogue) -> Result<(), skyloom_scheduler::PlaceError> {
+//! let snapshot = Snapshot::empty(1, Timestamp::EPOCH);
+//! let problem = Problem { manifest, snapshot: &snapshot, catalogue };
+//! let placement = place(&problem, &Cheapest, &PlaceConfig::new())?;
+//! assert!(check(&problem, &placement).is_empty());
+//! for left_out in unsatisfied(&placement) {
+//!     println!("{}: {}", left_out.service, left_out.reason);
+//! }
+//! # Ok(())
+//! # }
+//! ```
+
+mod check;
+mod construct;
+mod explain;
+pub mod formulas;
+mod improve;
+mod model;
+mod pack;
+mod place;
+pub mod policy;
+mod problem;
+mod rebalance;
+mod report;
+mod rules;
+mod state;
+
+pub use check::{Violation, check};
+pub use place::{decide, place};
+pub use policy::{BestFit, Cheapest, LeastUtilised, Policy, Random, Spread};
+pub use problem::{
+    Decision, PlaceConfig, PlaceError, Problem, REPLICAS_MAX_DEFAULT, Unsatisfied, WORK_MAX_DEFAULT, unsatisfied,
+};
+pub use rebalance::{
+    Move, Rebalance, RebalanceConfig, RebalanceError, RebalanceInput, Refusal, Shift, ShiftError, rebalance,
+    suggest_shift,
+};
+pub use report::{LoadReport, MachineLoad, ServiceBenefit, load_report};
+
+/// The guide's code, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/adding-a-policy.md")]
+struct AddingAPolicy;

@@ -1,55 +1,32 @@
-//! The price catalogue: dated offers, regions and egress tiers of several clouds, and its readers.
+//! The price catalogue: dated offers, regions and egress tiers of several clouds, its readers and the built-in table.
 //!
-//! Prices are facts with a date and a source. Which offer is best is the scheduler's business.
+//! Prices are facts with a date and a source. Which offer is best is the scheduler's business; what is bought from is
+//! a [`Catalogue`], which cannot hold an unchecked row. `docs/catalogue.md` says what the built-in table contains.
 
+mod bounds;
+mod builtin;
 mod egress;
+mod error;
+mod merge;
 mod offer;
+mod quote;
+mod read;
+mod shared;
+mod sheet;
+mod table;
 
-pub use egress::{EgressQuote, EgressRule, EgressScope, EgressTier};
-pub use offer::{Accelerator, Offer, OfferKey, Price, Purchase, Source, SourceId};
+pub use bounds::{
+    ACCELERATORS_MAX, EGRESS_PER_GIB_MAX, GPU_HOUR_MAX, GPU_HOUR_MIN, MEMORY_MAX, SPOT_OVER_ON_DEMAND_PERCENT,
+    VCPU_HOUR_MAX, VCPU_HOUR_MIN, VCPUS_MAX,
+};
+pub use egress::{EgressQuote, EgressRule, EgressScope, EgressTarget, EgressTier, RegionPrefixes};
+pub use error::{CatalogueError, EgressError, Problem};
+pub use offer::{ATTACHABLE_DISK, Accelerator, Offer, OfferKey, Price, Purchase, Source, SourceId};
+pub use read::{CsvOptions, OnRow, ReadCatalogue, Skipped};
+pub use shared::{UNPUBLISHED_BASELINE_PERCENT, sustained_cpu};
+pub use table::{Catalogue, CatalogueParts, Remark};
 
-use std::collections::BTreeMap;
-
-use serde::{Deserialize, Serialize};
-
-use crate::{RegionInfo, RegionKey};
-
-/// Offers, regions and egress prices, sorted and checked.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Catalogue {
-    offers: Vec<Offer>,
-    regions: BTreeMap<RegionKey, RegionInfo>,
-    egress: Vec<EgressRule>,
-    sources: Vec<Source>,
-}
-
-impl Catalogue {
-    /// The offers, sorted by key.
-    #[must_use]
-    pub fn offers(&self) -> &[Offer] {
-        &self.offers
-    }
-
-    /// What is known of a region; `None`: the catalogue has no such region.
-    #[must_use]
-    pub fn region(&self, key: &RegionKey) -> Option<&RegionInfo> {
-        self.regions.get(key)
-    }
-
-    /// All regions, sorted by key.
-    pub fn regions(&self) -> impl ExactSizeIterator<Item = &RegionInfo> {
-        self.regions.values()
-    }
-
-    /// Where prices come from; a [`SourceId`] is a position in it.
-    #[must_use]
-    pub fn sources(&self) -> &[Source] {
-        &self.sources
-    }
-
-    /// The egress rules.
-    #[must_use]
-    pub fn egress_rules(&self) -> &[EgressRule] {
-        &self.egress
-    }
-}
+/// The guide's code is run with the tests of the documentation.
+#[cfg(doctest)]
+#[doc = include_str!("../../../../docs/catalogue.md")]
+struct Guide;

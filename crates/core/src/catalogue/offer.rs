@@ -4,7 +4,12 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Date, InstanceType, MicroUsdPerHour, Millicores, RegionKey, Resources, ZoneName};
+use crate::{Bytes, Date, InstanceType, MicroUsdPerHour, Millicores, RegionKey, Resources, ZoneName};
+
+/// Block storage that an offer counts as its disk, 8 TiB. Every cloud of the catalogue attaches volumes of any size to
+/// any machine, billed apart from it, and the catalogue does not price them yet. The largest single volume is 10 TB at
+/// the smallest of these clouds and 16 to 64 TiB at the others; a need above this constant is unsatisfiable.
+pub const ATTACHABLE_DISK: Bytes = Bytes::from_gib(8 * 1024);
 
 /// What tells one offer from another.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -57,7 +62,7 @@ pub struct Source {
 }
 
 /// A price with its date and source.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Price {
     /// Per hour, above zero.
     pub per_hour: MicroUsdPerHour,
@@ -82,7 +87,7 @@ pub struct Offer {
     /// Nominal virtual CPUs.
     pub vcpus: Millicores,
     /// What can be used all the time. On a shared or burstable type the CPU is the baseline, below `vcpus`: such types
-    /// win every comparison that takes their nominal CPU.
+    /// win every comparison that takes their nominal CPU. The disk is [`ATTACHABLE_DISK`].
     pub capacity: Resources,
     /// CPU architecture (`x86_64`, `arm64`); empty where the source does not say.
     pub arch: String,

@@ -1,0 +1,267 @@
+//! An independent checker: says what is wrong with a placement, whoever made it.
+//!
+//! It reads manifest, snapshot and catalogue directly and shares no code with the planner: a filter that both used would
+//! be wrong in both. It is written for clearness, not for speed.
+
+mod alone;
+mod money;
+mod together;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use skyloom_core::{
+    Assignment, Dimension, Filter, Machine, MachineId, MicroUsd, MicroUsdPerHour, Node, Placement, ReplicaId,
+    Resources, ServiceSpec,
+};
+use thiserror::Error;
+
+use crate::problem::Problem;
+
+/// One thing that is wrong with a placement.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum Violation {
+    /// A replica of the manifest is neither placed nor unplaced.
+    #[error("replica `{replica}` is neither placed nor unplaced")]
+    MissingReplica {
+        /// Which.
+        replica: ReplicaId,
+    },
+    /// A replica stands in the placement more than once.
+    #[error("replica `{replica}` stands there more than once")]
+    DoubleReplica {
+        /// Which.
+        replica: ReplicaId,
+    },
+    /// A replica that the manifest does not ask for.
+    #[error("replica `{replica}` is not asked for")]
+    UnknownReplica {
+        /// Which.
+        replica: ReplicaId,
+    },
+    /// An assignment names a machine that the placement does not have.
+    #[error("replica `{replica}` is on machine `{machine}`, which is not in the placement")]
+    UnknownMachine {
+        /// Which replica.
+        replica: ReplicaId,
+        /// The machine named.
+        machine: MachineId,
+    },
+    /// A machine stands in the placement twice, or without any replica.
+    #[error("machine `{machine}` is listed twice or carries nothing")]
+    SpareMachine {
+        /// Which.
+        machine: MachineId,
+    },
+    /// A machine that differs from the snapshot's, or that no offer of the catalogue sells at that price.
+    #[error("machine `{machine}` is neither in the snapshot nor sold like that, at `{price}`")]
+    WrongMachine {
+        /// Which.
+        machine: MachineId,
+        /// The price stated.
+        price: MicroUsdPerHour,
+    },
+    /// A replica is given something else than its service asks for.
+    #[error("replica `{replica}` is given `{given}` and its service asks for `{asked}`")]
+    WrongRequest {
+        /// Which.
+        replica: ReplicaId,
+        /// What the placement says.
+        given: Resources,
+        /// What the manifest says.
+        asked: Resources,
+    },
+    /// More is placed on a machine than it has.
+    #[error("machine `{machine}` has `{capacity}` of {dimension} and carries `{used}`")]
+    OverCapacity {
+        /// Which.
+        machine: MachineId,
+        /// In which dimension.
+        dimension: Dimension,
+        /// Bare amount placed.
+        used: u128,
+        /// Bare amount there.
+        capacity: u64,
+    },
+    /// GPU shares fit by their sum, but not device by device.
+    #[error("machine `{machine}` cannot give its GPU devices to the shares on it")]
+    SplitDevice {
+        /// Which.
+        machine: MachineId,
+    },
+    /// A hard rule of a service is broken.
+    #[error("replica `{replica}` breaks its {rule} rule on machine `{machine}`")]
+    BrokenRule {
+        /// Which replica.
+        replica: ReplicaId,
+        /// Which rule.
+        rule: Filter,
+        /// Where it is.
+        machine: MachineId,
+    },
+    /// The shares of a machine do not sum to its price.
+    #[error("the shares of machine `{machine}` sum to `{sum}` and its price is `{price}`")]
+    WrongShares {
+        /// Which.
+        machine: MachineId,
+        /// Sum of the shares.
+        sum: MicroUsdPerHour,
+        /// Its price.
+        price: MicroUsdPerHour,
+    },
+    /// A figure of the cost summary is not what machines and traffic come to.
+    #[error("the {figure} is stated as `{stated}` and comes to `{counted}`")]
+    WrongCost {
+        /// Which figure.
+        figure: &'static str,
+        /// What the placement says, in dollars.
+        stated: MicroUsd,
+        /// What was counted, in dollars.
+        counted: MicroUsd,
+    },
+    /// The total exceeds the budget.
+    #[error("the total of `{total}` per month exceeds the budget of `{budget}`")]
+    OverBudget {
+        /// Machines and egress.
+        total: MicroUsd,
+        /// The limit.
+        budget: MicroUsd,
+    },
+}
+
+/// Everything that is wrong with `placement` as an answer to `problem`; empty when nothing is.
+///
+/// Covers: every replica once, capacity in every dimension, GPU devices, every hard rule, prices as in the catalogue or
+/// snapshot, shares, cost and budget. A rule that waits for a replica without a place does not count against replicas
+/// that run already: stopping them would not mend it. Cost: about replicas² for the rules between replicas.
+#[must_use]
+pub fn check(problem: &Problem<'_>, placement: &Placement) -> Vec<Violation> {
+    let mut violations = Vec::new();
+    conservation(problem, placement, &mut violations);
+    capacity(problem, placement, &mut violations);
+    let placed = located(problem, placement, &mut violations);
+    for one in &placed {
+        let mut broken = alone::broken(problem, one);
+        broken.extend(together::broken(problem, &placed, one));
+        violations.extend(broken.into_iter().map(|rule| Violation::BrokenRule {
+            replica: one.assignment.replica.clone(),
+            rule,
+            machine: one.machine.id.clone(),
+        }));
+    }
+    money::check(problem, placement, &placed, &mut violations);
+    violations
+}
+
+/// A placed replica with all that is known of where it is.
+struct Placed<'a> {
+    assignment: &'a Assignment,
+    service: &'a ServiceSpec,
+    machine: &'a Machine,
+    /// The machine as observed; `None`: it is to be bought.
+    node: Option<&'a Node>,
+    /// Whether the replica is there already.
+    stays: bool,
+}
+
+fn located<'a>(problem: &Problem<'a>, placement: &'a Placement, violations: &mut Vec<Violation>) -> Vec<Placed<'a>> {
+    let mut placed = Vec::new();
+    for assignment in &placement.assignments {
+        let Some(service) = problem.manifest.service(assignment.replica.service()) else {
+            continue;
+        };
+        let Some(machine) = placement.machines.iter().find(|m| m.id == assignment.machine) else {
+            violations.push(Violation::UnknownMachine {
+                replica: assignment.replica.clone(),
+                machine: assignment.machine.clone(),
+            });
+            continue;
+        };
+        if assignment.request != service.resources {
+            violations.push(Violation::WrongRequest {
+                replica: assignment.replica.clone(),
+                given: assignment.request,
+                asked: service.resources,
+            });
+        }
+        let seen = |o: &skyloom_core::ObservedReplica| o.replica == assignment.replica && o.machine == machine.id;
+        placed.push(Placed {
+            assignment,
+            service,
+            machine,
+            node: problem.snapshot.node(&machine.id),
+            stays: problem.snapshot.replicas.iter().any(seen),
+        });
+    }
+    placed
+}
+
+fn conservation(problem: &Problem<'_>, placement: &Placement, violations: &mut Vec<Violation>) {
+    let mut times: BTreeMap<ReplicaId, u32> = BTreeMap::new();
+    let assigned = placement.assignments.iter().map(|a| &a.replica);
+    for replica in assigned.chain(placement.unplaced.iter().map(|u| &u.replica)) {
+        *times.entry(replica.clone()).or_insert(0) += 1;
+    }
+    for service in &problem.manifest.services {
+        for index in 0..service.replicas.get() {
+            let replica = ReplicaId::new(service.name.clone(), index);
+            match times.remove(&replica) {
+                None => violations.push(Violation::MissingReplica { replica }),
+                Some(1) => {}
+                Some(_) => violations.push(Violation::DoubleReplica { replica }),
+            }
+        }
+    }
+    violations.extend(times.into_keys().map(|replica| Violation::UnknownReplica { replica }));
+    let mut listed = BTreeSet::new();
+    for machine in &placement.machines {
+        let carries = placement.assignments.iter().any(|a| a.machine == machine.id);
+        if !listed.insert(&machine.id) || !carries {
+            violations.push(Violation::SpareMachine {
+                machine: machine.id.clone(),
+            });
+        }
+    }
+}
+
+/// Requests on a machine: of the placement, and of replicas that run there without being asked for any more.
+fn requests_on(problem: &Problem<'_>, placement: &Placement, machine: &Machine) -> Vec<Resources> {
+    let here = placement.assignments.iter().filter(|a| a.machine == machine.id);
+    let mut requests: Vec<Resources> = here.map(|a| a.request).collect();
+    for observed in &problem.snapshot.replicas {
+        let service = problem.manifest.service(observed.replica.service());
+        let wanted = service.is_some_and(|s| observed.replica.index() < s.replicas.get());
+        if observed.machine == machine.id && observed.state.is_live() && !wanted {
+            requests.push(observed.request);
+        }
+    }
+    requests
+}
+
+fn capacity(problem: &Problem<'_>, placement: &Placement, violations: &mut Vec<Violation>) {
+    for machine in &placement.machines {
+        let requests = requests_on(problem, placement, machine);
+        for dimension in Dimension::ALL {
+            let used: u128 = requests.iter().map(|r| u128::from(r.get(dimension))).sum();
+            let capacity = machine.capacity.get(dimension);
+            if used > u128::from(capacity) {
+                violations.push(Violation::OverCapacity {
+                    machine: machine.id.clone(),
+                    dimension,
+                    used,
+                    capacity,
+                });
+            }
+        }
+        let gpus: Vec<u64> = requests
+            .iter()
+            .map(|r| r.gpu.as_milligpus())
+            .filter(|g| *g > 0)
+            .collect();
+        if !alone::devices_suffice(machine.capacity.gpu.as_milligpus(), &gpus) {
+            violations.push(Violation::SplitDevice {
+                machine: machine.id.clone(),
+            });
+        }
+    }
+}

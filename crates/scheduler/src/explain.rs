@@ -1,0 +1,473 @@
+//! Why each replica is where it is, why others are nowhere, and what stopped every option that nobody took.
+//!
+//! Texts name what was asked and what was there. They are made after the decision and never change it.
+
+use std::collections::BTreeMap;
+
+use skyloom_core::{
+    Candidate, Dimension, Explanation, Filter, MachineId, MicroUsd, Rejection, RunnerUp, ServiceName, Site, Unplaced,
+};
+
+use crate::construct::{EgressAt, Ranked, Survey, Work, budget_left, reject_with_budget, survey};
+use crate::model::{Model, label, residency_text};
+use crate::policy::{Policy, Score};
+use crate::rules::View;
+use crate::state::State;
+
+/// What a choice looked like when it was made.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Taken {
+    pub(crate) best: Ranked,
+    pub(crate) second: Option<Ranked>,
+    pub(crate) feasible: u32,
+}
+
+impl Taken {
+    /// Of a survey with at least one feasible option.
+    ///
+    /// # Panics
+    /// When nothing is feasible, which callers exclude.
+    pub(crate) fn of(model: &Model<'_>, survey: &Survey) -> Self {
+        let best = *survey
+            .ranked
+            .first()
+            .expect("invariant: asked only after a choice was made");
+        Self::with_chosen(model, survey, best)
+    }
+
+    fn with_chosen(model: &Model<'_>, survey: &Survey, best: Ranked) -> Self {
+        let second = survey.ranked.iter().find(|r| !r.same_as(&best, model)).copied();
+        let feasible = u32::try_from(survey.ranked.len()).unwrap_or(u32::MAX);
+        Self { best, second, feasible }
+    }
+}
+
+/// What the explanation is made from besides the state.
+pub(crate) struct Report<'r> {
+    pub(crate) policy: &'r dyn Policy,
+    pub(crate) ids: &'r BTreeMap<usize, MachineId>,
+    pub(crate) pinned: &'r [bool],
+    pub(crate) taken: &'r BTreeMap<usize, Taken>,
+    pub(crate) settled: &'r BTreeMap<usize, Filter>,
+    pub(crate) fell_back: bool,
+}
+
+type Reasons = (Vec<Explanation>, Vec<Unplaced>, BTreeMap<ServiceName, Vec<Rejection>>);
+
+/// Explanations of the placed, reasons of the unplaced, rejections per service. The state is unchanged afterwards.
+pub(crate) fn explain(model: &Model<'_>, state: &mut State, report: &Report<'_>) -> Reasons {
+    let mut explanations = Vec::new();
+    let mut unplaced = Vec::new();
+    // Replicas of one service on one machine have the same options.
+    let mut known: BTreeMap<(usize, usize), Taken> = BTreeMap::new();
+    let mut counted: BTreeMap<usize, Tally> = BTreeMap::new();
+    for replica in 0..model.replicas.len() {
+        let service = model.service_of[replica];
+        match state.at[replica] {
+            Some(slot) => {
+                let taken = report.taken.get(&replica).copied();
+                let taken = taken.unwrap_or_else(|| {
+                    *known
+                        .entry((service, slot))
+                        .or_insert_with(|| in_hindsight(model, state, replica, report.policy))
+                });
+                explanations.push(explanation(model, report, replica, slot, &taken));
+            }
+            None => {
+                let tally = counted.entry(service).or_insert_with(|| tally(model, state, replica));
+                unplaced.push(unplaced_entry(
+                    model,
+                    replica,
+                    tally,
+                    report.settled.get(&replica).copied(),
+                ));
+            }
+        }
+    }
+    let rejections = (0..model.services.len())
+        .map(|s| {
+            (
+                model.services[s].spec.name.clone(),
+                rejections_of(model, state, s, report.ids),
+            )
+        })
+        .collect();
+    (explanations, unplaced, rejections)
+}
+
+/// How a replica's place compares with all others, everything else staying where it is.
+fn in_hindsight(model: &Model<'_>, state: &mut State, replica: usize, policy: &dyn Policy) -> Taken {
+    let slot = state
+        .remove(model, replica)
+        .expect("invariant: asked for placed replicas only");
+    let left = budget_left(model, state);
+    let option = state.slots[slot].option;
+    let there = slot < model.node_count || !state.slots[slot].residents.is_empty();
+    let survey = survey(model, state, replica, policy, left, &mut Work::new(u64::MAX));
+    let here = |r: &&Ranked| {
+        if there {
+            r.slot == Some(slot)
+        } else {
+            r.slot.is_none() && r.option == option
+        }
+    };
+    let fallback = Ranked {
+        option,
+        slot: there.then_some(slot),
+        score: Score([0.0; 4]),
+        extra: 0,
+    };
+    let chosen = survey.ranked.iter().find(here).copied().unwrap_or(fallback);
+    state.add(model, replica, slot);
+    Taken::with_chosen(model, &survey, chosen)
+}
+
+fn explanation(model: &Model<'_>, report: &Report<'_>, replica: usize, slot: usize, taken: &Taken) -> Explanation {
+    let parts = report.policy.parts();
+    let mut chosen = candidate(
+        model,
+        taken.best.option,
+        taken.best.slot.and_then(|s| report.ids.get(&s)),
+    );
+    if report.pinned[replica] {
+        chosen.machine = report.ids.get(&slot).cloned();
+    }
+    let usd = |extra: i128| MicroUsd::from_micros(i64::try_from(extra).unwrap_or(i64::MAX));
+    let because = if report.pinned[replica] {
+        "it runs there already and still satisfies every rule".to_owned()
+    } else if report.fell_back {
+        "the policy's own choices would exceed the budget, so the cheapest was taken".to_owned()
+    } else if report.policy.minimises_cost() {
+        let joined = taken.best.slot.is_some() && taken.best.extra == 0;
+        if joined {
+            "it joins a machine that others pay, at no extra cost".to_owned()
+        } else {
+            format!(
+                "it adds {} per month, and nothing cheaper was found for the whole",
+                usd(taken.best.extra)
+            )
+        }
+    } else {
+        format!(
+            "lowest {}: {:.4}",
+            parts[deciding(taken)],
+            taken.best.score.0[deciding(taken)]
+        )
+    };
+    let runner_up = taken.second.map(|second| RunnerUp {
+        candidate: candidate(model, second.option, second.slot.and_then(|s| report.ids.get(&s))),
+        lost_because: lost_because(&parts, taken.best, second),
+    });
+    Explanation {
+        replica: model.replicas[replica].clone(),
+        chosen,
+        because,
+        runner_up,
+        feasible: taken.feasible,
+    }
+}
+
+/// The part of the score that separated the best from the second.
+fn deciding(taken: &Taken) -> usize {
+    taken
+        .second
+        .and_then(|s| taken.best.score.first_difference(&s.score))
+        .unwrap_or(0)
+}
+
+fn lost_because(parts: &[&str; 4], best: Ranked, second: Ranked) -> String {
+    let usd = |micros: i128| MicroUsd::from_micros(i64::try_from(micros).unwrap_or(i64::MAX));
+    match best.score.first_difference(&second.score) {
+        None => "it is as good; the other comes first by name".to_owned(),
+        Some(part) if parts[part].contains("USD") => {
+            let (more, than) = (
+                second.extra - best.extra,
+                if second.extra >= best.extra { "more" } else { "less" },
+            );
+            format!(
+                "it would add {} per month, {} {than} than the chosen one",
+                usd(second.extra),
+                usd(more.abs())
+            )
+        }
+        Some(part) => {
+            format!(
+                "its {} is {:.4} against {:.4}",
+                parts[part], second.score.0[part], best.score.0[part]
+            )
+        }
+    }
+}
+
+fn candidate(model: &Model<'_>, option: usize, machine: Option<&MachineId>) -> Candidate {
+    let opt = &model.options[option];
+    if let Some(node) = opt.node {
+        return Candidate {
+            machine: Some(node.machine.id.clone()),
+            site: node.machine.site.clone(),
+            instance: node.machine.instance.clone(),
+            purchase: opt.purchase,
+            price: opt.price,
+        };
+    }
+    let offer = opt.offer.expect("invariant: an option is a machine or an offer");
+    Candidate {
+        machine: machine.cloned(),
+        site: Site {
+            region: offer.key.region.clone(),
+            zone: model.sites[opt.site].zone.cloned(),
+        },
+        instance: offer.key.instance.clone(),
+        purchase: opt.purchase,
+        price: opt.price,
+    }
+}
+
+/// Options of a replica that is nowhere, counted by the first filter that rejects each.
+struct Tally {
+    counts: BTreeMap<Filter, u32>,
+    /// Of the last filter in their order: what was asked and what there was at best.
+    last: Option<(Filter, String)>,
+}
+
+fn tally(model: &Model<'_>, state: &mut State, replica: usize) -> Tally {
+    let service = model.service_of[replica];
+    let judged = judge(model, state, service, replica);
+    let mut counts = BTreeMap::new();
+    for (_, filter) in judged.iter().filter_map(|(j, f)| f.map(|f| (j, f))) {
+        *counts.entry(filter).or_insert(0u32) += 1;
+    }
+    let last = counts.keys().next_back().copied();
+    let last = last.and_then(|last| {
+        let rejected = judged.iter().filter(|(_, f)| *f == Some(last)).map(|(place, _)| *place);
+        let dimension = Dimension::ALL.into_iter().find(|d| Filter::from(*d) == last);
+        let room = |place: &Place| dimension.map_or(0, |d| model.options[place.option].capacity.get(d));
+        let closest = rejected.rev().max_by_key(room)?;
+        Some((last, detail(model, state, service, closest, last)))
+    });
+    Tally { counts, last }
+}
+
+fn unplaced_entry(model: &Model<'_>, replica: usize, tally: &Tally, settled: Option<Filter>) -> Unplaced {
+    let spec = model.services[model.service_of[replica]].spec;
+    let (filter, reason) = match (settled, &tally.last) {
+        (Some(filter), _) => (
+            filter,
+            format!("its {filter} rule cannot be met by where the other replicas are"),
+        ),
+        (None, Some((filter, detail))) => {
+            let counts: Vec<String> = tally.counts.iter().map(|(f, n)| format!("{n} by {f}")).collect();
+            (
+                *filter,
+                format!(
+                    "no option is left for {}: {detail}; rejected {}",
+                    spec.resources,
+                    counts.join(", ")
+                ),
+            )
+        }
+        (None, None) => (Filter::Place, "there is no machine and no offer to buy one".to_owned()),
+    };
+    Unplaced {
+        replica: model.replicas[replica].clone(),
+        filter,
+        reason,
+        rejected: tally.counts.clone(),
+    }
+}
+
+/// A machine that is there or open, or a type that can be bought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    option: usize,
+    slot: Option<usize>,
+}
+
+/// Every machine and every offer (its zones taken together), with the first filter that rejects it for a replica that
+/// is not placed; of an offer's zones the one that comes furthest counts.
+fn judge(model: &Model<'_>, state: &mut State, service: usize, replica: usize) -> Vec<(Place, Option<Filter>)> {
+    let view = View::new(model, state, replica);
+    let mut egress = EgressAt::new(model, state, service);
+    let left = budget_left(model, state);
+    let mut judged: Vec<(Place, Option<Filter>)> = Vec::new();
+    for slot in (0..state.slots.len())
+        .filter(|s| *s < model.node_count || !state.slots[*s].residents.is_empty())
+        .collect::<Vec<_>>()
+    {
+        let option = state.slots[slot].option;
+        let filter = reject_with_budget(model, state, &view, &mut egress, (option, Some(slot)), left);
+        judged.push((
+            Place {
+                option,
+                slot: Some(slot),
+            },
+            filter,
+        ));
+    }
+    let bought = judged.len();
+    for option in model.node_count..model.options.len() {
+        let filter = reject_with_budget(model, state, &view, &mut egress, (option, None), left);
+        match judged.get_mut(bought..).and_then(|j| j.last_mut()) {
+            Some((last, known)) if model.options[last.option].group == model.options[option].group => {
+                if known.is_some() && (filter.is_none() || filter > *known) {
+                    (*last, *known) = (Place { option, slot: None }, filter);
+                }
+            }
+            _ => judged.push((Place { option, slot: None }, filter)),
+        }
+    }
+    judged
+}
+
+/// Options that no replica of a service could take, everything else staying where it is.
+fn rejections_of(
+    model: &Model<'_>,
+    state: &mut State,
+    service: usize,
+    ids: &BTreeMap<usize, MachineId>,
+) -> Vec<Rejection> {
+    let spec = &model.services[service];
+    let mut one_per_slot: BTreeMap<Option<usize>, usize> = BTreeMap::new();
+    for replica in spec.first..spec.first + spec.count {
+        one_per_slot.entry(state.at[replica]).or_insert(replica);
+    }
+    // A machine that holds a replica of the service is no rejected option, though a second replica might not fit.
+    let taken = one_per_slot.keys().flatten().map(|s| Place {
+        option: model.options[state.slots[*s].option].group,
+        slot: Some(*s),
+    });
+    let mut rejected: BTreeMap<Place, Option<(Filter, String)>> = taken.map(|place| (place, None)).collect();
+    for (slot, replica) in one_per_slot {
+        state.remove(model, replica);
+        for (place, filter) in judge(model, state, service, replica) {
+            // Zones of one offer are one place; a machine that this replica alone was on is its type again.
+            let key = Place {
+                option: model.options[place.option].group,
+                slot: place.slot,
+            };
+            let entry = filter.map(|f| (f, place));
+            match (rejected.get(&key), entry) {
+                (Some(None), _) => {}
+                (_, None) => drop(rejected.insert(key, None)),
+                (Some(Some(_)), _) => {}
+                (None, Some((f, place))) => {
+                    rejected.insert(key, Some((f, detail(model, state, service, place, f))));
+                }
+            }
+        }
+        if let Some(slot) = slot {
+            state.add(model, replica, slot);
+        }
+    }
+    let first_of_group = first_options(model);
+    let mut all = Vec::new();
+    for (place, verdict) in rejected {
+        let Some((filter, detail)) = verdict else { continue };
+        let option = first_of_group[place.option];
+        let mut candidate = candidate(model, option, place.slot.and_then(|s| ids.get(&s)));
+        if candidate.machine.is_none() {
+            candidate.site.zone = model.options[option].offer.and_then(|o| o.key.zone.clone());
+        }
+        all.push(Rejection {
+            candidate,
+            filter,
+            detail,
+        });
+    }
+    all
+}
+
+/// The first option of each group.
+fn first_options(model: &Model<'_>) -> Vec<usize> {
+    let groups = model.options.iter().map(|o| o.group).max().map_or(0, |g| g + 1);
+    let mut first = vec![0; groups];
+    for (index, option) in model.options.iter().enumerate().rev() {
+        first[option.group] = index;
+    }
+    first
+}
+
+/// What was asked and what was there.
+fn detail(model: &Model<'_>, state: &State, service: usize, place: Place, filter: Filter) -> String {
+    let spec = model.services[service].spec;
+    let option = &model.options[place.option];
+    let region = &model.regions[option.region];
+    let amount = |d: Dimension| {
+        let (asked, whole) = (spec.resources.get(d), option.capacity.get(d));
+        let free = whole.saturating_sub(place.slot.map_or(0, |s| state.slots[s].used.get(d)));
+        match d {
+            Dimension::Cpu => format!("asks for `{asked}m` cores, there is `{free}m`"),
+            Dimension::Gpu => {
+                format!("asks for `{asked}m` GPU devices, there is `{free}m` (shares stay on one device)")
+            }
+            Dimension::Memory | Dimension::Disk => {
+                let bytes = skyloom_core::Bytes::from_bytes;
+                format!("asks for `{}` {d}, there is `{}`", bytes(asked), bytes(free))
+            }
+        }
+    };
+    match filter {
+        Filter::NotReady => "takes no new replicas".to_owned(),
+        Filter::Place => {
+            let clouds = spec.clouds.iter().map(ToString::to_string);
+            let names: Vec<String> = clouds.chain(spec.regions.iter().map(ToString::to_string)).collect();
+            format!("only `{}` asked for", names.join(", "))
+        }
+        Filter::Residency => {
+            let laws: Vec<String> = region
+                .info
+                .iter()
+                .flat_map(|i| &i.jurisdictions)
+                .map(ToString::to_string)
+                .collect();
+            let rules = std::iter::once(&model.problem.manifest.residency).chain(&spec.residency);
+            let allowed: Vec<String> = rules.map(residency_text).collect();
+            let laws = if laws.is_empty() {
+                "unknown".to_owned()
+            } else {
+                laws.join(", ")
+            };
+            format!("jurisdiction `{laws}`, allowed `{}`", allowed.join("` and `"))
+        }
+        Filter::Purchase => format!("is `{}`", option.purchase),
+        Filter::Labels => {
+            let wrong = spec
+                .labels
+                .iter()
+                .find(|(k, v)| label(model, option, k).as_ref() != Some(v));
+            let (key, asked) = wrong.map_or(("", ""), |(k, v)| (k, v));
+            format!(
+                "label `{key}` is `{}`, asked for `{asked}`",
+                label(model, option, key).unwrap_or_default()
+            )
+        }
+        Filter::Taints => {
+            let taints = option.node.map_or(&[][..], |n| &n.taints);
+            let taint = taints.iter().find(|t| !spec.tolerations.iter().any(|o| o.covers(t)));
+            taint.map_or_else(String::new, |t| {
+                format!("taint `{}={}` is not tolerated", t.key, t.value)
+            })
+        }
+        Filter::Cpu => amount(Dimension::Cpu),
+        Filter::Memory => amount(Dimension::Memory),
+        Filter::Disk => amount(Dimension::Disk),
+        Filter::Gpu => amount(Dimension::Gpu),
+        Filter::Latency => {
+            let limits: Vec<String> = spec
+                .latency
+                .iter()
+                .map(|l| format!("{} within {:?}", l.to, l.max))
+                .collect();
+            if limits.is_empty() {
+                "too far from services that must reach it".to_owned()
+            } else {
+                format!("asks for {}", limits.join(", "))
+            }
+        }
+        Filter::Affinity => "no replica that it must be near is there".to_owned(),
+        Filter::AntiAffinity => "a replica that it must be away from is there".to_owned(),
+        Filter::Spread => "its domain holds as many more than the least used one as the rule allows".to_owned(),
+        Filter::Quota => "the quota is used up".to_owned(),
+        Filter::Budget => "the budget would be exceeded".to_owned(),
+    }
+}

@@ -1,0 +1,413 @@
+//! Local search for the least total of machines and egress, by moves that keep every rule.
+//!
+//! Moves: put one replica elsewhere, drain a machine, swap a machine's offer, replace two machines by one, pull several
+//! machines' replicas onto a new one, rebuild two machines, take a service to another region. Each is tried in a fixed
+//! order and the first improvement is taken, so that equal input gives equal output. What runs already is not moved.
+
+use std::collections::BTreeSet;
+
+use crate::construct::{Order, Work, ordered};
+use crate::model::Model;
+use crate::pack::{Tactic, pack, weights};
+use crate::rules::{View, all_hold, settle};
+use crate::state::{HOURS, State};
+
+/// Regions tried for whole placements and for services, cheapest estimates first. Beyond the first few the estimate is
+/// far above the best; with 48 every region of the usual catalogues' cheapest half is tried.
+const REGIONS_MAX: usize = 48;
+
+/// Packings that the local search starts from. The best packing does not always lead to the best end.
+const STARTS_MAX: usize = 4;
+
+/// Up to this many machines pairs of them are rebuilt; beyond it the pairs grow faster than they pay.
+const PAIRS_MACHINES_MAX: usize = 40;
+
+/// The search's view: what may move and how much work is left.
+#[derive(Debug)]
+pub(crate) struct Search<'s, 'm> {
+    pub(crate) model: &'s Model<'m>,
+    /// Replicas that stay where they are.
+    pub(crate) pinned: &'s [bool],
+    pub(crate) work: &'s mut Work,
+}
+
+/// Replicas without a place, then millionths of a dollar per month.
+type Cost = (usize, i128);
+
+/// Completes `start` as cheaply as the work budget allows.
+pub(crate) fn cheapest(search: &mut Search<'_, '_>, start: &State) -> State {
+    let mut packed = portfolio(search, start);
+    packed.truncate(STARTS_MAX);
+    let mut best: Option<(Cost, State)> = None;
+    for (_, state) in packed {
+        let state = descend(search, state);
+        let cost = search.cost(&state);
+        if best.as_ref().is_none_or(|(least, _)| cost < *least) {
+            best = Some((cost, state));
+        }
+        if search.work.exhausted() {
+            break;
+        }
+    }
+    best.map_or_else(|| start.clone(), |(_, state)| state)
+}
+
+/// Packings in several orders, anywhere and region by region; the cheapest first, equal costs once.
+fn portfolio(search: &mut Search<'_, '_>, start: &State) -> Vec<(Cost, State)> {
+    let todo: Vec<usize> = (0..start.at.len()).filter(|r| start.at[*r].is_none()).collect();
+    let mut found: Vec<(Cost, State)> = Vec::new();
+    // Half of the work is left to the local search.
+    let share = search.work.max / 2;
+    for order in [Order::Targets, Order::Largest, Order::Dependents] {
+        for amortise in [true, false] {
+            let tactic = Tactic { region: None, amortise };
+            found.push(search.first(start, &ordered(search.model, order, &todo), tactic));
+            if search.work.done > share && !found.is_empty() {
+                return sorted(found);
+            }
+        }
+    }
+    let order = ordered(search.model, Order::Targets, &todo);
+    for region in regions_by_estimate(search.model, &todo) {
+        for amortise in [true, false] {
+            let tactic = Tactic {
+                region: Some(region),
+                amortise,
+            };
+            found.push(search.first(start, &order, tactic));
+        }
+        if search.work.done > share {
+            break;
+        }
+    }
+    sorted(found)
+}
+
+fn sorted(mut found: Vec<(Cost, State)>) -> Vec<(Cost, State)> {
+    found.sort_by_key(|(cost, _)| *cost);
+    found.dedup_by_key(|(cost, _)| *cost);
+    found
+}
+
+/// Regions by what the replicas would cost there each on its own machine, the cheapest first.
+fn regions_by_estimate(model: &Model<'_>, todo: &[usize]) -> Vec<usize> {
+    let anywhere = weights(model);
+    let mut estimates = vec![0i128; model.regions.len()];
+    let mut usable = vec![false; model.regions.len()];
+    let mut counts = vec![0i128; model.services.len()];
+    todo.iter().for_each(|r| counts[model.service_of[*r]] += 1);
+    for (service, spec) in model.services.iter().enumerate().filter(|(s, _)| counts[*s] > 0) {
+        let mut here: Vec<Option<i128>> = vec![None; model.regions.len()];
+        for &option in &spec.shortlist {
+            let opt = &model.options[option];
+            here[opt.region].get_or_insert(i128::from(opt.price.as_micros()));
+            usable[opt.region] = true;
+        }
+        for (estimate, price) in estimates.iter_mut().zip(here) {
+            *estimate += counts[service] * price.unwrap_or(anywhere[service]);
+        }
+    }
+    let mut regions: Vec<usize> = (0..usable.len()).filter(|r| usable[*r]).collect();
+    regions.sort_by_key(|r| (estimates[*r], *r));
+    regions.truncate(REGIONS_MAX);
+    regions
+}
+
+impl Search<'_, '_> {
+    fn cost(&self, state: &State) -> Cost {
+        (state.unplaced(), state.total_per_month(self.model))
+    }
+
+    /// A packing on top of `start`; what would break a rule stays out of it.
+    fn first(&mut self, start: &State, todo: &[usize], tactic: Tactic) -> (Cost, State) {
+        let mut state = start.clone();
+        pack(self.model, &mut state, todo, tactic, self.work);
+        self.work.add(state.at.len());
+        settle(self.model, &mut state, self.pinned);
+        (self.cost(&state), state)
+    }
+
+    /// A packing on top of `start`, unless it breaks a rule.
+    fn packed(&mut self, start: &State, todo: &[usize], tactic: Tactic) -> Option<(Cost, State)> {
+        let mut state = start.clone();
+        pack(self.model, &mut state, todo, tactic, self.work);
+        self.work.add(state.at.len());
+        all_hold(self.model, &state, self.pinned).then(|| (self.cost(&state), state))
+    }
+
+    /// The state with `removed` packed anew, when that is cheaper.
+    fn rebuilt(&mut self, state: &State, removed: &[usize], tactic: Tactic, order: Order) -> Option<State> {
+        if removed.is_empty() {
+            return None;
+        }
+        let mut trial = state.clone();
+        for replica in removed {
+            trial.remove(self.model, *replica);
+        }
+        let todo = ordered(self.model, order, removed);
+        let (cost, trial) = self.packed(&trial, &todo, tactic)?;
+        (cost < self.cost(state)).then_some(trial)
+    }
+
+    /// The state with all of `replicas` on one new machine of `option`, when that is allowed and cheaper.
+    fn housed(&mut self, state: &State, replicas: &[usize], option: usize) -> Option<State> {
+        self.work.add(replicas.len());
+        let mut trial = state.clone();
+        for replica in replicas {
+            trial.remove(self.model, *replica);
+        }
+        let mut slot = None;
+        for &replica in replicas {
+            let view = View::new(self.model, &trial, replica);
+            if view.reject(self.model, &trial, option, slot).is_some() {
+                return None;
+            }
+            let target = *slot.get_or_insert_with(|| trial.open(self.model, option));
+            trial.add(self.model, replica, target);
+        }
+        let better = self.cost(&trial) < self.cost(state) && all_hold(self.model, &trial, self.pinned);
+        better.then_some(trial)
+    }
+
+    /// Replicas of a slot that may move; `None` when some may not.
+    fn movable(&self, state: &State, slot: usize) -> Option<Vec<usize>> {
+        let residents = &state.slots[slot].residents;
+        let free = !residents.is_empty() && residents.iter().all(|r| !self.pinned[*r]);
+        free.then(|| residents.clone())
+    }
+
+    /// Machines in use of which every replica may move, the dearest first.
+    fn open_machines(&self, state: &State) -> Vec<(usize, Vec<usize>)> {
+        let all = (0..state.slots.len()).filter_map(|slot| Some((slot, self.movable(state, slot)?)));
+        let mut machines: Vec<(usize, Vec<usize>)> = all.collect();
+        machines.sort_by_key(|(slot, _)| (std::cmp::Reverse(self.price(state, *slot)), *slot));
+        machines
+    }
+
+    fn price(&self, state: &State, slot: usize) -> i128 {
+        i128::from(self.model.options[state.slots[slot].option].price.as_micros())
+    }
+}
+
+/// Takes improvements until no move gives one or the work is used up.
+fn descend(search: &mut Search<'_, '_>, mut state: State) -> State {
+    type Neighbourhood = fn(&mut Search<'_, '_>, &State) -> Option<State>;
+    const MOVES: [Neighbourhood; 7] = [relocate, drain, swap, merge, absorb, take_service, rebuild_pairs];
+    let mut index = 0;
+    while index < MOVES.len() && !search.work.exhausted() {
+        match MOVES[index](search, &state) {
+            // Back to the cheap moves after each improvement.
+            Some(better) => (state, index) = (better, 0),
+            None => index += 1,
+        }
+    }
+    state
+}
+
+const ANYWHERE: Tactic = Tactic {
+    region: None,
+    amortise: false,
+};
+const ANYWHERE_AMORTISED: Tactic = Tactic {
+    region: None,
+    amortise: true,
+};
+
+/// One replica elsewhere.
+fn relocate(search: &mut Search<'_, '_>, state: &State) -> Option<State> {
+    (0..state.at.len())
+        .filter(|r| !search.pinned[*r])
+        .collect::<Vec<_>>()
+        .into_iter()
+        .find_map(|replica| {
+            let stop = search.work.exhausted();
+            if stop {
+                None
+            } else {
+                search.rebuilt(state, &[replica], ANYWHERE, Order::Targets)
+            }
+        })
+}
+
+/// One machine's replicas elsewhere.
+fn drain(search: &mut Search<'_, '_>, state: &State) -> Option<State> {
+    for (_, residents) in search.open_machines(state) {
+        for tactic in [ANYWHERE, ANYWHERE_AMORTISED] {
+            if search.work.exhausted() {
+                return None;
+            }
+            if let Some(better) = search.rebuilt(state, &residents, tactic, Order::Largest) {
+                return Some(better);
+            }
+        }
+    }
+    None
+}
+
+/// One machine's replicas on a cheaper machine.
+fn swap(search: &mut Search<'_, '_>, state: &State) -> Option<State> {
+    for (slot, residents) in search.open_machines(state) {
+        // Egress may fall with a move by all there is of it, no more.
+        let egress = search.cost(state).1 - state.machines_per_hour(search.model) * HOURS;
+        let limit = search.price(state, slot) + egress / HOURS + 1;
+        if let Some(better) = onto_one(search, state, &residents, limit) {
+            return Some(better);
+        }
+    }
+    None
+}
+
+/// Two machines' replicas on one.
+fn merge(search: &mut Search<'_, '_>, state: &State) -> Option<State> {
+    let machines = search.open_machines(state);
+    for (index, (a, first)) in machines.iter().enumerate() {
+        for (b, second) in &machines[index + 1..] {
+            let together: Vec<usize> = first.iter().chain(second).copied().collect();
+            let limit = search.price(state, *a) + search.price(state, *b);
+            if let Some(better) = onto_one(search, state, &together, limit) {
+                return Some(better);
+            }
+            if search.work.exhausted() {
+                return None;
+            }
+        }
+    }
+    None
+}
+
+/// All of `replicas` on the first new machine under a price that makes the whole cheaper.
+fn onto_one(search: &mut Search<'_, '_>, state: &State, replicas: &[usize], limit: i128) -> Option<State> {
+    let model = search.model;
+    let lead = *replicas.first()?;
+    let services: BTreeSet<usize> = replicas.iter().map(|r| model.service_of[*r]).collect();
+    let total = |d| {
+        let requests = replicas.iter().map(|r| model.request(model.service_of[*r]).get(d));
+        requests.into_iter().try_fold(0u64, u64::checked_add)
+    };
+    let sums = skyloom_core::Dimension::ALL.map(|d| (d, total(d)));
+    for &option in &model.services[model.service_of[lead]].shortlist {
+        let opt = &model.options[option];
+        if i128::from(opt.price.as_micros()) >= limit || search.work.exhausted() {
+            return None;
+        }
+        search.work.add(1);
+        let large = sums
+            .iter()
+            .all(|(d, sum)| sum.is_some_and(|sum| sum <= opt.capacity.get(*d)));
+        let open = services.iter().all(|s| model.services[*s].statics[option].is_none());
+        if large
+            && open
+            && let Some(better) = search.housed(state, replicas, option)
+        {
+            return Some(better);
+        }
+    }
+    None
+}
+
+/// A new machine that takes whole machines' replicas until it is full.
+fn absorb(search: &mut Search<'_, '_>, state: &State) -> Option<State> {
+    let model = search.model;
+    let mut offers: Vec<usize> = model
+        .services
+        .iter()
+        .flat_map(|s| s.shortlist.iter().copied())
+        .collect();
+    offers.sort_by_key(|o| (model.options[*o].price, *o));
+    offers.dedup();
+    let dearest_first = search.open_machines(state);
+    let cheapest_first: Vec<(usize, Vec<usize>)> = dearest_first.iter().rev().cloned().collect();
+    let all: i128 = dearest_first.iter().map(|(slot, _)| search.price(state, *slot)).sum();
+    for option in offers {
+        if i128::from(model.options[option].price.as_micros()) >= all {
+            return None;
+        }
+        for machines in [&dearest_first, &cheapest_first] {
+            if search.work.exhausted() {
+                return None;
+            }
+            if let Some(better) = pulled(search, state, machines, option) {
+                return Some(better);
+            }
+        }
+    }
+    None
+}
+
+/// The state with a new machine of `option` that took whole machines in their order, when that is cheaper.
+fn pulled(
+    search: &mut Search<'_, '_>,
+    state: &State,
+    machines: &[(usize, Vec<usize>)],
+    option: usize,
+) -> Option<State> {
+    let model = search.model;
+    let mut free = model.options[option].capacity;
+    let mut chosen: Vec<usize> = Vec::new();
+    let mut freed = 0;
+    search.work.add(machines.len());
+    for (slot, residents) in machines {
+        let left = residents.iter().try_fold(free, |free, r| {
+            let service = model.service_of[*r];
+            let open = model.services[service].statics[option].is_none();
+            open.then(|| free.checked_sub(model.request(service))).flatten()
+        });
+        if let Some(left) = left {
+            free = left;
+            freed += search.price(state, *slot);
+            chosen.extend(residents);
+        }
+    }
+    let worth = freed > i128::from(model.options[option].price.as_micros());
+    if worth && chosen.len() > 1 {
+        search.housed(state, &chosen, option)
+    } else {
+        None
+    }
+}
+
+/// One service, or all of them, in another region.
+fn take_service(search: &mut Search<'_, '_>, state: &State) -> Option<State> {
+    let model = search.model;
+    for service in 0..model.services.len() {
+        let spec = &model.services[service];
+        let movable: Vec<usize> = (spec.first..spec.first + spec.count)
+            .filter(|r| !search.pinned[*r])
+            .collect();
+        for region in regions_by_estimate(model, &movable) {
+            let tactic = Tactic {
+                region: Some(region),
+                amortise: true,
+            };
+            if search.work.exhausted() {
+                return None;
+            }
+            if let Some(better) = search.rebuilt(state, &movable, tactic, Order::Targets) {
+                return Some(better);
+            }
+        }
+    }
+    None
+}
+
+/// Two machines' replicas packed anew.
+fn rebuild_pairs(search: &mut Search<'_, '_>, state: &State) -> Option<State> {
+    let machines = search.open_machines(state);
+    if machines.len() > PAIRS_MACHINES_MAX {
+        return None;
+    }
+    for (index, (_, first)) in machines.iter().enumerate() {
+        for (_, second) in &machines[index + 1..] {
+            let removed: Vec<usize> = first.iter().chain(second).copied().collect();
+            for tactic in [ANYWHERE_AMORTISED, ANYWHERE] {
+                if search.work.exhausted() {
+                    return None;
+                }
+                if let Some(better) = search.rebuilt(state, &removed, tactic, Order::Largest) {
+                    return Some(better);
+                }
+            }
+        }
+    }
+    None
+}

@@ -1,0 +1,308 @@
+//! The decision as a whole: keep what may stay, place what is missing, hold the budget, write it down with its reasons.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use skyloom_core::{
+    Assignment, CostSummary, Filter, Machine, MachineId, MicroUsd, MicroUsdPerHour, Placement, Resources, share_price,
+};
+
+use crate::construct::{Order, Survey, Work, one_pass, ordered};
+use crate::explain::{Report, Taken, explain};
+use crate::improve::{Search, cheapest};
+use crate::model::Model;
+use crate::policy::{Cheapest, Policy};
+use crate::problem::{Decision, PlaceConfig, PlaceError, Problem};
+use crate::rules::settle;
+use crate::state::State;
+
+/// Decides where each replica runs (formula 5 of `docs/fidelity.md`).
+///
+/// What runs and still satisfies the rules stays; what is missing is placed on machines that are there and ready, or on
+/// ones to be bought, as the policy prefers. Machines are sorted by id; assignments, explanations and `unplaced` by
+/// replica. A machine that some replica already pays is free to join; its price is part of the total all the same.
+/// The order of services, offers and machines in the input does not matter, and equal input gives equal bytes.
+///
+/// # Errors
+/// - [`PlaceError::Unsatisfiable`]: the cheapest placement found exceeds the budget, or a data set has a copy outside
+///   the residency.
+/// - [`PlaceError::TooManyReplicas`], [`PlaceError::DuplicateService`], [`PlaceError::DuplicateMachine`],
+///   [`PlaceError::UnknownTarget`], [`PlaceError::LatencyToInternet`], [`PlaceError::NegativePrice`]: the problem
+///   contradicts itself.
+/// - [`PlaceError::Overflow`]: a sum of money cannot be held.
+pub fn place(problem: &Problem<'_>, policy: &dyn Policy, config: &PlaceConfig) -> Result<Placement, PlaceError> {
+    decide(problem, policy, config).map(|decision| decision.placement)
+}
+
+/// As [`place`], with the work that it took.
+///
+/// # Errors
+/// As [`place`].
+pub fn decide(problem: &Problem<'_>, policy: &dyn Policy, config: &PlaceConfig) -> Result<Decision, PlaceError> {
+    let model = Model::build(problem, config)?;
+    let mut work = Work::new(config.work_max);
+    let (start, pinned) = keep(&model);
+    let mut solution = solve(&model, policy, &start, pinned, &mut work);
+    let over =
+        |solution: &Solution| budget(&model).is_some_and(|budget| solution.state.total_per_month(&model) > budget);
+    if (solution.state.unplaced() > 0 || over(&solution)) && solution.pinned.contains(&true) {
+        // What runs may stand in the way of what is missing; a hard rule weighs more than staying.
+        let nothing = vec![false; model.replicas.len()];
+        let afresh = solve(&model, policy, &State::new(&model), nothing, &mut work);
+        let rank = |s: &Solution| (over(s), s.state.unplaced());
+        if rank(&afresh) < rank(&solution) {
+            solution = afresh;
+        }
+    }
+    if over(&solution) {
+        return Err(over_budget(&model, &solution.state));
+    }
+    let placement = write_down(&model, policy, &mut solution)?;
+    Ok(Decision {
+        placement,
+        work_done: work.done,
+        work_exhausted: work.exhausted(),
+    })
+}
+
+/// A state with what is known of how it came about.
+struct Solution {
+    state: State,
+    pinned: Vec<bool>,
+    /// What a one-pass policy saw when it chose; empty for a search.
+    taken: BTreeMap<usize, Taken>,
+    /// Replicas taken back because a rule between replicas could not be met, with the rule.
+    settled: BTreeMap<usize, Filter>,
+    /// Whether the policy's own choice broke the budget and the cheapest was taken instead.
+    fell_back: bool,
+}
+
+fn budget(model: &Model<'_>) -> Option<i128> {
+    model
+        .problem
+        .manifest
+        .budget
+        .map(|b| i128::from(b.per_month.as_micros()))
+}
+
+fn over_budget(model: &Model<'_>, state: &State) -> PlaceError {
+    let total = i64::try_from(state.total_per_month(model)).unwrap_or(i64::MAX);
+    let budget = model.problem.manifest.budget;
+    PlaceError::Unsatisfiable {
+        rule: Filter::Budget,
+        at: budget.and_then(|b| b.at),
+        asked: format!("{} per month", MicroUsd::from_micros(total)),
+        allowed: budget.map_or_else(String::new, |b| format!("{} per month", b.per_month)),
+    }
+}
+
+/// Replicas that run on a ready machine and still satisfy every rule, in their places.
+pub(crate) fn keep(model: &Model<'_>) -> (State, Vec<bool>) {
+    let mut state = State::new(model);
+    let mut pinned = vec![false; model.replicas.len()];
+    for kept in &model.kept {
+        let service = model.service_of[kept.replica];
+        let allowed = model.services[service].statics[kept.node].is_none();
+        if allowed && state.lacks(model, kept.node, model.request(service)).is_none() {
+            state.add(model, kept.replica, kept.node);
+            pinned[kept.replica] = true;
+        }
+    }
+    for replica in settle(model, &mut state, &pinned).into_keys() {
+        pinned[replica] = false;
+    }
+    (state, pinned)
+}
+
+fn solve(model: &Model<'_>, policy: &dyn Policy, start: &State, pinned: Vec<bool>, work: &mut Work) -> Solution {
+    if policy.minimises_cost() {
+        return search(model, start, pinned, work, false);
+    }
+    let todo: Vec<usize> = (0..pinned.len()).filter(|r| start.at[*r].is_none()).collect();
+    let mut best: Option<Solution> = None;
+    for order in [Order::Targets, Order::Dependents, Order::Largest] {
+        let mut taken = BTreeMap::new();
+        let mut state = start.clone();
+        let mut note = |_: &State, replica: usize, survey: &Survey| {
+            taken.insert(replica, Taken::of(model, survey));
+        };
+        one_pass(
+            model,
+            &mut state,
+            &ordered(model, order, &todo),
+            policy,
+            work,
+            &mut note,
+        );
+        let settled = settle(model, &mut state, &pinned);
+        if best.as_ref().is_none_or(|b| state.unplaced() < b.state.unplaced()) {
+            best = Some(Solution {
+                state,
+                pinned: pinned.clone(),
+                taken,
+                settled,
+                fell_back: false,
+            });
+        }
+        if best.as_ref().is_some_and(|b| b.state.unplaced() == 0) {
+            break;
+        }
+    }
+    let solution = best.unwrap_or_else(|| search(model, start, pinned.clone(), work, true));
+    let budget = budget(model);
+    let short = solution.state.unplaced() > 0;
+    if budget.is_some_and(|b| short || solution.state.total_per_month(model) > b) {
+        // Greedy choices may have spent what others needed: the budget is hard, the preference is not.
+        let cheap = search(model, start, pinned, work, true);
+        let fits = budget.is_some_and(|b| cheap.state.total_per_month(model) <= b);
+        if !fits || cheap.state.unplaced() < solution.state.unplaced() {
+            return cheap;
+        }
+    }
+    solution
+}
+
+fn search(model: &Model<'_>, start: &State, pinned: Vec<bool>, work: &mut Work, fell_back: bool) -> Solution {
+    let mut state = cheapest(
+        &mut Search {
+            model,
+            pinned: &pinned,
+            work,
+        },
+        start,
+    );
+    let settled = settle(model, &mut state, &pinned);
+    Solution {
+        state,
+        pinned,
+        taken: BTreeMap::new(),
+        settled,
+        fell_back,
+    }
+}
+
+/// The placement with ids, shares, prices and reasons.
+fn write_down(model: &Model<'_>, policy: &dyn Policy, solution: &mut Solution) -> Result<Placement, PlaceError> {
+    let ids = machine_ids(model, &solution.state);
+    let machines = machines(model, &solution.state, &ids);
+    let cost = cost(model, &solution.state)?;
+    let assignments = assignments(model, &solution.state, &ids);
+    let explained_by: &dyn Policy = if solution.fell_back { &Cheapest } else { policy };
+    let report = Report {
+        policy: explained_by,
+        ids: &ids,
+        pinned: &solution.pinned,
+        taken: &solution.taken,
+        settled: &solution.settled,
+        fell_back: solution.fell_back,
+    };
+    let (explanations, unplaced, rejections) = explain(model, &mut solution.state, &report);
+    Ok(Placement {
+        snapshot: model.problem.snapshot.reference(),
+        policy: policy.name().to_owned(),
+        machines,
+        assignments,
+        unplaced,
+        explanations,
+        rejections,
+        cost,
+    })
+}
+
+/// Ids of the slots in use. A new machine is `m-<generation>-<number>`: the generation counts every recorded change, so
+/// an id of a machine that is gone never comes back.
+fn machine_ids(model: &Model<'_>, state: &State) -> BTreeMap<usize, MachineId> {
+    let known: BTreeSet<&str> = model
+        .problem
+        .snapshot
+        .nodes
+        .iter()
+        .map(|n| n.machine.id.as_str())
+        .collect();
+    let generation = model.problem.snapshot.generation;
+    let mut number = 0u64;
+    let mut fresh = || loop {
+        number += 1;
+        let id = format!("m-{generation}-{number}");
+        if !known.contains(id.as_str()) {
+            return MachineId::new(id).expect("invariant: letters, digits and dashes, far below the longest name");
+        }
+    };
+    let mut used: Vec<usize> = (0..state.slots.len())
+        .filter(|s| !state.slots[*s].residents.is_empty())
+        .collect();
+    used.sort_by_key(|slot| state.slots[*slot].residents.first().copied());
+    let id = |slot: usize| match model.options[state.slots[slot].option].node {
+        Some(node) => node.machine.id.clone(),
+        None => fresh(),
+    };
+    let mut id = id;
+    used.into_iter().map(|slot| (slot, id(slot))).collect()
+}
+
+fn machines(model: &Model<'_>, state: &State, ids: &BTreeMap<usize, MachineId>) -> Vec<Machine> {
+    let machine = |(slot, id): (&usize, &MachineId)| {
+        let option = &model.options[state.slots[*slot].option];
+        if let Some(node) = option.node {
+            return Some(node.machine.clone());
+        }
+        let offer = option.offer?;
+        let price = offer.price(option.purchase)?;
+        Some(Machine {
+            id: id.clone(),
+            site: skyloom_core::Site {
+                region: offer.key.region.clone(),
+                zone: model.sites[option.site].zone.cloned(),
+            },
+            instance: offer.key.instance.clone(),
+            purchase: option.purchase,
+            price: price.per_hour,
+            price_as_of: price.as_of,
+            capacity: offer.capacity,
+            arch: offer.arch.clone(),
+        })
+    };
+    let mut machines: Vec<Machine> = ids.iter().filter_map(machine).collect();
+    machines.sort_by(|a, b| a.id.cmp(&b.id));
+    machines
+}
+
+fn assignments(model: &Model<'_>, state: &State, ids: &BTreeMap<usize, MachineId>) -> Vec<Assignment> {
+    let mut assignments = Vec::new();
+    for (slot, id) in ids {
+        let slot = &state.slots[*slot];
+        let option = &model.options[slot.option];
+        let requests: Vec<Resources> = slot
+            .residents
+            .iter()
+            .map(|r| *model.request(model.service_of[*r]))
+            .collect();
+        let shares = share_price(option.price, &option.capacity, &requests);
+        for ((replica, request), share) in slot.residents.iter().zip(requests).zip(shares) {
+            assignments.push(Assignment {
+                replica: model.replicas[*replica].clone(),
+                machine: id.clone(),
+                request,
+                share,
+            });
+        }
+    }
+    assignments.sort_by(|a, b| a.replica.cmp(&b.replica));
+    assignments
+}
+
+fn cost(model: &Model<'_>, state: &State) -> Result<CostSummary, PlaceError> {
+    let hold = |amount: i128, what| i64::try_from(amount).map_err(|_| PlaceError::Overflow { what });
+    let per_hour = state.machines_per_hour(model);
+    let (egress, egress_assumed) = model.egress.per_month(&state.counts, &model.sites, &model.regions);
+    let machines_per_hour = hold(per_hour, "price of all machines per hour")?;
+    Ok(CostSummary {
+        machines_per_hour: MicroUsdPerHour::from_micros(machines_per_hour),
+        machines_per_month: MicroUsd::from_micros(hold(
+            per_hour * crate::state::HOURS,
+            "price of all machines per month",
+        )?),
+        egress_per_month: MicroUsd::from_micros(hold(egress, "price of all egress per month")?),
+        total_per_month: MicroUsd::from_micros(hold(state.total_per_month(model), "total per month")?),
+        egress_assumed,
+    })
+}

@@ -1,0 +1,9 @@
+//! Adjusting a running assignment: few moves, each worth what it costs. Placing what is missing is `place`'s.
+
+mod plan;
+mod shift;
+mod types;
+
+pub use plan::rebalance;
+pub use shift::{Shift, ShiftError, suggest_shift};
+pub use types::{Move, Rebalance, RebalanceConfig, RebalanceError, RebalanceInput, Refusal};
