@@ -225,6 +225,32 @@ impl HealDecision {
 
 /// Decides over every replica that the manifest asks for. Of several sick ones, those that are sick for longest come
 /// first where the budget is short. Replicas that the manifest does not ask for are forgotten.
+///
+/// Ask when no plan is being carried out: a replacement that is still under way looks like one that did not help.
+///
+/// ```
+/// use skyloom_core::{Manifest, Snapshot, Timestamp};
+/// use skyloom_orchestrator::{HealAction, HealHistory, HealPolicy, heal};
+///
+/// let text = r#"
+/// version = 1
+/// name = "shop"
+/// [[service]]
+/// name = "web"
+/// replicas = 1
+/// resources = { cpu = "1", memory = "1GiB" }
+/// run = { command = ["web"] }
+/// "#;
+/// let manifest = Manifest::parse(text, "shop.toml")?;
+/// let nothing_there = Snapshot::empty(1, Timestamp::EPOCH);
+/// let (history, policy) = (HealHistory::new(), HealPolicy::new());
+/// let first = heal(&manifest, &nothing_there, &history, &policy, Timestamp::EPOCH);
+/// assert!(matches!(first.actions[0], HealAction::Wait { .. })); // it may only be out of sight
+/// let later = first.ask_again.expect("a wait ends");
+/// let second = heal(&manifest, &nothing_there, &first.history, &policy, later);
+/// assert!(matches!(second.actions[0], HealAction::Replace { replacement: 1, .. }));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[must_use]
 pub fn heal(
     manifest: &Manifest,

@@ -8,6 +8,32 @@
 //! - [`heal`]: which sick replicas are replaced now, which later, which no more.
 //!
 //! Pure: no clock, no file, no thread, no async. `now` is an argument; equal input gives equal bytes.
+//!
+//! A placement comes from `skyloom-scheduler` or from the caller; here, the plan that takes everything away:
+//!
+//! ```
+//! use skyloom_core::{Snapshot, Timestamp};
+//! use skyloom_orchestrator::{Command, Event, Saga, SagaConfig, SagaStatus, destroy, verify};
+//!
+//! let snapshot = Snapshot::empty(1, Timestamp::EPOCH);
+//! let plan = destroy(&"shop".parse()?, &snapshot, None)?;
+//! assert!(verify(&plan, &snapshot).is_ok());
+//!
+//! let mut journal = Vec::new();
+//! let mut saga = Saga::new(plan, SagaConfig::new(), 1)?;
+//! while let Some(command) = saga.poll_command() {
+//!     let now = Timestamp::EPOCH; // the caller's clock
+//!     match command {
+//!         Command::Record { seq, record } => {
+//!             journal.push(record); // and make it durable
+//!             saga.handle(Event::Recorded { seq }, now)?;
+//!         }
+//!         _ => unreachable!("there is nothing to call in an empty world"),
+//!     }
+//! }
+//! assert_eq!(saga.status(), SagaStatus::Succeeded);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod check;
 mod graph;

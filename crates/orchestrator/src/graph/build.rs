@@ -86,6 +86,40 @@ impl ServiceGraph {
     ///
     /// # Errors
     /// [`GraphError`] for a loop, an unknown dependency, a name used twice.
+    ///
+    /// ```
+    /// use skyloom_core::Manifest;
+    /// use skyloom_orchestrator::ServiceGraph;
+    ///
+    /// let text = r#"
+    /// version = 1
+    /// name = "shop"
+    ///
+    /// [[service]]
+    /// name = "frontend"
+    /// replicas = 2
+    /// resources = { cpu = "500m", memory = "512MiB" }
+    /// run = { command = ["frontend"] }
+    /// depends_on = ["backend"]
+    ///
+    /// [[service]]
+    /// name = "backend"
+    /// replicas = 1
+    /// resources = { cpu = "1", memory = "1GiB" }
+    /// run = { command = ["backend"] }
+    /// depends_on = ["frontend"]
+    /// "#;
+    /// let manifest = Manifest::parse(text, "shop.toml")?;
+    /// let error = ServiceGraph::build(&manifest).expect_err("they wait for each other");
+    /// assert_eq!(
+    ///     error.to_string(),
+    ///     "order the services of `shop.toml`: `backend` (line 17) needs `frontend` (line 10) needs `backend`",
+    /// );
+    /// let manifest = Manifest::parse(&text.replace("depends_on = [\"frontend\"]", ""), "shop.toml")?;
+    /// let graph = ServiceGraph::build(&manifest)?;
+    /// assert_eq!(graph.order().map(|name| name.as_str()).collect::<Vec<_>>(), ["backend", "frontend"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn build(manifest: &Manifest) -> Result<Self, GraphError> {
         let mut graph = DiGraph::new();
         let index = add_services(manifest, &mut graph)?;
