@@ -341,7 +341,7 @@ pub fn cost_benefit(cost: MicroUsd, revenue: MicroUsd) -> Result<CostBenefit, Fo
     Ok(match (cost.as_micros(), revenue.as_micros()) {
         (0, 0) => CostBenefit::Ratio(1.0),
         (_, 0) => CostBenefit::NoBenefit,
-        _ => CostBenefit::Ratio(cost.as_usd() / revenue.as_usd()),
+        (cost, revenue) => CostBenefit::Ratio(wide(cost.unsigned_abs()) / wide(revenue.unsigned_abs())),
     })
 }
 

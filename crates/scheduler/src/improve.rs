@@ -4,11 +4,11 @@
 //! machines' replicas onto a new one, rebuild two machines, take a service to another region. Each is tried in a fixed
 //! order and the first improvement is taken, so that equal input gives equal output. What runs already is not moved.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::construct::{Order, Work, ordered};
 use crate::model::Model;
-use crate::pack::{Tactic, pack, weights};
+use crate::pack::{Tactic, pack, view_units, weights};
 use crate::rules::{View, all_hold, settle};
 use crate::state::{HOURS, State};
 
@@ -21,6 +21,17 @@ const STARTS_MAX: usize = 4;
 
 /// Up to this many machines pairs of them are rebuilt; beyond it the pairs grow faster than they pay.
 const PAIRS_MACHINES_MAX: usize = 40;
+
+/// Units of work that copying one machine of a state takes, next to looking at an option.
+const COPY_UNITS: usize = 4;
+
+/// From so many machines on, machines that are alike are tried only so often: what does not help one does not help its
+/// twin. Two are kept, as two alike may be merged.
+const TWINS_FROM: usize = 12;
+const TWINS_KEPT: usize = 2;
+
+/// Type of a machine, and the services on it.
+type Twin = (usize, Vec<usize>);
 
 /// The search's view: what may move and how much work is left.
 #[derive(Debug)]
@@ -140,6 +151,7 @@ impl Search<'_, '_> {
         if removed.is_empty() {
             return None;
         }
+        self.work.add(COPY_UNITS * state.slots.len());
         let mut trial = state.clone();
         for replica in removed {
             trial.remove(self.model, *replica);
@@ -151,13 +163,14 @@ impl Search<'_, '_> {
 
     /// The state with all of `replicas` on one new machine of `option`, when that is allowed and cheaper.
     fn housed(&mut self, state: &State, replicas: &[usize], option: usize) -> Option<State> {
-        self.work.add(replicas.len());
+        self.work.add(COPY_UNITS * state.slots.len());
         let mut trial = state.clone();
         for replica in replicas {
             trial.remove(self.model, *replica);
         }
         let mut slot = None;
         for &replica in replicas {
+            self.work.add(view_units(self.model, replica));
             let view = View::new(self.model, &trial, replica);
             if view.reject(self.model, &trial, option, slot).is_some() {
                 return None;
@@ -181,7 +194,22 @@ impl Search<'_, '_> {
         let all = (0..state.slots.len()).filter_map(|slot| Some((slot, self.movable(state, slot)?)));
         let mut machines: Vec<(usize, Vec<usize>)> = all.collect();
         machines.sort_by_key(|(slot, _)| (std::cmp::Reverse(self.price(state, *slot)), *slot));
+        if machines.len() > TWINS_FROM {
+            let mut seen: BTreeMap<Twin, usize> = BTreeMap::new();
+            machines.retain(|(slot, _)| {
+                let times = seen.entry(self.twin(state, *slot)).or_insert(0);
+                *times += 1;
+                *times <= TWINS_KEPT
+            });
+        }
         machines
+    }
+
+    /// What makes two machines alike: their type, and the services on them.
+    fn twin(&self, state: &State, slot: usize) -> Twin {
+        let slot = &state.slots[slot];
+        let services = slot.residents.iter().map(|r| self.model.service_of[*r]).collect();
+        (self.model.options[slot.option].group, services)
     }
 
     fn price(&self, state: &State, slot: usize) -> i128 {
@@ -192,7 +220,16 @@ impl Search<'_, '_> {
 /// Takes improvements until no move gives one or the work is used up.
 fn descend(search: &mut Search<'_, '_>, mut state: State) -> State {
     type Neighbourhood = fn(&mut Search<'_, '_>, &State) -> Option<State>;
-    const MOVES: [Neighbourhood; 7] = [relocate, drain, swap, merge, absorb, take_service, rebuild_pairs];
+    const MOVES: [Neighbourhood; 8] = [
+        rescue,
+        relocate,
+        drain,
+        swap,
+        merge,
+        absorb,
+        take_service,
+        rebuild_pairs,
+    ];
     let mut index = 0;
     while index < MOVES.len() && !search.work.exhausted() {
         match MOVES[index](search, &state) {
@@ -213,20 +250,35 @@ const ANYWHERE_AMORTISED: Tactic = Tactic {
     amortise: true,
 };
 
+/// A replica without a place together with the replicas of one machine on a new machine: what must be on one machine
+/// may have begun on one that is too small.
+fn rescue(search: &mut Search<'_, '_>, state: &State) -> Option<State> {
+    let lost = (0..state.at.len()).find(|r| state.at[*r].is_none())?;
+    let machines = search.open_machines(state);
+    machines.into_iter().find_map(|(_, mut together)| {
+        together.push(lost);
+        onto_one(search, state, &together, i128::MAX)
+    })
+}
+
 /// One replica elsewhere.
 fn relocate(search: &mut Search<'_, '_>, state: &State) -> Option<State> {
-    (0..state.at.len())
-        .filter(|r| !search.pinned[*r])
-        .collect::<Vec<_>>()
-        .into_iter()
-        .find_map(|replica| {
-            let stop = search.work.exhausted();
-            if stop {
-                None
-            } else {
-                search.rebuilt(state, &[replica], ANYWHERE, Order::Targets)
-            }
-        })
+    let mut tried: BTreeSet<(usize, Option<Twin>)> = BTreeSet::new();
+    for replica in (0..state.at.len()).filter(|r| !search.pinned[*r]).collect::<Vec<_>>() {
+        let alike = (
+            search.model.service_of[replica],
+            state.at[replica].map(|slot| search.twin(state, slot)),
+        );
+        if search.work.exhausted() {
+            return None;
+        }
+        if tried.insert(alike)
+            && let Some(better) = search.rebuilt(state, &[replica], ANYWHERE, Order::Targets)
+        {
+            return Some(better);
+        }
+    }
+    None
 }
 
 /// One machine's replicas elsewhere.
@@ -280,6 +332,19 @@ fn onto_one(search: &mut Search<'_, '_>, state: &State, replicas: &[usize], limi
     let model = search.model;
     let lead = *replicas.first()?;
     let services: BTreeSet<usize> = replicas.iter().map(|r| model.service_of[*r]).collect();
+    let apart = |a: usize, b: usize| {
+        model.services[model.service_of[a]]
+            .conflicts
+            .binary_search(&model.service_of[b])
+            .is_ok()
+    };
+    let conflict = replicas
+        .iter()
+        .enumerate()
+        .any(|(i, a)| replicas[i + 1..].iter().any(|b| apart(*a, *b)));
+    if conflict {
+        return None;
+    }
     let total = |d| {
         let requests = replicas.iter().map(|r| model.request(model.service_of[*r]).get(d));
         requests.into_iter().try_fold(0u64, u64::checked_add)

@@ -40,6 +40,12 @@ pub(crate) fn pack(model: &Model<'_>, state: &mut State, todo: &[usize], tactic:
     }
 }
 
+/// Units of work for the rules of one replica: they look at every site when it is to be spread.
+pub(crate) fn view_units(model: &Model<'_>, replica: usize) -> usize {
+    let spec = &model.services[model.service_of[replica]];
+    1 + spec.eligible.len() * spec.spec.spread.len()
+}
+
 /// Places one replica, the first of `remaining`; whether it found a place.
 fn place_one(
     model: &Model<'_>,
@@ -55,7 +61,7 @@ fn place_one(
     let mut egress = EgressAt::new(model, state, service);
     // (charged, paid, to buy, number): the least wins.
     let mut best: Option<(i128, i128, bool, usize)> = None;
-    work.add(state.slots.len() + 1);
+    work.add(state.slots.len() + view_units(model, replica));
     for slot in 0..state.slots.len() {
         let bought = slot >= model.node_count;
         let option = state.slots[slot].option;

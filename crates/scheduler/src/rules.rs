@@ -97,6 +97,28 @@ fn domain_of(model: &Model<'_>, over: SpreadOver, option: usize, slot: Option<us
     }
 }
 
+/// Site, region or cloud of a site; its machine is not known.
+fn site_domain(model: &Model<'_>, over: SpreadOver, site: usize) -> Domain {
+    let region = model.sites[site].region;
+    match over {
+        SpreadOver::Machine | SpreadOver::Zone => site,
+        SpreadOver::Region => region,
+        SpreadOver::Cloud => model.regions[region].cloud,
+    }
+}
+
+fn within(model: &Model<'_>, a: usize, b: usize, max: u64) -> bool {
+    model.round_trip(a, b).is_some_and(|t| t <= max)
+}
+
+/// Regions with a replica of a service, each at least once.
+fn regions_in_use<'s>(model: &'s Model<'_>, state: &'s State, service: usize) -> impl Iterator<Item = usize> + 's {
+    let mut last = None;
+    let regions = state.counts[service].iter().map(|(site, _)| model.sites[*site].region);
+    // Sites are sorted by region.
+    regions.filter(move |region| last.replace(*region) != Some(*region))
+}
+
 fn slot_domain(model: &Model<'_>, state: &State, over: SpreadOver, slot: usize) -> Domain {
     domain_of(model, over, state.slots[slot].option, Some(slot))
 }
@@ -124,35 +146,25 @@ fn near_regions(model: &Model<'_>, state: &State, replica: usize) -> Vec<bool> {
         return Vec::new();
     }
     let mut near = vec![true; model.regions.len()];
-    let region = |slot: usize| model.options[state.slots[slot].option].region;
-    let within = |a: usize, b: usize, max: u64| model.round_trip(a, b).is_some_and(|t| t <= max);
     for &(to, max) in &spec.latency {
-        let targets: BTreeSet<usize> = others(model, state, to, replica)
-            .map(|(_, slot)| region(slot))
-            .collect();
-        if !targets.is_empty() {
-            near.iter_mut()
-                .enumerate()
-                .for_each(|(r, ok)| *ok &= targets.iter().any(|t| within(r, *t, max)));
+        if !state.counts[to].is_empty() {
+            let reaches = |r: usize| regions_in_use(model, state, to).any(|t| within(model, r, t, max));
+            near.iter_mut().enumerate().for_each(|(r, ok)| *ok = *ok && reaches(r));
         }
     }
     let last = pending(model, state, service) <= 1;
     for &(from, max) in spec.latency_from.iter().filter(|(from, _)| *from != service) {
-        let served: BTreeSet<usize> = state.placed_of(model, service).map(|(_, slot)| region(slot)).collect();
-        let waiting: BTreeSet<usize> = state
-            .placed_of(model, from)
-            .map(|(_, slot)| region(slot))
-            .filter(|r| !served.iter().any(|t| within(*r, *t, max)))
-            .collect();
+        let served = |r: usize| regions_in_use(model, state, service).any(|t| within(model, r, t, max));
+        let waiting: Vec<usize> = regions_in_use(model, state, from).filter(|r| !served(*r)).collect();
         let serves = |r: usize| {
-            let mut hits = waiting.iter().map(|w| within(*w, r, max));
+            let mut hits = waiting.iter().map(|w| within(model, *w, r, max));
             if last {
                 hits.all(|h| h)
             } else {
                 waiting.is_empty() || hits.any(|h| h)
             }
         };
-        near.iter_mut().enumerate().for_each(|(r, ok)| *ok &= serves(r));
+        near.iter_mut().enumerate().for_each(|(r, ok)| *ok = *ok && serves(r));
     }
     near
 }
@@ -210,7 +222,8 @@ fn others<'s>(
 
 /// Replicas of a service that are nowhere yet.
 fn pending(model: &Model<'_>, state: &State, service: usize) -> usize {
-    model.services[service].count - state.placed_of(model, service).count()
+    let placed: u32 = state.counts[service].iter().map(|(_, n)| n).sum();
+    model.services[service].count - usize::try_from(placed).unwrap_or(0)
 }
 
 fn spread_views(model: &Model<'_>, state: &State, service: usize) -> Vec<SpreadView> {
@@ -242,38 +255,23 @@ fn spread_views(model: &Model<'_>, state: &State, service: usize) -> Vec<SpreadV
 /// where the other services are. A machine that could be bought counts as one empty domain.
 fn eligible_domains(model: &Model<'_>, state: &State, service: usize, over: SpreadOver) -> BTreeSet<Domain> {
     let spec = &model.services[service];
-    let targets = |to: usize| -> Vec<usize> { state.placed_of(model, to).map(|(_, slot)| slot).collect() };
-    let latency: Vec<(u64, Vec<usize>)> = spec
-        .latency
-        .iter()
-        .filter(|(to, _)| *to != service)
-        .map(|&(to, max)| (max, targets(to)))
-        .collect();
-    let affinity: Vec<(SpreadOver, Vec<usize>)> = spec
-        .affinity
-        .iter()
-        .filter(|(to, _)| *to != service)
-        .map(|&(to, within)| (within, targets(to)))
-        .collect();
-    let region = |slot: usize| model.options[state.slots[slot].option].region;
+    // A service with a rule towards itself does not limit where its first replica could be.
+    let placed = |to: usize| to != service && !state.counts[to].is_empty();
+    let latency: Vec<(usize, u64)> = spec.latency.iter().copied().filter(|(to, _)| placed(*to)).collect();
+    let affinity: Vec<(usize, SpreadOver)> = spec.affinity.iter().copied().filter(|(to, _)| placed(*to)).collect();
     let site_passes = |site: usize| {
         let here = model.sites[site].region;
-        let near = |(max, slots): &(u64, Vec<usize>)| {
-            slots.is_empty()
-                || slots
-                    .iter()
-                    .any(|s| model.round_trip(here, region(*s)).is_some_and(|t| t <= *max))
+        let near = |&(to, max): &(usize, u64)| regions_in_use(model, state, to).any(|r| within(model, here, r, max));
+        let beside = |&(to, over): &(usize, SpreadOver)| {
+            // Two machines of one zone are as near as a machine that is not bought can be known to be.
+            let shared = |other: usize| match over {
+                SpreadOver::Machine | SpreadOver::Zone => other == site,
+                SpreadOver::Region | SpreadOver::Cloud => {
+                    site_domain(model, over, other) == site_domain(model, over, site)
+                }
+            };
+            state.counts[to].iter().any(|(other, _)| shared(*other))
         };
-        let shares = |slot: usize, within: SpreadOver| {
-            let other = &model.options[state.slots[slot].option];
-            match within {
-                SpreadOver::Machine | SpreadOver::Zone => other.site == site,
-                SpreadOver::Region => other.region == here,
-                SpreadOver::Cloud => other.cloud == model.regions[here].cloud,
-            }
-        };
-        let beside =
-            |(within, slots): &(SpreadOver, Vec<usize>)| slots.is_empty() || slots.iter().any(|s| shares(*s, *within));
         latency.iter().all(near) && affinity.iter().all(beside)
     };
     let sites = spec.eligible.iter().filter(|(site, _)| site_passes(*site));
@@ -310,19 +308,30 @@ fn broken_rule(
     let slot = state.at[replica]?;
     let service = model.service_of[replica];
     let spec = &model.services[service];
-    let region = |slot: usize| model.options[state.slots[slot].option].region;
+    let site = model.options[state.slots[slot].option].site;
     let alone = |to: usize| to == service && spec.count == 1;
     let waits = |to: usize| patient && pending(model, state, to) > 0;
+    // Sites of the other replicas of a service.
+    let other_sites = |to: usize| {
+        let others = move |(s, n): &&(usize, u32)| *n > u32::from(to == service && *s == site);
+        state.counts[to].iter().filter(others).map(|(s, _)| *s)
+    };
     for &(to, max) in spec.latency.iter().filter(|(to, _)| !alone(*to)) {
-        let near = |(_, other): (usize, usize)| model.round_trip(region(slot), region(other)).is_some_and(|t| t <= max);
-        if !others(model, state, to, replica).any(near) && !waits(to) {
+        let near = |other: usize| within(model, model.sites[site].region, model.sites[other].region, max);
+        if !other_sites(to).any(near) && !waits(to) {
             return Some(Filter::Latency);
         }
     }
-    for &(to, within) in spec.affinity.iter().filter(|(to, _)| !alone(*to)) {
-        let here = slot_domain(model, state, within, slot);
-        let beside = |(_, other): (usize, usize)| slot_domain(model, state, within, other) == here;
-        if !others(model, state, to, replica).any(beside) && !waits(to) {
+    for &(to, over) in spec.affinity.iter().filter(|(to, _)| !alone(*to)) {
+        let same = |r: &usize| *r != replica && model.service_of[*r] == to;
+        let beside = match over {
+            SpreadOver::Machine => state.slots[slot].residents.iter().any(same),
+            SpreadOver::Zone | SpreadOver::Region | SpreadOver::Cloud => {
+                let here = site_domain(model, over, site);
+                other_sites(to).any(|other| site_domain(model, over, other) == here)
+            }
+        };
+        if !beside && !waits(to) {
             return Some(Filter::Affinity);
         }
     }

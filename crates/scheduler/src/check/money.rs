@@ -142,41 +142,43 @@ fn egress(problem: &Problem<'_>, placed: &[Placed<'_>]) -> i128 {
     for service in &problem.manifest.services {
         let senders = sites(placed, service.name.as_str());
         for need in &service.egress {
-            let bytes = u128::from(need.per_month.as_bytes());
-            let asked = u128::from(service.replicas.get());
+            let receivers: BTreeMap<Site, u128> = match &need.to {
+                Link::Service(to) => sites(placed, to.as_str()),
+                Link::Data(_) | Link::Internet => BTreeMap::new(),
+            };
+            // Parts of the volume by way; a part is a pair of replicas, or one sender.
+            let mut parts: BTreeMap<(RegionKey, Direction), u128> = BTreeMap::new();
             for (site, count) in &senders {
-                let receivers: BTreeMap<Site, u128> = match &need.to {
-                    Link::Service(to) => sites(placed, to.as_str()),
-                    Link::Data(_) | Link::Internet => BTreeMap::new(),
-                };
-                let mut add = |direction: Option<Direction>, part: u128, of: u128| {
-                    if let Some(direction) = direction {
-                        let key = (site.region.clone(), direction);
-                        *volumes.entry(key).or_insert(0) += (bytes * part).div_ceil(of);
+                let mut add = |way: Option<Direction>, part: u128| {
+                    if let Some(way) = way {
+                        *parts.entry((site.region.clone(), way)).or_insert(0) += part;
                     }
                 };
                 match &need.to {
-                    Link::Internet => add(Some(Direction::Internet), *count, asked),
+                    Link::Internet => add(Some(Direction::Internet), *count),
                     Link::Data(name) => {
                         let copies = problem.manifest.data_set(name).map_or(&[][..], |d| &d.replicas);
-                        let nearest = copies
-                            .iter()
-                            .map(|c| &c.region)
-                            .min_by_key(|to| distance(problem, &site.region, to));
-                        add(nearest.and_then(|to| direction(&site.region, to)), *count, asked);
+                        let copies = copies.iter().map(|c| &c.region);
+                        let nearest = copies.min_by_key(|to| distance(problem, &site.region, to));
+                        add(nearest.and_then(|to| direction(&site.region, to)), *count);
                     }
                     Link::Service(_) => {
-                        let total: u128 = receivers.values().sum();
-                        for (other, n) in &receivers {
-                            let way = match (other == site, other.region == site.region) {
-                                (true, _) => None,
-                                (false, true) => Some(Direction::OtherZone),
-                                (false, false) => direction(&site.region, &other.region),
+                        for (other, n) in receivers.iter().filter(|(other, _)| *other != site) {
+                            let here = other.region == site.region;
+                            let way = if here {
+                                Some(Direction::OtherZone)
+                            } else {
+                                direction(&site.region, &other.region)
                             };
-                            add(way, count * n, asked * total);
+                            add(way, count * n);
                         }
                     }
                 }
+            }
+            let all = u128::from(service.replicas.get()) * receivers.values().sum::<u128>().max(1);
+            for (way, part) in parts {
+                let bytes = (u128::from(need.per_month.as_bytes()) * part).div_ceil(all);
+                *volumes.entry(way).or_insert(0) += bytes;
             }
         }
     }

@@ -126,7 +126,7 @@ impl<'a> Egress<'a> {
         (total, any_assumed)
     }
 
-    /// Bytes per month that leave each region in each direction.
+    /// Bytes per month that leave each region in each direction. Each need is rounded up once per region and direction.
     fn volumes(
         &self,
         counts: &SiteCounts,
@@ -135,44 +135,73 @@ impl<'a> Egress<'a> {
     ) -> BTreeMap<(usize, Toward), u128> {
         let mut volumes = BTreeMap::new();
         for need in &self.needs {
-            for &(site, count) in &counts[need.from] {
-                let region = sites[site].region;
-                let sent = u128::from(need.bytes) * u128::from(count);
-                let mut add = |toward: Option<Toward>, numerator: u128, denominator: u128| {
-                    if let Some(toward) = toward {
-                        *volumes.entry((region, toward)).or_insert(0) += numerator.div_ceil(denominator.max(1));
-                    }
-                };
-                let senders = u128::from(need.senders);
-                match &need.to {
-                    Target::Internet => add(Some(Toward::Internet), sent, senders),
-                    Target::Data(nearest) => {
-                        let toward = nearest[region].and_then(|copy| toward_region(region, copy, regions));
-                        add(toward, sent, senders);
-                    }
-                    Target::Service(to) => {
-                        let receivers: u128 = counts[*to].iter().map(|(_, n)| u128::from(*n)).sum();
-                        for &(other, n) in &counts[*to] {
-                            let toward = toward_site(site, other, sites, regions);
-                            // bytes < 2^64 and both counts < 2^32: the product is below 2^128.
-                            add(toward, sent.saturating_mul(u128::from(n)), senders * receivers);
-                        }
-                    }
+            let senders = by_region(&counts[need.from], sites);
+            let (parts, whole) = match &need.to {
+                Target::Internet => (senders.iter().map(|(r, n)| ((*r, Toward::Internet), *n)).collect(), 1),
+                Target::Data(nearest) => {
+                    let way = |(r, n): (&usize, &u128)| {
+                        let toward = nearest[*r].and_then(|copy| toward_region(*r, copy, regions))?;
+                        Some(((*r, toward), *n))
+                    };
+                    (senders.iter().filter_map(way).collect(), 1)
                 }
+                Target::Service(to) => {
+                    let receivers = by_region(&counts[*to], sites);
+                    let same_site = same_site_pairs(&counts[need.from], &counts[*to], sites);
+                    (
+                        pairs(&senders, &receivers, &same_site, regions),
+                        receivers.values().sum(),
+                    )
+                }
+            };
+            let whole: u128 = u128::from(need.senders) * whole.max(1);
+            for (way, part) in parts.into_iter().filter(|(_, part)| *part > 0) {
+                // bytes < 2^64 and both counts < 2^32: the product is below 2^128.
+                *volumes.entry(way).or_insert(0) += u128::from(need.bytes).saturating_mul(part).div_ceil(whole);
             }
         }
         volumes
     }
 }
 
-/// Where traffic between two sites goes; `None` inside one zone, which is free.
-fn toward_site(from: usize, to: usize, sites: &[SiteRef<'_>], regions: &[Region<'_>]) -> Option<Toward> {
-    let (a, b) = (sites[from].region, sites[to].region);
-    match (from == to, a == b) {
-        (true, _) => None,
-        (false, true) => Some(Toward::OtherZone),
-        (false, false) => toward_region(a, b, regions),
+/// Replicas per region.
+fn by_region(counts: &[(usize, u32)], sites: &[SiteRef<'_>]) -> BTreeMap<usize, u128> {
+    let mut regions = BTreeMap::new();
+    for (site, count) in counts {
+        *regions.entry(sites[*site].region).or_insert(0) += u128::from(*count);
     }
+    regions
+}
+
+/// Pairs of a sender and a receiver in one zone, per region: their traffic is free.
+fn same_site_pairs(from: &[(usize, u32)], to: &[(usize, u32)], sites: &[SiteRef<'_>]) -> BTreeMap<usize, u128> {
+    let mut pairs = BTreeMap::new();
+    for (site, count) in from {
+        if let Ok(index) = to.binary_search_by_key(site, |(s, _)| *s) {
+            *pairs.entry(sites[*site].region).or_insert(0) += u128::from(*count) * u128::from(to[index].1);
+        }
+    }
+    pairs
+}
+
+/// Pairs of a sender and a receiver per region of the sender and direction.
+fn pairs(
+    senders: &BTreeMap<usize, u128>,
+    receivers: &BTreeMap<usize, u128>,
+    same_site: &BTreeMap<usize, u128>,
+    regions: &[Region<'_>],
+) -> BTreeMap<(usize, Toward), u128> {
+    let mut pairs = BTreeMap::new();
+    for (&from, count) in senders {
+        for (&to, others) in receivers {
+            let (toward, free) = match toward_region(from, to, regions) {
+                Some(toward) => (toward, 0),
+                None => (Toward::OtherZone, same_site.get(&from).copied().unwrap_or(0)),
+            };
+            *pairs.entry((from, toward)).or_insert(0) += count * others - free;
+        }
+    }
+    pairs
 }
 
 /// Where traffic to a regional store goes; `None` inside one region, where stores are reached free of charge.
