@@ -93,5 +93,8 @@ fn the_first_persisted_form_is_kept() {
     assert_eq!(block_on(BaseFile::new(&path).load()).unwrap(), Some(base()));
     // A version from the future is refused, not guessed at.
     std::fs::write(&path, first.replacen("\"version\":1", "\"version\":2", 1)).unwrap();
-    assert!(matches!(block_on(BaseFile::new(&path).load()), Err(BaseError::Corrupt { .. })));
+    assert!(matches!(
+        block_on(BaseFile::new(&path).load()),
+        Err(BaseError::Corrupt { .. })
+    ));
 }

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use skyloom_core::{Class, MicroUsd, SyncMode, Timestamp};
 use skyloom_sync::{
-    Action, Base, BaseEntry, Capabilities, Conflict, ConflictKind, ConflictRule, ContentHash, Etag, Filter,
-    MaxDelete, Pattern, PlanError, Side, SkipReason, Skipped, StoreId, SyncConfig, SyncPlan, TransferPrice, Tree,
-    TreeEntry, conflict_key, plan,
+    Action, Base, BaseEntry, Capabilities, Conflict, ConflictKind, ConflictRule, ContentHash, Etag, Filter, MaxDelete,
+    Pattern, PlanError, Side, SkipReason, Skipped, StoreId, SyncConfig, SyncPlan, TransferPrice, Tree, TreeEntry,
+    conflict_key, plan,
 };
 
 use crate::support::{hash, key, mirror, two_way};
@@ -145,8 +145,14 @@ fn a_conflict_may_be_held_instead() {
     for config in [mirror(), two_way()] {
         let config = config.with_conflict(ConflictRule::Hold);
         let plan = plan_of(&[("a", "left")], &[("a", "right")], &[("a", "old")], &config);
-        assert_eq!(words(&plan), ["hold a: changed on both sides"]);
+        assert_eq!(words(&plan), ["hold a: there are two contents of it"]);
     }
+}
+
+#[test]
+fn a_change_of_the_mirror_itself_is_told_as_that() {
+    let plan = plan_of(&[("a", "old")], &[("a", "new")], &[("a", "old")], &mirror());
+    assert_eq!(plan.conflicts[0].kind, ConflictKind::CopyChanged);
 }
 
 #[test]
@@ -305,7 +311,10 @@ fn a_plan_is_priced_by_direction() {
     let left = Tree::new(StoreId::new("l"), Capabilities::full(), huge.clone(), Vec::new());
     let error = plan(&left, &tree("r", &[]), &base(&[]), &two_way().with_price(dear)).unwrap_err();
     insta::assert_snapshot!(error, @"plan a synchronisation of more money than can be counted");
-    huge.push(TreeEntry { key: key("b"), ..huge[0].clone() });
+    huge.push(TreeEntry {
+        key: key("b"),
+        ..huge[0].clone()
+    });
     let left = Tree::new(StoreId::new("l"), Capabilities::full(), huge, Vec::new());
     let error = plan(&left, &tree("r", &[]), &base(&[]), &two_way()).unwrap_err();
     assert!(matches!(error, PlanError::Overflow { what: "bytes" }) && error.class() == Class::Invalid);
