@@ -17,7 +17,7 @@ pub enum SyncError {
         /// Which.
         side: Side,
         /// What the store says.
-        source: StoreError,
+        source: Box<StoreError>,
     },
     /// No plan can be made.
     #[error("make a plan")]

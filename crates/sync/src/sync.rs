@@ -49,7 +49,10 @@ async fn prepare_observed(
 
 async fn scan_side(store: &dyn Store, side: Side, base: &Base, observer: &dyn Observer) -> Result<Tree, SyncError> {
     let tree = scan(store, side, Some(base)).await;
-    let tree = tree.map_err(|source| SyncError::Scan { side, source })?;
+    let tree = tree.map_err(|error| SyncError::Scan {
+        side,
+        source: Box::new(error),
+    })?;
     let (objects, skipped) = (tree.entries().len() as u64, tree.skipped().len() as u64);
     observer.observe(&SyncEvent::Scanned { side, objects, skipped });
     Ok(tree)

@@ -9,9 +9,12 @@ use skyloom_core::Class;
 
 use crate::error::SyncError;
 use crate::plan::{Side, SyncConfig};
-use crate::store::{Cursor, PAGE_OBJECTS_MAX, Skipped, Store, StoreError};
+use crate::store::{Cause, Cursor, PAGE_OBJECTS_MAX, Skipped, Store, StoreError};
 use crate::tree::read_and_hash;
 use crate::{ContentHash, Key};
+
+/// Times that an object is read anew when it changed while it was read.
+const READ_ATTEMPTS_MAX: u32 = 3;
 
 /// What a comparison of two stores came to. Keys are sorted.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
@@ -40,11 +43,10 @@ impl VerifyReport {
 }
 
 /// Reads every object of both stores that the filter of `config` admits, and compares content hashes; `concurrency` of
-/// `config` objects at once. Memory is the names of both stores and the chunks under way. An object that goes or changes
-/// while it is read counts as what it was at one of the moments.
+/// `config` objects at once. Memory is the names of both stores and the chunks under way.
 ///
 /// # Errors
-/// [`SyncError::Scan`] when a store cannot be listed or an object cannot be read.
+/// [`SyncError::Scan`] when a store cannot be listed, an object cannot be read, or it changes each time it is read.
 pub async fn verify(left: &dyn Store, right: &dyn Store, config: &SyncConfig) -> Result<VerifyReport, SyncError> {
     let mut report = VerifyReport::default();
     let (l, r) = (
@@ -93,11 +95,20 @@ fn compare<'a>(left: &'a dyn Store, right: &'a dyn Store, key: &'a Key) -> BoxFu
     .boxed()
 }
 
+fn fail(side: Side, error: StoreError) -> SyncError {
+    let source = Box::new(error);
+    SyncError::Scan { side, source }
+}
+
 async fn content(store: &dyn Store, side: Side, key: &Key) -> Result<Content, SyncError> {
-    match read_and_hash(store, key, None).await {
-        Ok((hash, meta)) => Ok(Some((hash, meta.size))),
-        Err(error) if error.class() == Class::NotFound => Ok(None),
-        Err(source) => Err(SyncError::Scan { side, source }),
+    let mut attempts = 1;
+    loop {
+        match read_and_hash(store, key, None).await {
+            Ok((hash, meta)) => return Ok(Some((hash, meta.size))),
+            Err(error) if error.class() == Class::NotFound => return Ok(None),
+            Err(error) if matches!(error.cause, Cause::Changed) && attempts < READ_ATTEMPTS_MAX => attempts += 1,
+            Err(error) => return Err(fail(side, error)),
+        }
     }
 }
 
@@ -107,10 +118,12 @@ async fn keys(
     config: &SyncConfig,
     report: &mut VerifyReport,
 ) -> Result<BTreeSet<Key>, SyncError> {
-    let fail = |source: StoreError| SyncError::Scan { side, source };
     let (mut keys, mut cursor): (BTreeSet<Key>, Option<Cursor>) = (BTreeSet::new(), None);
     loop {
-        let page = store.list("", cursor.as_ref(), PAGE_OBJECTS_MAX).await.map_err(fail)?;
+        let page = store
+            .list("", cursor.as_ref(), PAGE_OBJECTS_MAX)
+            .await
+            .map_err(|error| fail(side, error))?;
         report
             .skipped
             .extend(page.skipped.into_iter().map(|skipped| (side, skipped)));

@@ -142,11 +142,11 @@ impl<'a> Draft<'a> {
                 let (Some(entry), _) = sides(joined, side) else { return };
                 self.group(key, Vec::new(), delete(side, entry), None);
             }
-            Decision::KeepBoth => {
+            Decision::KeepBoth(kind) => {
                 let (Some(left), Some(right)) = (joined.left, joined.right) else {
                     return;
                 };
-                self.keep_both(left, right);
+                self.keep_both(left, right, kind);
             }
         }
     }
@@ -162,7 +162,7 @@ impl<'a> Draft<'a> {
     }
 
     /// The right content gets a name of its own, in a mirror on the right only, before the left one takes its place.
-    fn keep_both(&mut self, left: &TreeEntry, right: &TreeEntry) {
+    fn keep_both(&mut self, left: &TreeEntry, right: &TreeEntry, kind: ConflictKind) {
         let Some(copy) = conflict_key(&right.key, &right.hash) else {
             return self.hold(&right.key, HeldReason::NoConflictName);
         };
@@ -190,7 +190,7 @@ impl<'a> Draft<'a> {
         let main = copy_across(Side::Left, left, Some(right));
         let conflict = Conflict {
             key: right.key.clone(),
-            kind: ConflictKind::BothChanged,
+            kind,
             copy: Some(copy),
         };
         self.group(&right.key, preserve, main, Some(conflict));

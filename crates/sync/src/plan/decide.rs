@@ -19,8 +19,8 @@ pub(super) enum Decision<'a> {
     Copy(Side, Option<ConflictKind>),
     /// It goes on this side.
     Delete(Side),
-    /// Both have new contents: both are kept.
-    KeepBoth,
+    /// There are two contents: both are kept.
+    KeepBoth(ConflictKind),
     /// It stays as it is; the base forgets it where the conflict is told.
     Stay(HeldReason, Option<ConflictKind>),
 }
@@ -67,9 +67,9 @@ pub(super) fn decide<'a>(joined: &Joined<'a>, config: &SyncConfig, first_run: bo
     }
 }
 
-fn both_changed<'a>(config: &SyncConfig) -> Decision<'a> {
+fn two_contents<'a>(kind: ConflictKind, config: &SyncConfig) -> Decision<'a> {
     match config.conflict {
-        ConflictRule::KeepBoth => Decision::KeepBoth,
+        ConflictRule::KeepBoth => Decision::KeepBoth(kind),
         ConflictRule::Hold => Decision::Stay(HeldReason::Conflict, None),
     }
 }
@@ -82,7 +82,8 @@ fn mirror<'a>(states: (State, State), config: &SyncConfig, first_run: bool) -> D
         // `Same` on both sides is an equal content, which was told before.
         (Same, Same) => Decision::Nothing,
         (Same | Changed, Never | Deleted | Same) => Decision::Copy(Side::Left, None),
-        (Same | Changed, Changed) => both_changed(config),
+        (Same, Changed) => two_contents(ConflictKind::CopyChanged, config),
+        (Changed, Changed) => two_contents(ConflictKind::BothChanged, config),
         (Never | Deleted, Same) => Decision::Delete(Side::Right),
         (Never, Changed) if first_run && config.allow_delete_without_base => Decision::Delete(Side::Right),
         (Never, Changed) => Decision::Stay(HeldReason::Untracked, None),
@@ -102,7 +103,7 @@ fn two_way<'a>(states: (State, State), config: &SyncConfig) -> Decision<'a> {
         (Deleted, Changed) => Decision::Copy(Side::Right, Some(ConflictKind::LeftDeletedRightChanged)),
         (Same, Never | Deleted) => Decision::Delete(Side::Left),
         (Never | Deleted, Same) => Decision::Delete(Side::Right),
-        (Changed, Changed) => both_changed(config),
+        (Changed, Changed) => two_contents(ConflictKind::BothChanged, config),
     }
 }
 

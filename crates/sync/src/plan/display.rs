@@ -89,6 +89,7 @@ impl fmt::Display for Conflict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let how = match self.kind {
             ConflictKind::BothChanged => "changed on both sides",
+            ConflictKind::CopyChanged => "changed on the copy only",
             ConflictKind::LeftDeletedRightChanged => "deleted on the left, changed on the right: the change stays",
             ConflictKind::LeftChangedRightDeleted => "changed on the left, deleted on the right: the change stays",
         };
@@ -111,7 +112,7 @@ impl fmt::Display for HeldReason {
         match self {
             Self::Skipped { side, reason } => write!(f, "{reason} is in its place on the {side}"),
             Self::Untracked => f.write_str("only the copy has it, and it did not come from the original"),
-            Self::Conflict => f.write_str("changed on both sides"),
+            Self::Conflict => f.write_str("there are two contents of it"),
             Self::FolderClash { side, with } => write!(f, "on the {side}, `{with}` cannot be beside it"),
             Self::CaseClash { side, with } => write!(f, "on the {side}, `{with}` differs in case only"),
             Self::NameTooLong { side } => write!(f, "a part of its name is too long for the {side}"),

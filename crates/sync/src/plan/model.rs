@@ -148,6 +148,8 @@ impl Action {
 pub enum ConflictKind {
     /// Both have a new content, not the same.
     BothChanged,
+    /// In a mirror: changed on the right, where nobody should, and not on the left.
+    CopyChanged,
     /// Deleted on the left, changed on the right.
     LeftDeletedRightChanged,
     /// Changed on the left, deleted on the right.
@@ -188,7 +190,7 @@ pub enum HeldReason {
     },
     /// Only the copy of a mirror has it, and it did not come from here: it may be somebody's only copy.
     Untracked,
-    /// Both have a new content, and the rule is to hold.
+    /// There are two contents of it, and the rule is to hold.
     Conflict,
     /// A folder and an object would have one name at a store that cannot have both.
     FolderClash {

@@ -233,6 +233,8 @@ pub enum SkipReason {
     InvalidKey,
     /// It changed each time while it was read.
     Changing,
+    /// A folder that is a store of its own: one inside the other would be copied into itself without end.
+    OtherStore,
 }
 
 impl fmt::Display for SkipReason {
@@ -246,6 +248,7 @@ impl fmt::Display for SkipReason {
             Self::NotUtf8 => "a name that is not UTF-8",
             Self::InvalidKey => "a name that is no key",
             Self::Changing => "something that keeps changing",
+            Self::OtherStore => "another store",
         })
     }
 }

@@ -34,6 +34,7 @@ pub struct FaultPlan {
     calls: AtomicU64,
     at: u64,
     fault: Fault,
+    class: Class,
 }
 
 /// What a call is to do.
@@ -48,10 +49,17 @@ impl FaultPlan {
     /// Call number `at`, from 0, fails.
     #[must_use]
     pub fn new(at: u64, fault: Fault) -> Arc<Self> {
+        Self::with_class(at, fault, Class::Transient)
+    }
+
+    /// Call number `at`, from 0, fails with this class; [`Class::Exhausted`] is a full disk.
+    #[must_use]
+    pub fn with_class(at: u64, fault: Fault, class: Class) -> Arc<Self> {
         Arc::new(Self {
             calls: AtomicU64::new(0),
             at,
             fault,
+            class,
         })
     }
 
@@ -79,10 +87,8 @@ impl FaultPlan {
     }
 }
 
-/// The error of an injected fault: [`Class::Transient`].
-fn injected(store: &str, operation: StoreOperation, key: Option<&Key>) -> StoreError {
+fn injected(store: &str, operation: StoreOperation, key: Option<&Key>, class: Class) -> StoreError {
     let source = io::Error::other("an injected fault");
-    let class = Class::Transient;
     StoreError::new(store, operation, key, Cause::Io { class, source })
 }
 
@@ -105,7 +111,7 @@ impl<S: Store> FaultyStore<S> {
         key: Option<&Key>,
         work: impl Future<Output = Result<T, StoreError>> + Send,
     ) -> Result<T, StoreError> {
-        let fail = || injected(self.inner.name(), operation, key);
+        let fail = || injected(self.inner.name(), operation, key, self.plan.class);
         match self.plan.verdict() {
             Verdict::Work => work.await,
             Verdict::Fail => Err(fail()),
@@ -126,7 +132,10 @@ impl ByteStream for FaultyBody {
     async fn next_chunk(&mut self) -> Result<Option<Vec<u8>>, StoreError> {
         match self.plan.verdict() {
             Verdict::Work => self.inner.next_chunk().await,
-            Verdict::Fail | Verdict::WorkThenFail => Err(injected(&self.store, StoreOperation::Get, Some(&self.key))),
+            Verdict::Fail | Verdict::WorkThenFail => {
+                let (key, class) = (Some(&self.key), self.plan.class);
+                Err(injected(&self.store, StoreOperation::Get, key, class))
+            }
         }
     }
 }

@@ -108,7 +108,7 @@ fn what_is_no_object_is_told_and_never_followed() {
     let skipped: Vec<_> = page.skipped.iter().map(|s| (s.path.as_str(), s.reason)).collect();
     let expected = [
         ("bad\u{fffd}", SkipReason::NotUtf8),
-        ("d/.skyloom", SkipReason::InvalidKey),
+        ("d", SkipReason::OtherStore),
         ("dangling", SkipReason::Symlink),
         ("line\nbreak", SkipReason::InvalidKey),
         ("link", SkipReason::Symlink),
@@ -161,7 +161,9 @@ fn pages_end_at_skipped_things_too() {
 fn a_listing_goes_on_right_after_writes_between_its_pages() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());
-    ["a", "c", "e"].map(|name| put(&store, name, name));
+    for name in ["a", "c", "e"] {
+        put(&store, name, name);
+    }
     let first = block_on(store.list("", None, 1)).unwrap();
     put(&store, "b", "b");
     block_on(store.delete(&key("c"), &Condition::Any)).unwrap();
@@ -256,20 +258,35 @@ fn a_link_in_place_of_a_file_is_held_and_nothing_is_deleted() {
 }
 
 #[test]
-fn a_full_disk_is_exhausted_and_leaves_nothing() {
-    // Linux gives a device that is always full.
-    let full = Path::new("/dev/full");
-    if full.exists() {
-        let error = std::io::Write::write(&mut fs::File::options().write(true).open(full).unwrap(), b"x").unwrap_err();
-        let cause = skyloom_sync::Cause::from_io(error);
-        assert!(matches!(
-            cause,
-            skyloom_sync::Cause::Io {
-                class: Class::Exhausted,
-                ..
-            }
-        ));
+fn a_store_inside_another_is_not_copied_into_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("a"), "1").unwrap();
+    let (left, right) = (open(folder.path()), open(&folder.path().join("backup/copy")));
+    let base = InMemoryBase::new();
+    for _ in 0..3 {
+        block_on(sync(&left, &right, &base, &mirror(), Timestamp::EPOCH)).unwrap();
+        assert_eq!(names(&right), ["a"]);
     }
+}
+
+#[test]
+fn writers_and_deleters_of_one_folder_do_not_disturb_each_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    std::thread::scope(|scope| {
+        for writer in 0..8 {
+            let store = &store;
+            scope.spawn(move || {
+                for round in 0..40 {
+                    let name = format!("deep/folder/{writer}");
+                    put(store, &name, &round.to_string());
+                    assert_eq!(read(store, &name).unwrap(), round.to_string().as_bytes());
+                    block_on(store.delete(&key(&name), &Condition::Any)).unwrap();
+                }
+            });
+        }
+    });
+    assert!(names(&store).is_empty() && !folder.path().join("deep").exists());
 }
 
 #[test]

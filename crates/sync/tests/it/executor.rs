@@ -1,13 +1,14 @@
 //! The executor: what moves, what is verified, and what happens when the world moves meanwhile.
 
+use std::num::NonZeroU32;
 use std::sync::Mutex;
 
 use futures::executor::block_on;
 use skyloom_core::{Class, Timestamp};
-use skyloom_sync::testkit::{Mutant, Mutation};
+use skyloom_sync::testkit::{Fault, FaultPlan, FaultyStore, Mutant, Mutation};
 use skyloom_sync::{
-    Action, BytesBody, Condition, ConflictCause, InMemory, Key, Metadata, Outcome, Phase, Side, Silent, Store,
-    SyncConfig, SyncError, SyncEvent, SyncPlan, SyncReport, conflict_key, execute, sync, sync_observed, verify,
+    Action, BytesBody, Condition, ConflictCause, InMemory, InMemoryBase, Key, Metadata, Outcome, Phase, Side, Silent,
+    Store, SyncConfig, SyncError, SyncEvent, SyncPlan, SyncReport, conflict_key, execute, sync, sync_observed, verify,
 };
 
 use crate::support::{World, fill, hash, key, mirror, read, texts, texts_of, two_way};
@@ -164,7 +165,7 @@ fn bytes_that_arrive_damaged_are_sent_again() {
     let left = InMemory::new("left");
     fill(&left, &[("a", "content")]);
     let right = Mutant::new(InMemory::new("right"), Mutation::DamagesFirstPut);
-    let base = skyloom_sync::InMemoryBase::new();
+    let base = InMemoryBase::new();
     let report = block_on(sync(&left, &right, &base, &mirror(), Timestamp::EPOCH)).unwrap();
     assert!(report.is_complete());
     assert_eq!((report.copied, read(&right, "a").unwrap()), (1, b"content".to_vec()));
@@ -175,12 +176,37 @@ fn bytes_that_never_arrive_whole_are_a_failure() {
     let left = InMemory::new("left");
     fill(&left, &[("a", "content")]);
     let right = Mutant::new(InMemory::new("right"), Mutation::TearsBodies);
-    let base = skyloom_sync::InMemoryBase::new();
+    let base = InMemoryBase::new();
     let report = block_on(sync(&left, &right, &base, &mirror(), Timestamp::EPOCH)).unwrap();
     assert_eq!((report.copied, report.verified, report.objects), (0, 0, 0));
     assert_eq!(report.failures[0].class, Class::Bug);
     let found = block_on(verify(&left, &right, &mirror())).unwrap();
     assert_eq!((found.is_equal(), found.different), (false, vec![key("a")]));
+}
+
+#[test]
+fn a_full_destination_ends_the_copies_and_loses_nothing() {
+    let objects = [("a", "1"), ("b", "2"), ("c", "3"), ("d", "4")];
+    let left = InMemory::new("left");
+    fill(&left, &objects);
+    // The first call lists, the first copy is a write and three reads to verify it; then the disk is full.
+    let plan = FaultPlan::with_class(5, Fault::CrashBefore, Class::Exhausted);
+    let right = FaultyStore::new(InMemory::new("right"), plan);
+    let base = InMemoryBase::new();
+    let config = mirror().with_concurrency(NonZeroU32::MIN);
+    let report = block_on(sync(&left, &right, &base, &config, Timestamp::EPOCH)).unwrap();
+    assert_eq!(
+        (
+            report.copied,
+            report.objects,
+            report.failures.len(),
+            report.not_started.len()
+        ),
+        (1, 1, 1, 2)
+    );
+    assert_eq!(report.failures[0].class, Class::Exhausted);
+    insta::assert_snapshot!(report.failures[0].error, @"write `b` in store `right` (exhausted): an injected fault");
+    assert!(!report.is_complete());
 }
 
 #[test]
@@ -212,7 +238,7 @@ fn any_number_of_replicas_make_one_conflict_copy_of_a_content() {
     for (n, store) in stores.iter().enumerate() {
         fill(store, &[("k", if n == 0 { "one" } else { "two" })]);
     }
-    let bases = [(0, 1), (1, 2), (0, 2)].map(|pair| (pair, skyloom_sync::InMemoryBase::new()));
+    let bases = [(0, 1), (1, 2), (0, 2)].map(|pair| (pair, InMemoryBase::new()));
     for _ in 0..3 {
         for ((a, b), base) in &bases {
             block_on(sync(&stores[*a], &stores[*b], base, &two_way(), Timestamp::EPOCH)).unwrap();
@@ -236,7 +262,9 @@ fn operations_of_a_phase_may_run_in_any_order() {
         world.sync(&two_way()).unwrap();
         fill(&world.left, &[("a", "L"), ("f", "6"), ("g", "7")]);
         fill(&world.right, &[("a", "R"), ("b", "R")]);
-        ["c", "d"].map(|name| world.right.remove(&key(name)));
+        for name in ["c", "d"] {
+            world.right.remove(&key(name));
+        }
         let mut plan = world.prepare(&two_way()).unwrap();
         for phase in Phase::ALL {
             let from = plan.operations.partition_point(|op| op.phase < phase);

@@ -145,8 +145,14 @@ fn a_conflict_may_be_held_instead() {
     for config in [mirror(), two_way()] {
         let config = config.with_conflict(ConflictRule::Hold);
         let plan = plan_of(&[("a", "left")], &[("a", "right")], &[("a", "old")], &config);
-        assert_eq!(words(&plan), ["hold a: changed on both sides"]);
+        assert_eq!(words(&plan), ["hold a: there are two contents of it"]);
     }
+}
+
+#[test]
+fn a_change_of_the_mirror_itself_is_told_as_that() {
+    let plan = plan_of(&[("a", "old")], &[("a", "new")], &[("a", "old")], &mirror());
+    assert_eq!(plan.conflicts[0].kind, ConflictKind::CopyChanged);
 }
 
 #[test]

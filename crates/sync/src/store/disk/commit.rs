@@ -53,7 +53,11 @@ impl LocalDisk {
         let _lock = self.hidden.lock(key).map_err(Cause::from_io)?;
         let (hash, size) = content;
         for _ in 0..COMMIT_ATTEMPTS_MAX {
-            let parent = beneath::make_parent(self.root.as_fd(), key, self.durability)?;
+            let parent = match beneath::make_parent(self.root.as_fd(), key, self.durability) {
+                // Somebody removed a folder that had become empty while it was walked.
+                Err(Cause::NotFound) => continue,
+                other => other?,
+            };
             let (parent, name) = (parent.as_fd(), key.split_last().1);
             let found = self.current(parent, name, key)?;
             if !condition.holds(found.as_ref().map(|found| etag_of(&found.hash)).as_ref()) {

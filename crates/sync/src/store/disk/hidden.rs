@@ -192,7 +192,8 @@ fn sweep(tmp: &OwnedFd) -> io::Result<()> {
             continue;
         };
         if lock(session.as_fd(), "lock", FlockOperation::NonBlockingLockExclusive).is_ok() {
-            remove_session(tmp, &name, &session)?;
+            // Its owner may be removing it at the same time; what stays is swept the next time.
+            let _ = remove_session(tmp, &name, &session);
         }
     }
     Ok(())

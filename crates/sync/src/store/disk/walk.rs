@@ -18,7 +18,7 @@ use crate::store::{SkipReason, Skipped};
 /// What a walk meets.
 #[derive(Debug)]
 pub(super) enum Met {
-    /// A regular file. `folder` holds it while it is looked at.
+    /// A regular file; [`Walk::folder`] is the folder it is in.
     File { key: Key, stamp: Stamp },
     /// Something else, and whether a page may end at it.
     Skipped {
@@ -121,6 +121,7 @@ impl Walk {
         let Some(at) = self.folder() else { return Ok(None) };
         if is_folder {
             return match beneath::open_folder(at, name.bytes.as_slice()) {
+                Ok(fd) if beneath::stat(fd.as_fd(), RESERVED_SEGMENT)?.is_some() => skip(SkipReason::OtherStore),
                 Ok(fd) => {
                     let mut inside = path;
                     inside.push(b'/');
