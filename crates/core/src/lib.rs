@@ -20,8 +20,11 @@ mod ids;
 #[cfg(feature = "manifest")]
 pub mod manifest;
 mod money;
+mod nearest;
 mod placement;
+mod places;
 mod plan;
+mod plan_text;
 mod quantity;
 mod resources;
 mod retry;
@@ -29,6 +32,7 @@ mod secret;
 mod series;
 mod service;
 mod snapshot;
+mod template;
 mod time;
 mod topology;
 mod units;
@@ -40,12 +44,17 @@ pub use ids::{
     CloudId, DataName, IdError, InstanceType, MachineId, OperationId, OwnerTag, PortName, RegionName, ReplicaId,
     ResourceId, ServiceName, Token, ZoneName,
 };
+#[cfg(feature = "manifest")]
+pub use manifest::{ManifestError, ManifestErrorKind};
 pub use money::{HOURS_PER_MONTH, MicroUsd, MicroUsdPerHour};
 pub use placement::{
     Assignment, Candidate, CostSummary, Explanation, Filter, Machine, Placement, Rejection, RunnerUp, SnapshotRef,
     Unplaced, share_price,
 };
-pub use plan::{Action, After, Compensation, PLAN_VERSION, Plan, Precondition, ReplicaSpec, Step, StepId, Until};
+pub use places::{PlaceKind, PlaceUser, UnknownPlace, check_places};
+pub use plan::{
+    Action, After, Barrier, BarrierId, Compensation, PLAN_VERSION, Plan, Precondition, ReplicaSpec, Step, StepId, Until,
+};
 pub use quantity::QuantityError;
 pub use resources::{Dimension, Resources};
 pub use retry::{RetryDecision, RetryPolicy};
@@ -58,6 +67,7 @@ pub use service::{
     SyncSpec, Taint, Toleration,
 };
 pub use snapshot::{Node, ObservedReplica, ReplicaState, Snapshot};
+pub use template::{TemplateError, TemplatePart, parse_template};
 pub use time::{Date, Timestamp, TimestampError};
 pub use topology::{GeoPoint, Jurisdiction, RegionInfo, RegionKey, Site};
 pub use units::{Bytes, Millicores, Milligpus, Ratio, RatioError};

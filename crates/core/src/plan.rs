@@ -1,5 +1,6 @@
 //! What will be done: immutable, serialisable, complete enough that executing it leaves no choice.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -24,6 +25,12 @@ pub struct Plan {
     pub snapshot: SnapshotRef,
     /// What to do.
     pub steps: Vec<Step>,
+    /// Sets of edges that many steps share, so that `n` replicas which wait for `m` others cost `n + m` edges.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub barriers: Vec<Barrier>,
+    /// What the provider calls the machines that are there already and that steps use.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub machines: BTreeMap<MachineId, ResourceId>,
     /// Price of all machines before.
     pub price_before: MicroUsdPerHour,
     /// Price of all machines after.
@@ -42,6 +49,54 @@ impl Plan {
     pub const fn is_empty(&self) -> bool {
         self.steps.is_empty()
     }
+
+    /// The step of that id.
+    #[must_use]
+    pub fn step(&self, id: StepId) -> Option<&Step> {
+        self.steps.get(usize::try_from(id.0).ok()?)
+    }
+
+    /// The barrier of that id.
+    #[must_use]
+    pub fn barrier(&self, id: BarrierId) -> Option<&Barrier> {
+        self.barriers.get(usize::try_from(id.0).ok()?)
+    }
+
+    /// Every edge that `step` waits for, those of its barriers (and of theirs) included, sorted, each once. For checks
+    /// and views: asked of every step in turn it costs what barriers avoid, the product of the two sides.
+    #[must_use]
+    pub fn all_after(&self, step: &Step) -> Vec<After> {
+        let mut edges: Vec<After> = step.after.clone();
+        let mut open: Vec<BarrierId> = step.after_all.clone();
+        let mut seen = BTreeSet::new();
+        while let Some(id) = open.pop() {
+            let Some(barrier) = self.barrier(id).filter(|_| seen.insert(id)) else {
+                continue;
+            };
+            edges.extend(&barrier.after);
+            open.extend(&barrier.after_all);
+        }
+        edges.sort_unstable();
+        edges.dedup();
+        edges
+    }
+}
+
+/// Position of a barrier in its plan, from 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct BarrierId(pub u32);
+
+/// A named set of edges: whoever waits for it waits for all of them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Barrier {
+    /// What has been reached, for people: `database healthy`.
+    pub name: String,
+    /// Steps, each earlier than every step that waits for this barrier.
+    pub after: Vec<After>,
+    /// Earlier barriers that are part of this one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub after_all: Vec<BarrierId>,
 }
 
 /// Position of a step in its plan, from 0.
@@ -55,7 +110,7 @@ impl fmt::Display for StepId {
     }
 }
 
-/// One mutation of the outside.
+/// One mutation of the outside, or a wait for what is there already.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Step {
     /// Its position.
@@ -66,6 +121,9 @@ pub struct Step {
     pub why: String,
     /// What must have come first.
     pub after: Vec<After>,
+    /// Sets of steps that must have come first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub after_all: Vec<BarrierId>,
     /// What must hold when it begins.
     pub precondition: Precondition,
     /// How it is undone when the plan fails.
@@ -103,6 +161,19 @@ pub enum Action {
         /// How it is stopped.
         stop: StopSpec,
     },
+    /// Waits for a replica that runs already and on which a later step depends; changes nothing.
+    AwaitReplica {
+        /// Which.
+        replica: ReplicaId,
+        /// What the provider calls it.
+        resource: ResourceId,
+        /// Where it runs.
+        machine: MachineId,
+        /// Which driver knows it.
+        site: Site,
+        /// How its health is known.
+        health: Option<HealthCheck>,
+    },
     /// Gives a machine back.
     DeleteMachine {
         /// Which.
@@ -121,7 +192,9 @@ impl Action {
         match self {
             Self::CreateMachine { machine } => &machine.site,
             Self::CreateReplica { spec } => &spec.site,
-            Self::DeleteReplica { site, .. } | Self::DeleteMachine { site, .. } => site,
+            Self::DeleteReplica { site, .. } | Self::AwaitReplica { site, .. } | Self::DeleteMachine { site, .. } => {
+                site
+            }
         }
     }
 
@@ -130,7 +203,7 @@ impl Action {
     pub const fn replica(&self) -> Option<&ReplicaId> {
         match self {
             Self::CreateReplica { spec } => Some(&spec.replica),
-            Self::DeleteReplica { replica, .. } => Some(replica),
+            Self::DeleteReplica { replica, .. } | Self::AwaitReplica { replica, .. } => Some(replica),
             Self::CreateMachine { .. } | Self::DeleteMachine { .. } => None,
         }
     }
@@ -148,6 +221,7 @@ impl fmt::Display for Action {
             }
             Self::CreateReplica { spec } => write!(f, "+ {} on {}", spec.replica, spec.machine),
             Self::DeleteReplica { replica, machine, .. } => write!(f, "- {replica} on {machine}"),
+            Self::AwaitReplica { replica, machine, .. } => write!(f, "= {replica} on {machine}"),
             Self::DeleteMachine { machine, .. } => write!(f, "- machine {machine}"),
         }
     }
@@ -195,7 +269,7 @@ pub struct After {
 pub enum Until {
     /// The call returned and was recorded (a machine exists, a replica is started, a thing is gone).
     Done,
-    /// The replica is healthy.
+    /// The replica is healthy; the machine runs.
     Healthy,
     /// The replica ended with success.
     Completed,
@@ -207,6 +281,11 @@ pub enum Until {
 pub enum Precondition {
     /// No live thing of this name with our owner tag.
     Absent,
+    /// No live thing of this name with our owner tag but this one, which is being replaced.
+    AbsentBut {
+        /// What the provider calls the old one.
+        resource: ResourceId,
+    },
     /// This very thing is there, or already gone.
     PresentOrGone {
         /// What the provider calls it.

@@ -62,6 +62,33 @@ impl Manifest {
         self.data.iter().find(|d| d.name == *name)
     }
 
+    /// The same without any memory of where it was written (`source` and every `at`): what two texts of the same
+    /// meaning have in common.
+    #[must_use]
+    pub fn without_locations(mut self) -> Self {
+        self.source.clear();
+        self.residency.at = None;
+        if let Some(budget) = &mut self.budget {
+            budget.at = None;
+        }
+        for service in &mut self.services {
+            service.at = None;
+            service
+                .depends_on
+                .iter_mut()
+                .for_each(|dependency| dependency.at = None);
+            service.latency.iter_mut().for_each(|limit| limit.at = None);
+            if let Some(residency) = &mut service.residency {
+                residency.at = None;
+            }
+        }
+        for data in &mut self.data {
+            data.at = None;
+            data.replicas.iter_mut().for_each(|replica| replica.at = None);
+        }
+        self
+    }
+
     /// Replicas asked for, in all (`m` of formula 5).
     #[must_use]
     pub fn replica_count(&self) -> u64 {
@@ -163,6 +190,7 @@ pub struct ServiceSpec {
 
 /// Which kinds of purchase a service accepts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum PurchasePreference {
     /// Never interrupted by the cloud.
@@ -176,6 +204,7 @@ pub enum PurchasePreference {
 
 /// What a dependency must have reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Condition {
     /// All its replicas have been started.
@@ -244,6 +273,7 @@ pub struct EgressNeed {
 
 /// Fault domains to spread over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum SpreadOver {
     /// Machines.
@@ -339,6 +369,7 @@ pub struct PortSpec {
 
 /// Transport of a port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Protocol {
     /// TCP.
@@ -428,6 +459,7 @@ impl Default for Rollout {
 
 /// Kind of a rollout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum RolloutStrategy {
     /// A few replicas at a time.
@@ -441,6 +473,7 @@ pub enum RolloutStrategy {
 
 /// How sensitive data is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum DataClass {
     /// Anybody may see it.
@@ -493,6 +526,7 @@ pub struct SyncSpec {
 
 /// Direction of a synchronisation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum SyncMode {
     /// The primary's changes go to the copies.

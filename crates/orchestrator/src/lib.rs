@@ -1,1 +1,53 @@
-//! Placeholder, replaced in the next commits.
+//! From a placement to an immutable plan, and the state machine that carries it out.
+//!
+//! - [`ServiceGraph`]: the services of a manifest in order, or the shortest loop with its lines.
+//! - [`plan`]: the steps from what is there to what was decided; [`destroy`]: the steps to nothing. A plan prints itself;
+//!   [`render_mermaid`] draws it.
+//! - [`verify`]: whether the world is still the one that a plan was made for, and what moved.
+//! - [`Saga`]: carries out a plan so that a crash at any moment loses and doubles nothing.
+//! - [`heal`]: which sick replicas are replaced now, which later, which no more.
+//!
+//! Pure: no clock, no file, no thread, no async. `now` is an argument; equal input gives equal bytes.
+//!
+//! A placement comes from `skyloom-scheduler` or from the caller; here, the plan that takes everything away:
+//!
+//! ```
+//! use skyloom_core::{Snapshot, Timestamp};
+//! use skyloom_orchestrator::{Command, Event, Saga, SagaConfig, SagaStatus, destroy, verify};
+//!
+//! let snapshot = Snapshot::empty(1, Timestamp::EPOCH);
+//! let plan = destroy(&"shop".parse()?, &snapshot, None)?;
+//! assert!(verify(&plan, &snapshot).is_ok());
+//!
+//! let mut journal = Vec::new();
+//! let mut saga = Saga::new(plan, SagaConfig::new(), 1)?;
+//! while let Some(command) = saga.poll_command() {
+//!     let now = Timestamp::EPOCH; // the caller's clock
+//!     match command {
+//!         Command::Record { seq, record } => {
+//!             journal.push(record); // and make it durable
+//!             saga.handle(Event::Recorded { seq }, now)?;
+//!         }
+//!         _ => unreachable!("there is nothing to call in an empty world"),
+//!     }
+//! }
+//! assert_eq!(saga.status(), SagaStatus::Succeeded);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod check;
+mod graph;
+mod heal;
+mod plan;
+mod render;
+mod saga;
+
+pub use check::{Change, StalePlan, diff, verify, verify_from};
+pub use graph::{Cycle, CycleStep, GraphError, ServiceGraph};
+pub use heal::{HEAL_VERSION, HealAction, HealDecision, HealHistory, HealPolicy, Sickness, WaitReason, heal};
+pub use plan::{PlanError, destroy, plan};
+pub use render::render_mermaid;
+pub use saga::{
+    Command, Event, Failure, MalformedPlan, OnCancel, Outcome, Progress, RECORD_VERSION, Record, ReplayError, Saga,
+    SagaConfig, SagaError, SagaStatus, StopCause, Verdict, operation_id, parameters, token, undo_operation_id,
+};

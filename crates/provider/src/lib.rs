@@ -3,10 +3,25 @@
 //!
 //! No HTTP client, no async runtime, no policy: a driver crate brings its own transport, the runtime decides and waits.
 
+mod decorate;
+mod dice;
 mod driver;
 mod error;
+mod faults;
+mod operation;
+mod rate;
 mod resource;
+pub mod sim;
 
+pub use decorate::{FaultInjecting, RecordedCall, Recording};
+pub use dice::PerMille;
 pub use driver::{Capabilities, Driver};
 pub use error::{Cause, DriverError};
+pub use faults::{FaultPlan, FaultRates, Verdict};
+pub use operation::Operation;
+pub use rate::{Admission, RateLimit};
 pub use resource::{CreateRequest, Epoch, ExecOutput, Kind, NewReplica, Quota, Resource, ResourceState, Usage, What};
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/simulated-cloud.md")]
+struct SimulatedCloudGuide;

@@ -39,6 +39,33 @@ impl CreateRequest {
             What::Replica(new) => Digest::of(&(&self.owner, &self.operation, &new.spec, &new.machine)),
         }
     }
+
+    /// The kind of thing asked for.
+    #[must_use]
+    pub const fn kind(&self) -> Kind {
+        match &self.what {
+            What::Machine(_) => Kind::Machine,
+            What::Replica(_) => Kind::Replica,
+        }
+    }
+
+    /// Our name for the thing asked for, as [`Resource::name`] will carry it: the machine id or the replica id.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match &self.what {
+            What::Machine(machine) => machine.id.to_string(),
+            What::Replica(new) => new.spec.replica.to_string(),
+        }
+    }
+
+    /// Where the thing asked for is to be.
+    #[must_use]
+    pub const fn site(&self) -> &Site {
+        match &self.what {
+            What::Machine(machine) => &machine.site,
+            What::Replica(new) => &new.spec.site,
+        }
+    }
 }
 
 /// What to create.

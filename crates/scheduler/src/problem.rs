@@ -3,6 +3,8 @@
 //! A replica that fits nowhere is no failure: it is `unplaced` in the answer, with its reason. An error means that the
 //! question contradicts itself or that a rule over the whole cannot be met.
 
+use std::fmt;
+
 use skyloom_core::{Catalogue, Class, Filter, Location, MachineId, Manifest, Placement, ServiceName, Snapshot};
 use thiserror::Error;
 
@@ -174,6 +176,21 @@ pub struct Unsatisfied {
     pub replicas: u32,
     /// The reason, for people.
     pub reason: String,
+}
+
+impl fmt::Display for Unsatisfied {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            service,
+            rule,
+            replicas,
+            reason,
+        } = self;
+        write!(
+            f,
+            "{replicas} of `{service}` have no place by the {rule} rule: {reason}"
+        )
+    }
 }
 
 /// Which rules left replicas without a place: one entry per service, sorted by service; empty when all are placed.

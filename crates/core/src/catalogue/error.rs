@@ -47,9 +47,9 @@ pub enum Problem {
     /// CPU or memory is empty or zero.
     #[error("the size of the machine is unknown")]
     SizeUnknown,
-    /// The machine type always comes with devices, and the price leaves them out.
-    #[error("the price leaves out the devices that the machine comes with")]
-    PriceWithoutDevices,
+    /// The machine type always comes with devices, and the row does not name them: its price may leave them out.
+    #[error("the row leaves out the devices that the machine always comes with")]
+    WithoutDevices,
     /// An accelerator without a number, or a number without an accelerator.
     #[error("accelerator and accelerator count do not go together")]
     AcceleratorMismatch,
@@ -308,14 +308,6 @@ pub enum EgressError {
         /// Source region.
         from: RegionKey,
     },
-    /// The cost cannot be held.
-    #[error("price `{volume}` leaving `{from}`: the cost is beyond the largest amount of money")]
-    Overflow {
-        /// Source region.
-        from: RegionKey,
-        /// What was asked for.
-        volume: Bytes,
-    },
 }
 
 impl EgressError {
@@ -324,7 +316,6 @@ impl EgressError {
     pub const fn class(&self) -> Class {
         match self {
             Self::Unknown { .. } => Class::NotFound,
-            Self::Overflow { .. } => Class::Invalid,
         }
     }
 }

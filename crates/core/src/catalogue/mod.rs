@@ -25,3 +25,8 @@ pub use offer::{ATTACHABLE_DISK, Accelerator, Offer, OfferKey, Price, Purchase, 
 pub use read::{CsvOptions, OnRow, ReadCatalogue, Skipped};
 pub use shared::{UNPUBLISHED_BASELINE_PERCENT, sustained_cpu};
 pub use table::{Catalogue, CatalogueParts, Remark};
+
+/// The guide's code is run with the tests of the documentation.
+#[cfg(doctest)]
+#[doc = include_str!("../../../../docs/catalogue.md")]
+struct Guide;

@@ -27,8 +27,11 @@ impl Catalogue {
     /// ```
     ///
     /// # Errors
-    /// - [`EgressError::Unknown`]: no rule holds and the catalogue has no internet tier above zero.
-    /// - [`EgressError::Overflow`]: the cost cannot be held.
+    /// [`EgressError::Unknown`]: no rule holds and the catalogue has no internet tier above zero.
+    ///
+    /// # Panics
+    /// Never: a checked tier costs at most [`super::EGRESS_PER_GIB_MAX`], at which the largest volume is far inside what
+    /// money can hold.
     pub fn egress_cost(
         &self,
         from: &RegionKey,
@@ -36,10 +39,6 @@ impl Catalogue {
         volume: Bytes,
     ) -> Result<EgressQuote, EgressError> {
         let known = |cost| EgressQuote { cost, assumed: false };
-        let overflow = || EgressError::Overflow {
-            from: from.clone(),
-            volume,
-        };
         let Some(scope) = to.scope_from(from) else {
             return Ok(known(MicroUsd::ZERO));
         };
@@ -51,17 +50,14 @@ impl Catalogue {
             EgressTarget::SameZone | EgressTarget::OtherZone | EgressTarget::Internet => None,
         };
         if let Some(rule) = self.closest_rule(from, scope, to_region) {
-            return rule.cost(volume).map(known).ok_or_else(overflow);
+            return Ok(known(charge(rule, volume, FreeTiers::Free)));
         }
         let assumed = self.assumed_rules(from);
         if assumed.is_empty() {
             return Err(EgressError::Unknown { from: from.clone() });
         }
-        let costs: Option<Vec<MicroUsd>> = assumed
-            .iter()
-            .map(|rule| marginal_cost(&rule.tiers, volume, FreeTiers::Charged))
-            .collect();
-        let dearest = costs.ok_or_else(overflow)?.into_iter().max().unwrap_or(MicroUsd::ZERO);
+        let costs = assumed.into_iter().map(|rule| charge(rule, volume, FreeTiers::Charged));
+        let dearest = costs.max().unwrap_or(MicroUsd::ZERO);
         // A few bytes round to nothing, and an unknown price is never nothing.
         let cost = dearest.max(MicroUsd::from_micros(1));
         Ok(EgressQuote { cost, assumed: true })
@@ -109,4 +105,10 @@ impl Catalogue {
         }
         best.map(|(_, rule)| rule)
     }
+}
+
+/// What a checked rule charges.
+fn charge(rule: &EgressRule, volume: Bytes, free: FreeTiers) -> MicroUsd {
+    marginal_cost(&rule.tiers, volume, free)
+        .expect("invariant: 2^34 GiB at 1 USD each are far inside i64 micro-dollars")
 }

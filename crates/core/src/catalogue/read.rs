@@ -38,7 +38,7 @@ pub struct CsvOptions {
     /// When the prices held.
     pub as_of: Date,
     /// Rows that price something else than a machine one can place on: no instance type, no region, no size, a machine
-    /// without the devices it comes with, a repeated row, or a name that is not a name here. Skipped unless set
+    /// without the devices it always comes with, a repeated row, or a name that is not a name here. Skipped unless set
     /// otherwise: published lists have them.
     pub unusable: OnRow,
     /// Rows with no price, a zero, negative or impossible one, or an impossible size. Refused unless set otherwise:
@@ -341,7 +341,7 @@ fn offer_of(row: &Row<'_>, columns: &Columns, as_of: Date) -> Result<Offer, Faul
     let (accelerator, gpu) = devices(row, columns)?;
     if accelerator.is_none() && comes_with_devices(&key) {
         let column = columns.accelerator.unwrap_or(columns.instance);
-        return Err(Fault::unusable(column, Problem::PriceWithoutDevices));
+        return Err(Fault::unusable(column, Problem::WithoutDevices));
     }
     let cpu = sustained_cpu(&key.region.cloud, &key.instance, vcpus);
     let dated = |per_hour| Price {
@@ -460,8 +460,9 @@ fn devices(row: &Row<'_>, columns: &Columns) -> Result<(Option<Accelerator>, Mil
     Ok((accelerator, Milligpus::from_milligpus(count)))
 }
 
-/// GCP families whose machines cannot be had without their devices. Some lists price the two in separate rows; the
-/// machine's row alone would look like a large machine at a third of its price.
+/// GCP families whose machines cannot be had without their devices. Some lists price the two in separate rows, and the
+/// machine's row alone would look like a large machine at a third of its price; others price both and forget to name the
+/// devices. The row does not tell which.
 const GCP_DEVICE_FAMILIES: [&str; 6] = ["a2-", "a3-", "a4-", "a4x-", "g2-", "g4-"];
 
 fn comes_with_devices(key: &OfferKey) -> bool {

@@ -3,7 +3,7 @@
 //! No column order and no meaning of a column belong here. The `csv` crate's own deserialising was not taken: its errors
 //! do not say the column and the text.
 
-use csv::{ByteRecord, ReaderBuilder, StringRecord};
+use csv::{ErrorKind, ReaderBuilder, StringRecord};
 
 use super::{CatalogueError, Problem};
 
@@ -20,6 +20,8 @@ pub(super) struct Sheet<'a> {
     file: &'a str,
     reader: csv::Reader<&'a [u8]>,
     header: StringRecord,
+    /// The row last read; one buffer for all.
+    record: StringRecord,
     rows: u64,
 }
 
@@ -29,7 +31,7 @@ pub(super) struct Row<'a> {
     file: &'a str,
     /// Line on which the row begins, from 1.
     pub(super) line: u64,
-    record: StringRecord,
+    record: &'a StringRecord,
 }
 
 /// A column: its position and its name, for errors.
@@ -48,14 +50,13 @@ impl<'a> Sheet<'a> {
             .has_headers(false)
             .flexible(true)
             .from_reader(bytes);
-        let mut header = ByteRecord::new();
-        // Reading from a slice cannot fail: no input and no record length is checked by the reader.
-        let _more = reader.read_byte_record(&mut header).unwrap_or(false);
-        let header = text_of(header, file, 1)?;
+        let mut header = StringRecord::new();
+        read_into(&mut reader, &mut header, file)?;
         Ok(Self {
             file,
             reader,
             header,
+            record: StringRecord::new(),
             rows: 0,
         })
     }
@@ -87,9 +88,8 @@ impl<'a> Sheet<'a> {
     }
 
     /// The next row; `None` at the end. Empty lines are passed over.
-    pub(super) fn next_row(&mut self) -> Result<Option<Row<'a>>, CatalogueError> {
-        let mut record = ByteRecord::new();
-        if !self.reader.read_byte_record(&mut record).unwrap_or(false) {
+    pub(super) fn next_row(&mut self) -> Result<Option<Row<'_>>, CatalogueError> {
+        if !read_into(&mut self.reader, &mut self.record, self.file)? {
             return Ok(None);
         }
         self.rows += 1;
@@ -99,9 +99,8 @@ impl<'a> Sheet<'a> {
                 rows_max: ROWS_MAX,
             });
         }
-        let line = record.position().map_or(0, csv::Position::line);
-        let record = text_of(record, self.file, line)?;
-        let (expected, found) = (self.header.len(), record.len());
+        let line = self.record.position().map_or(0, csv::Position::line);
+        let (expected, found) = (self.header.len(), self.record.len());
         if expected != found {
             return Err(CatalogueError::RowLength {
                 file: self.file.to_owned(),
@@ -113,15 +112,23 @@ impl<'a> Sheet<'a> {
         Ok(Some(Row {
             file: self.file,
             line,
-            record,
+            record: &self.record,
         }))
     }
 }
 
-fn text_of(record: ByteRecord, file: &str, line: u64) -> Result<StringRecord, CatalogueError> {
-    StringRecord::from_byte_record(record).map_err(|_| CatalogueError::NotUtf8 {
-        file: file.to_owned(),
-        line,
+/// Whether there was another record. From a slice and with records of any length, text that is not UTF-8 is the one
+/// thing that can go wrong.
+fn read_into(reader: &mut csv::Reader<&[u8]>, record: &mut StringRecord, file: &str) -> Result<bool, CatalogueError> {
+    reader.read_record(record).map_err(|error| {
+        let line = match error.kind() {
+            ErrorKind::Utf8 { pos: Some(pos), .. } => pos.line(),
+            _ => reader.position().line(),
+        };
+        CatalogueError::NotUtf8 {
+            file: file.to_owned(),
+            line,
+        }
     })
 }
 

@@ -231,7 +231,6 @@ fn price(problem: &Problem<'_>, from: &RegionKey, way: &Direction, bytes: u128) 
     let volume = Bytes::from_bytes(u64::try_from(bytes).unwrap_or(u64::MAX));
     match problem.catalogue.egress_cost(from, target, volume) {
         Ok(quote) => i128::from(quote.cost.as_micros()),
-        Err(skyloom_core::catalogue::EgressError::Overflow { .. }) => i128::from(i64::MAX),
         Err(_) => i128::try_from((bytes * ASSUMED_MICROS_PER_GIB).div_ceil(1 << 30)).unwrap_or(i128::MAX),
     }
 }

@@ -7,7 +7,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-use skyloom_core::catalogue::{EgressError, EgressTarget};
+use skyloom_core::catalogue::EgressTarget;
 use skyloom_core::{Bytes, Link, ServiceSpec};
 
 use super::{Region, SiteRef, region_index};
@@ -226,8 +226,6 @@ fn quote(problem: &Problem<'_>, regions: &[Region<'_>], from: usize, toward: Tow
         .egress_cost(regions[from].key, target, Bytes::from_bytes(bytes))
     {
         Ok(quote) => (i128::from(quote.cost.as_micros()), quote.assumed),
-        // Beyond what money can hold: so large that every total with it is refused.
-        Err(EgressError::Overflow { .. }) => (i128::from(i64::MAX), false),
         Err(_) => {
             let micros = (u128::from(bytes) * ASSUMED_MICROS_PER_GIB).div_ceil(GIB);
             (i128::try_from(micros).unwrap_or(i128::from(i64::MAX)), true)

@@ -1,0 +1,40 @@
+//! Forecasts, formula 8 of docs/fidelity.md: `Ŷ(t) = g(Y, θ)`, always with a prediction interval.
+//!
+//! A method implements [`Forecaster`] in a file of its own and has one line in [`BUILTIN`]; the properties in the tests,
+//! the automatic choice ([`Auto`]) and the docs iterate over that table. Intervals do not belong to the methods: they
+//! come from each method's own hindcasts (`interval`), so that a new one gets honest intervals for free.
+
+mod auto;
+mod config;
+mod ets;
+mod interval;
+mod method;
+mod naive;
+mod run;
+mod search;
+mod season;
+
+pub use auto::Auto;
+pub use config::{ForecastConfig, ForecastConfigError, HISTORY_MAX, HORIZON_MAX, Level, PERIODS_MAX, Seasons};
+pub use ets::{Ets, FittedEts, HoltDamped, HoltWinters, SimpleExp};
+pub use method::{Fallback, Fitted, Forecaster, Member, Training};
+pub use naive::{Drift, Naive, SeasonalNaive};
+pub use run::{Forecast, ForecastError, ForecastStep, IntervalSource, forecast, forecast_with};
+pub use season::detect_period;
+
+/// Every built-in method. A new one is one file and one line here.
+pub const BUILTIN: &[&dyn Forecaster] = &[
+    &Naive,
+    &Drift,
+    &SeasonalNaive,
+    &SimpleExp,
+    &HoltDamped,
+    &HoltWinters,
+    &Auto,
+];
+
+/// The built-in method of that name, as [`Forecaster::name`] gives it.
+#[must_use]
+pub fn by_name(name: &str) -> Option<&'static dyn Forecaster> {
+    BUILTIN.iter().copied().find(|f| f.name() == name)
+}

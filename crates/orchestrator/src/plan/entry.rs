@@ -1,0 +1,192 @@
+//! One wanted replica at a time: in which order its new and old ones come and go, and in which company.
+
+use std::collections::BTreeMap;
+
+use skyloom_core::{
+    After, BarrierId, MachineId, ObservedReplica, ReplicaState, Rollout, RolloutStrategy, ServiceSpec, StepId,
+    StopSpec, Until,
+};
+
+use super::PlanError;
+use super::diff::Entry;
+use super::room::Room;
+use super::steps::{Steps, Waits};
+
+/// What is the same for all replicas of a service.
+#[derive(Debug)]
+pub(super) struct Context<'a, 'b> {
+    pub(super) service: &'a ServiceSpec,
+    /// Barriers of its dependencies.
+    pub(super) dependencies: Vec<BarrierId>,
+    pub(super) rooms: &'b BTreeMap<&'a MachineId, Room>,
+    /// Machines that must be cleared before anything new comes.
+    pub(super) cleared: &'b BTreeMap<&'a MachineId, BarrierId>,
+}
+
+/// What the replicas of a service have come to.
+#[derive(Debug, Default)]
+pub(super) struct Written<'a> {
+    /// Steps that create.
+    pub(super) created: Vec<StepId>,
+    /// Old ones that go when all new ones of the service are ready (blue-green).
+    later: Vec<&'a ObservedReplica>,
+    /// For each replacement of a running replica so far, the edge at which it is complete.
+    complete: Vec<After>,
+}
+
+impl<'a> Context<'a, '_> {
+    /// When a new replica counts as ready.
+    pub(super) const fn ready(&self) -> Until {
+        if self.service.health.is_some() {
+            Until::Healthy
+        } else {
+            Until::Done
+        }
+    }
+
+    /// Writes the steps that bring a missing, moved or outdated replica about.
+    pub(super) fn replace(
+        &self,
+        steps: &mut Steps<'a>,
+        entry: &Entry<'a>,
+        written: &mut Written<'a>,
+    ) -> Result<(), PlanError> {
+        let machine = &entry.spec.machine;
+        let gone_early = |old: &&&ObservedReplica| old.state.is_live() && self.room(&old.machine) == Room::ClearFirst;
+        let rest: Vec<&ObservedReplica> = entry.olds.iter().filter(|old| !gone_early(old)).copied().collect();
+        let (first, then): (Vec<_>, Vec<_>) = rest.into_iter().partition(|old| self.goes_first(old, machine));
+        let gate = self.gate(entry, !first.is_empty(), written);
+        let mut waits = Waits::default().all(self.dependencies.iter().copied());
+        waits = waits.all(self.cleared.get(machine).copied());
+        for old in &first {
+            let gated = gate
+                .iter()
+                .fold(Waits::default(), |w, after| w.step(after.step, after.until));
+            let deleted = steps.delete_replica(old, self.service.stop, goes_because(old, entry), gated)?;
+            waits = waits.step(deleted, Until::Done);
+        }
+        if first.is_empty() {
+            waits = gate.iter().fold(waits, |w, after| w.step(after.step, after.until));
+        }
+        let replaces = first.first().or(entry.olds.first()).copied();
+        let created = steps.create_replica(&entry.spec, replaces, comes_because(entry), waits)?;
+        written.created.push(created);
+        let mut complete = After {
+            step: created,
+            until: self.ready(),
+        };
+        for old in then {
+            if self.strategy() == RolloutStrategy::BlueGreen {
+                written.later.push(old);
+                continue;
+            }
+            let waits = Waits::default().step(created, self.ready());
+            let step = steps.delete_replica(old, self.service.stop, goes_because(old, entry), waits)?;
+            complete = After {
+                step,
+                until: Until::Done,
+            };
+        }
+        if is_rolled(entry) {
+            written.complete.push(complete);
+        }
+        Ok(())
+    }
+
+    /// Deletes what blue-green has kept until now.
+    pub(super) fn switch(&self, steps: &mut Steps<'a>, written: &mut Written<'a>) -> Result<(), PlanError> {
+        if written.later.is_empty() {
+            return Ok(());
+        }
+        let until = self.ready();
+        let after = written
+            .created
+            .iter()
+            .map(|step| After { step: *step, until })
+            .collect();
+        let all_new = steps.barrier(format!("all new {} ready", self.service.name), after, Vec::new())?;
+        for old in std::mem::take(&mut written.later) {
+            let waits = Waits::default().all(all_new);
+            let why = String::from("all new ones of its service are ready");
+            steps.delete_replica(old, self.service.stop, why, waits)?;
+        }
+        Ok(())
+    }
+
+    const fn strategy(&self) -> RolloutStrategy {
+        self.service.rollout.strategy
+    }
+
+    fn room(&self, machine: &MachineId) -> Room {
+        self.rooms.get(machine).copied().unwrap_or_default()
+    }
+
+    /// Whether an old replica has to make room before its successor comes.
+    fn goes_first(&self, old: &ObservedReplica, machine: &MachineId) -> bool {
+        let in_place = old.machine == *machine;
+        let fixed_port = self.service.run.ports.iter().any(|port| port.port.is_some());
+        let no_room = self.room(machine) != Room::SideBySide || fixed_port;
+        let no_surge = self.service.rollout.max_surge == 0 && self.strategy() != RolloutStrategy::BlueGreen;
+        old.state.is_live() && (in_place && no_room || no_surge)
+    }
+
+    /// What must be complete before this replacement begins: so many at a time as the rollout allows. Replicas that
+    /// serve nobody are replaced at once.
+    fn gate(&self, entry: &Entry<'_>, first: bool, written: &Written<'_>) -> Option<After> {
+        let Rollout {
+            strategy,
+            max_unavailable,
+            max_surge,
+        } = self.service.rollout;
+        let beside = !first && strategy == RolloutStrategy::BlueGreen;
+        if !is_rolled(entry) || beside {
+            return None;
+        }
+        let begun = written.complete.len();
+        let canary_only = strategy == RolloutStrategy::Canary && begun == 1;
+        let at_a_time = match (canary_only, first) {
+            (true, _) => 1,
+            (false, true) => max_unavailable.max(1),
+            (false, false) => max_surge.max(1),
+        };
+        let index = begun.checked_sub(at_a_time as usize)?;
+        written.complete.get(index).copied()
+    }
+}
+
+/// Whether the entry replaces a replica that serves.
+fn is_rolled(entry: &Entry<'_>) -> bool {
+    entry
+        .olds
+        .iter()
+        .any(|old| old.state.is_live() && old.state != ReplicaState::Unhealthy)
+}
+
+/// Why a new replica comes.
+fn comes_because(entry: &Entry<'_>) -> String {
+    let Some(old) = entry.olds.iter().min_by_key(|old| !old.state.is_live()) else {
+        return String::from("does not run yet");
+    };
+    match old.state {
+        ReplicaState::Failed => String::from("the old one has failed"),
+        ReplicaState::Lost => String::from("the old one is lost"),
+        ReplicaState::Completed => String::from("the old one has ended"),
+        ReplicaState::Unhealthy => String::from("the old one is unhealthy"),
+        _ if old.machine != entry.spec.machine => format!("moves from {}", old.machine),
+        _ => String::from("the old one is out of date"),
+    }
+}
+
+/// Why an old replica goes.
+fn goes_because(old: &ObservedReplica, entry: &Entry<'_>) -> String {
+    if old.machine == entry.spec.machine {
+        String::from("is replaced")
+    } else {
+        format!("moves to {}", entry.spec.machine)
+    }
+}
+
+/// How a replica of a service is stopped; the default for services that nobody knows any more.
+pub(super) fn stop_of(service: Option<&ServiceSpec>) -> StopSpec {
+    service.map(|service| service.stop).unwrap_or_default()
+}

@@ -1,0 +1,14 @@
+//! From the observed world and a placement to the steps between them.
+
+mod destroy;
+mod diff;
+mod entry;
+mod error;
+mod room;
+mod steps;
+mod write;
+
+pub use destroy::destroy;
+pub(crate) use diff::jobs;
+pub use error::PlanError;
+pub use write::plan;

@@ -1,0 +1,248 @@
+//! The growing list of steps: numbers them, knows prices and sites, and writes each kind in one place.
+
+use std::collections::BTreeMap;
+
+use skyloom_core::{
+    Action, After, Barrier, BarrierId, Compensation, Machine, MachineId, MicroUsdPerHour, Node, ObservedReplica,
+    PLAN_VERSION, Plan, Precondition, ReplicaSpec, ServiceName, SnapshotRef, Step, StepId, StopSpec, Until,
+};
+
+use super::PlanError;
+
+/// What a step waits for.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Waits {
+    pub(super) after: Vec<After>,
+    pub(super) after_all: Vec<BarrierId>,
+}
+
+impl Waits {
+    pub(super) fn step(mut self, step: StepId, until: Until) -> Self {
+        self.after.push(After { step, until });
+        self
+    }
+
+    pub(super) fn all(mut self, barriers: impl IntoIterator<Item = BarrierId>) -> Self {
+        self.after_all.extend(barriers);
+        self
+    }
+}
+
+/// Steps in the order in which they are pushed.
+#[derive(Debug)]
+pub(super) struct Steps<'a> {
+    nodes: &'a BTreeMap<&'a MachineId, &'a Node>,
+    steps: Vec<Step>,
+    barriers: Vec<Barrier>,
+    /// The step that creates each new machine.
+    makers: BTreeMap<&'a MachineId, (StepId, &'a Machine)>,
+    /// Deletions on each machine, for the end of the machine.
+    deletions: BTreeMap<&'a MachineId, Vec<StepId>>,
+}
+
+impl<'a> Steps<'a> {
+    pub(super) const fn new(nodes: &'a BTreeMap<&'a MachineId, &'a Node>) -> Self {
+        Self {
+            nodes,
+            steps: Vec::new(),
+            barriers: Vec::new(),
+            makers: BTreeMap::new(),
+            deletions: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn create_machine(&mut self, machine: &'a Machine) -> Result<StepId, PlanError> {
+        let id = self.push(
+            Action::CreateMachine {
+                machine: machine.clone(),
+            },
+            String::from("replicas are placed on it"),
+            Waits::default(),
+            Precondition::Absent,
+            Compensation::Delete,
+            (MicroUsdPerHour::ZERO, machine.price),
+        )?;
+        self.makers.insert(&machine.id, (id, machine));
+        Ok(id)
+    }
+
+    /// Creates a replica once its machine runs; `replaces`: the old one of the same name.
+    pub(super) fn create_replica(
+        &mut self,
+        spec: &ReplicaSpec,
+        replaces: Option<&ObservedReplica>,
+        why: String,
+        waits: Waits,
+    ) -> Result<StepId, PlanError> {
+        let waits = match self.makers.get(&spec.machine) {
+            Some((maker, _)) => waits.step(*maker, Until::Healthy),
+            None => waits,
+        };
+        let precondition = replaces.map_or(Precondition::Absent, |old| Precondition::AbsentBut {
+            resource: old.resource.clone(),
+        });
+        let price = self.price(&spec.machine);
+        let action = Action::CreateReplica { spec: spec.clone() };
+        self.push(action, why, waits, precondition, Compensation::Delete, (price, price))
+    }
+
+    pub(super) fn delete_replica(
+        &mut self,
+        old: &'a ObservedReplica,
+        stop: StopSpec,
+        why: String,
+        waits: Waits,
+    ) -> Result<StepId, PlanError> {
+        let node = self.node(old)?;
+        let action = Action::DeleteReplica {
+            replica: old.replica.clone(),
+            resource: old.resource.clone(),
+            machine: old.machine.clone(),
+            site: node.machine.site.clone(),
+            stop,
+        };
+        let compensation = Compensation::Nothing {
+            because: String::from("what is deleted cannot be brought back; its successor, if it has one, is kept"),
+        };
+        let precondition = Precondition::PresentOrGone {
+            resource: old.resource.clone(),
+        };
+        let price = node.machine.price;
+        let id = self.push(action, why, waits, precondition, compensation, (price, price))?;
+        self.deletions.entry(&old.machine).or_default().push(id);
+        Ok(id)
+    }
+
+    pub(super) fn await_replica(&mut self, spec: &ReplicaSpec, kept: &ObservedReplica) -> Result<StepId, PlanError> {
+        let price = self.price(&spec.machine);
+        self.push(
+            Action::AwaitReplica {
+                replica: spec.replica.clone(),
+                resource: kept.resource.clone(),
+                machine: spec.machine.clone(),
+                site: spec.site.clone(),
+                health: spec.health.clone(),
+            },
+            String::from("runs already; later steps wait for it"),
+            Waits::default(),
+            Precondition::PresentOrGone {
+                resource: kept.resource.clone(),
+            },
+            Compensation::Nothing {
+                because: String::from("nothing is changed"),
+            },
+            (price, price),
+        )
+    }
+
+    /// Gives a machine back once all replicas on it are gone.
+    pub(super) fn delete_machine(&mut self, node: &'a Node, waits: Waits) -> Result<StepId, PlanError> {
+        let gone = self.deletions.get(&node.machine.id).map_or(&[][..], Vec::as_slice);
+        let waits = gone.iter().fold(waits, |waits, step| waits.step(*step, Until::Done));
+        self.push(
+            Action::DeleteMachine {
+                machine: node.machine.id.clone(),
+                resource: node.resource.clone(),
+                site: node.machine.site.clone(),
+            },
+            String::from("nobody uses it any more"),
+            waits,
+            Precondition::PresentOrGone {
+                resource: node.resource.clone(),
+            },
+            Compensation::Nothing {
+                because: String::from("it was empty"),
+            },
+            (node.machine.price, MicroUsdPerHour::ZERO),
+        )
+    }
+
+    /// A barrier over these edges and barriers; `None` when there is nothing to wait for. One that would only repeat
+    /// another barrier is that barrier.
+    pub(super) fn barrier(
+        &mut self,
+        name: String,
+        after: Vec<After>,
+        after_all: Vec<BarrierId>,
+    ) -> Result<Option<BarrierId>, PlanError> {
+        if after.is_empty() && after_all.len() < 2 {
+            return Ok(after_all.first().copied());
+        }
+        let id = u32::try_from(self.barriers.len()).map_err(|_| PlanError::TooManySteps)?;
+        self.barriers.push(Barrier { name, after, after_all });
+        Ok(Some(BarrierId(id)))
+    }
+
+    /// The plan. `kept_price`: what all machines cost before.
+    pub(super) fn finish(self, deployment: ServiceName, snapshot: SnapshotRef) -> Result<Plan, PlanError> {
+        let before = MicroUsdPerHour::checked_sum(self.nodes.values().map(|node| node.machine.price));
+        let before = before.ok_or(PlanError::PriceOverflow)?;
+        let change =
+            |total: MicroUsdPerHour, step: &Step| total.checked_add(step.price_after)?.checked_sub(step.price_before);
+        let after = self
+            .steps
+            .iter()
+            .try_fold(before, change)
+            .ok_or(PlanError::PriceOverflow)?;
+        let used = self.steps.iter().filter_map(|step| match &step.action {
+            Action::CreateReplica { spec } => self.nodes.get_key_value(&spec.machine),
+            _ => None,
+        });
+        Ok(Plan {
+            version: PLAN_VERSION,
+            deployment,
+            snapshot,
+            machines: used.map(|(id, node)| ((*id).clone(), node.resource.clone())).collect(),
+            steps: self.steps,
+            barriers: self.barriers,
+            price_before: before,
+            price_after: after,
+        })
+    }
+
+    fn push(
+        &mut self,
+        action: Action,
+        why: String,
+        waits: Waits,
+        precondition: Precondition,
+        compensation: Compensation,
+        (price_before, price_after): (MicroUsdPerHour, MicroUsdPerHour),
+    ) -> Result<StepId, PlanError> {
+        let id = StepId(u32::try_from(self.steps.len()).map_err(|_| PlanError::TooManySteps)?);
+        let Waits {
+            mut after,
+            mut after_all,
+        } = waits;
+        after.sort_unstable();
+        after.dedup();
+        after_all.sort_unstable();
+        after_all.dedup();
+        self.steps.push(Step {
+            id,
+            action,
+            why,
+            after,
+            after_all,
+            precondition,
+            compensation,
+            price_before,
+            price_after,
+        });
+        Ok(id)
+    }
+
+    fn node(&self, old: &ObservedReplica) -> Result<&'a Node, PlanError> {
+        let node = self.nodes.get(&old.machine).copied();
+        node.ok_or_else(|| PlanError::UnknownMachine {
+            replica: old.replica.clone(),
+            machine: old.machine.clone(),
+        })
+    }
+
+    fn price(&self, machine: &MachineId) -> MicroUsdPerHour {
+        let there = self.nodes.get(machine).map(|node| node.machine.price);
+        let made = || self.makers.get(machine).map(|(_, machine)| machine.price);
+        there.or_else(made).unwrap_or_default()
+    }
+}

@@ -1,0 +1,308 @@
+//! The plan as a whole: machines first, then services in dependency order, then what nobody needs any more.
+//!
+//! What is merely not needed goes last, when all that is new is ready: until then a failure can be undone. The obvious
+//! order, deletions as early as they may be, saves minutes of rent and costs the way back.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use skyloom_core::{
+    After, BarrierId, Condition, MachineId, Manifest, ObservedReplica, Placement, Plan, ReplicaState, ServiceName,
+    ServiceSpec, Snapshot, StepId, Until,
+};
+
+use super::PlanError;
+use super::diff::{Diff, Entry};
+use super::entry::{Context, Written, stop_of};
+use super::room::{Room, rooms};
+use super::steps::{Steps, Waits};
+use crate::ServiceGraph;
+
+/// The steps from `snapshot` to `placement`. Nothing to do gives an empty plan. Equal input gives equal bytes; the order
+/// of services in the manifest does not matter. About linear in replicas, machines and dependencies.
+///
+/// - A machine is created before its replicas; given back when nobody uses it, after its replicas are gone.
+/// - A replica is created when its machine runs and its dependencies have reached their conditions. What is there
+///   already and has not reached them yet is waited for.
+/// - A replica that moved, is out of date by [`skyloom_core::ReplicaSpec::digest`], unhealthy or dead is replaced: the new one comes
+///   first and the old one goes when it is ready, as many at a time as the rollout allows. Where both do not fit (room,
+///   a fixed port, a rollout without surge) the old one goes first.
+/// - A replica that nobody asks for goes when all that is new is ready, dependents before their dependencies.
+///
+/// A replica that ended with success stays when its service is a job: somebody waits for its completion, or it has
+/// neither ports nor a health check. A dead replica whose machine is gone from the snapshot needs no deletion.
+///
+/// # Errors
+/// [`PlanError`]: services without an order, an incomplete placement, a placement for another snapshot, or one that
+/// contradicts manifest or snapshot.
+pub fn plan(manifest: &Manifest, placement: &Placement, snapshot: &Snapshot) -> Result<Plan, PlanError> {
+    let graph = ServiceGraph::build(manifest)?;
+    let reference = snapshot.reference();
+    if placement.snapshot != reference {
+        return Err(PlanError::OtherSnapshot {
+            placement: placement.snapshot,
+            snapshot: reference,
+        });
+    }
+    if !placement.unplaced.is_empty() {
+        let unplaced = placement.unplaced.clone();
+        return Err(PlanError::Incomplete { unplaced });
+    }
+    let diff = Diff::new(manifest, placement, snapshot)?;
+    let mut writer = Writer::new(&graph, &diff);
+    for machine in diff.machines.values().filter(|m| !diff.nodes.contains_key(&m.id)) {
+        writer.steps.create_machine(machine)?;
+    }
+    writer.clear_machines()?;
+    for service in graph.order() {
+        writer.service(diff.services[service])?;
+    }
+    writer.remove_unwanted()?;
+    writer.steps.finish(manifest.name.clone(), reference)
+}
+
+struct Writer<'a, 'b> {
+    graph: &'b ServiceGraph,
+    diff: &'b Diff<'a>,
+    steps: Steps<'a>,
+    rooms: BTreeMap<&'a MachineId, Room>,
+    cleared: BTreeMap<&'a MachineId, BarrierId>,
+    /// Steps that create or wait for replicas, per service: what its dependents wait for.
+    replicas: BTreeMap<&'a ServiceName, Vec<(StepId, Option<ReplicaState>)>>,
+    /// Barriers of services that have been asked for.
+    reached: BTreeMap<(&'a ServiceName, Condition), Option<BarrierId>>,
+    /// What is new and when it is ready.
+    news: Vec<After>,
+    /// Unwanted replicas that had to go early, per service.
+    early: BTreeMap<&'a ServiceName, Vec<StepId>>,
+}
+
+impl<'a, 'b: 'a> Writer<'a, 'b> {
+    fn new(graph: &'b ServiceGraph, diff: &'b Diff<'a>) -> Self {
+        Self {
+            steps: Steps::new(&diff.nodes),
+            rooms: rooms(diff),
+            cleared: BTreeMap::new(),
+            replicas: BTreeMap::new(),
+            reached: BTreeMap::new(),
+            news: Vec::new(),
+            early: BTreeMap::new(),
+            graph,
+            diff,
+        }
+    }
+
+    /// Deletes all that leaves a machine on which nothing new fits before.
+    fn clear_machines(&mut self) -> Result<(), PlanError> {
+        let diff = self.diff;
+        let moved = diff.entries.values().flatten().flat_map(|entry| &entry.olds);
+        let unwanted: BTreeSet<_> = diff.unwanted.iter().map(|old| &old.resource).collect();
+        let mut cleared: BTreeMap<&MachineId, Vec<After>> = BTreeMap::new();
+        for old in moved.chain(&diff.unwanted) {
+            if !self.goes_early(old) {
+                continue;
+            }
+            let name = old.replica.service();
+            let stop = stop_of(diff.services.get(name).copied());
+            let why = format!("makes room on {}", old.machine);
+            let step = self.steps.delete_replica(old, stop, why, Waits::default())?;
+            let until = Until::Done;
+            cleared.entry(&old.machine).or_default().push(After { step, until });
+            if unwanted.contains(&old.resource) {
+                self.early.entry(name).or_default().push(step);
+            }
+        }
+        for (machine, after) in cleared {
+            if let Some(barrier) = self.steps.barrier(format!("{machine} cleared"), after, Vec::new())? {
+                self.cleared.insert(machine, barrier);
+            }
+        }
+        Ok(())
+    }
+
+    fn goes_early(&self, old: &ObservedReplica) -> bool {
+        old.state.is_live() && self.rooms.get(&old.machine) == Some(&Room::ClearFirst)
+    }
+
+    fn service(&mut self, service: &'a ServiceSpec) -> Result<(), PlanError> {
+        let diff = self.diff;
+        let entries = diff.entries.get(&service.name).map_or(&[][..], Vec::as_slice);
+        let awaited = self.awaited(&service.name);
+        for entry in entries {
+            if let Some(kept) = entry.kept {
+                self.keep(service, entry, kept, awaited)?;
+            }
+        }
+        if entries.iter().all(|entry| entry.kept.is_some()) {
+            return Ok(());
+        }
+        let context = Context {
+            service,
+            dependencies: self.dependencies(service)?,
+            rooms: &self.rooms,
+            cleared: &self.cleared,
+        };
+        let until = context.ready();
+        let mut written = Written::default();
+        for entry in entries.iter().filter(|entry| entry.kept.is_none()) {
+            context.replace(&mut self.steps, entry, &mut written)?;
+        }
+        context.switch(&mut self.steps, &mut written)?;
+        self.news
+            .extend(written.created.iter().map(|step| After { step: *step, until }));
+        let created = written.created.into_iter().map(|step| (step, None));
+        self.replicas.entry(&service.name).or_default().extend(created);
+        Ok(())
+    }
+
+    /// The strongest condition that a service's running replicas must reach before something new of another service
+    /// comes.
+    fn awaited(&self, service: &ServiceName) -> Option<Condition> {
+        let creates = |name: &&ServiceName| {
+            let entries = self.diff.entries.get(name);
+            entries.is_some_and(|entries| entries.iter().any(|entry| entry.kept.is_none()))
+        };
+        let dependents = self.graph.dependents(service).into_iter();
+        dependents
+            .filter(|(name, _)| creates(name))
+            .map(|(_, condition)| condition)
+            .max()
+    }
+
+    /// Waits for a replica that stays, where somebody must, and deletes its doubles.
+    fn keep(
+        &mut self,
+        service: &'a ServiceSpec,
+        entry: &'a Entry<'a>,
+        kept: &'a ObservedReplica,
+        awaited: Option<Condition>,
+    ) -> Result<(), PlanError> {
+        let doubles: Vec<_> = entry.olds.iter().filter(|old| !self.goes_early(old)).collect();
+        let condition = if doubles.is_empty() {
+            awaited
+        } else {
+            awaited.max(Some(Condition::Healthy))
+        };
+        let met = condition.is_none_or(|condition| is_met(service, kept.state, condition));
+        let mut waits = Waits::default();
+        if !met {
+            let step = self.steps.await_replica(&entry.spec, kept)?;
+            let replicas = self.replicas.entry(&service.name).or_default();
+            replicas.push((step, Some(kept.state)));
+            waits = waits.step(step, Until::Healthy);
+        }
+        for old in doubles {
+            let why = String::from("runs twice");
+            self.steps.delete_replica(old, service.stop, why, waits.clone())?;
+        }
+        Ok(())
+    }
+
+    /// The barriers that new replicas of a service wait for.
+    fn dependencies(&mut self, service: &'a ServiceSpec) -> Result<Vec<BarrierId>, PlanError> {
+        let mut barriers = BTreeSet::new();
+        for (name, condition) in self.graph.dependencies(&service.name) {
+            let Some((&name, &spec)) = self.diff.services.get_key_value(name) else {
+                continue;
+            };
+            let key = (name, condition);
+            if !self.reached.contains_key(&key) {
+                let barrier = self.reach(spec, condition)?;
+                self.reached.insert(key, barrier);
+            }
+            barriers.extend(self.reached[&key]);
+        }
+        Ok(barriers.into_iter().collect())
+    }
+
+    fn reach(&mut self, service: &'a ServiceSpec, condition: Condition) -> Result<Option<BarrierId>, PlanError> {
+        let until = match condition {
+            Condition::Started => Until::Done,
+            Condition::Healthy => Until::Healthy,
+            Condition::Completed => Until::Completed,
+        };
+        let steps = self.replicas.get(&service.name).map_or(&[][..], Vec::as_slice);
+        let open = steps
+            .iter()
+            .filter(|(_, state)| state.is_none_or(|state| !is_met(service, state, condition)));
+        let after = open.map(|(step, _)| After { step: *step, until }).collect();
+        let name = format!("{} {}", service.name, crate::graph::condition_text(condition));
+        self.steps.barrier(name, after, Vec::new())
+    }
+
+    /// Deletes what nobody asks for, dependents first, then the machines that nobody uses.
+    fn remove_unwanted(&mut self) -> Result<(), PlanError> {
+        let news = std::mem::take(&mut self.news);
+        let ready = self
+            .steps
+            .barrier(String::from("all that is new ready"), news, Vec::new())?;
+        let diff = self.diff;
+        let mut left: BTreeMap<&ServiceName, Vec<&'a ObservedReplica>> = BTreeMap::new();
+        for old in diff.unwanted.iter().filter(|old| !self.goes_early(old)) {
+            left.entry(old.replica.service()).or_default().push(old);
+        }
+        let mut removal = Removal::default();
+        for service in self.graph.order().rev() {
+            let olds = left.remove(service).unwrap_or_default();
+            let early = self.early.remove(service).unwrap_or_default();
+            let stop = stop_of(diff.services.get(service).copied());
+            let why = "more than the manifest asks for";
+            removal.service(&mut self.steps, self.graph, service, &olds, &early, (why, stop, ready))?;
+        }
+        for old in left.into_values().flatten() {
+            let why = String::from("its service is not in the manifest any more");
+            self.steps
+                .delete_replica(old, stop_of(None), why, Waits::default().all(ready))?;
+        }
+        for node in diff
+            .nodes
+            .values()
+            .filter(|node| !diff.machines.contains_key(&node.machine.id))
+        {
+            self.steps.delete_machine(node, Waits::default().all(ready))?;
+        }
+        Ok(())
+    }
+}
+
+/// Deletions in reverse dependency order, service by service, dependents first.
+#[derive(Debug, Default)]
+pub(super) struct Removal {
+    gone: BTreeMap<ServiceName, BarrierId>,
+}
+
+impl Removal {
+    /// Deletes `olds` after everything that depends on the service, directly or not; `early` have been deleted already.
+    pub(super) fn service<'a>(
+        &mut self,
+        steps: &mut Steps<'a>,
+        graph: &ServiceGraph,
+        service: &ServiceName,
+        olds: &[&'a ObservedReplica],
+        early: &[StepId],
+        (why, stop, ready): (&str, skyloom_core::StopSpec, Option<BarrierId>),
+    ) -> Result<(), PlanError> {
+        let dependents = graph.dependents(service).into_iter();
+        let above: BTreeSet<BarrierId> = dependents
+            .filter_map(|(name, _)| self.gone.get(name).copied())
+            .collect();
+        let mut own = early.to_vec();
+        for old in olds {
+            let waits = Waits::default().all(ready).all(above.iter().copied());
+            own.push(steps.delete_replica(old, stop, why.to_owned(), waits)?);
+        }
+        let until = Until::Done;
+        let after = own.into_iter().map(|step| After { step, until }).collect();
+        let barrier = steps.barrier(format!("{service} removed"), after, above.into_iter().collect())?;
+        self.gone.extend(barrier.map(|barrier| (service.clone(), barrier)));
+        Ok(())
+    }
+}
+
+/// Whether a running replica has reached a condition.
+const fn is_met(service: &ServiceSpec, state: ReplicaState, condition: Condition) -> bool {
+    match (condition, state) {
+        (_, ReplicaState::Completed) | (Condition::Started, _) | (Condition::Healthy, ReplicaState::Healthy) => true,
+        (Condition::Healthy, ReplicaState::Started) => service.health.is_none(),
+        (Condition::Healthy | Condition::Completed, _) => false,
+    }
+}

@@ -1,0 +1,112 @@
+//! Undoing what a plan has made, in reverse order, but for what something old was given up for.
+
+use std::collections::BTreeSet;
+
+use skyloom_core::{Action, Precondition, StepId};
+
+use super::OnCancel;
+use super::durable::{Stage, deletes};
+use super::machine::Saga;
+use super::network::index;
+use super::status::StopCause;
+use super::step::Call;
+
+/// The state of undoing, derived from the journal.
+#[derive(Debug, Clone)]
+pub(super) struct Undo {
+    member: Vec<bool>,
+    /// How many nodes that rest on each node are not out of the way yet.
+    waits: Vec<usize>,
+}
+
+impl Saga {
+    /// The steps whose things are to be deleted, those that are deleted already included.
+    pub(super) fn to_undo(&self) -> Vec<StepId> {
+        if self.durable.cause == Some(StopCause::Cancelled) && self.config.on_cancel == OnCancel::Keep {
+            return Vec::new();
+        }
+        let kept = self.kept();
+        let exists = |step: &StepId| self.durable.stage(*step).resource().is_some();
+        let steps = self.plan.steps.iter().map(|step| step.id);
+        steps
+            .filter(|step| exists(step) && !kept[index(*step)] && self.can_be_undone(*step))
+            .collect()
+    }
+
+    /// Sets the order up and queues what nothing rests on.
+    pub(super) fn begin_undo(&mut self) {
+        let mut member = vec![false; self.network.out.len()];
+        self.to_undo().into_iter().for_each(|step| member[index(step)] = true);
+        let waits: Vec<usize> = self.network.out.iter().map(Vec::len).collect();
+        let free: Vec<usize> = (0..waits.len()).filter(|node| waits[*node] == 0).collect();
+        self.undo = Some(Undo { member, waits });
+        free.into_iter().for_each(|node| self.reach(node));
+    }
+
+    /// What was made by this node is gone.
+    pub(super) fn undone(&mut self, node: usize) {
+        let mut open = vec![node];
+        while let Some(node) = open.pop() {
+            for i in 0..self.network.into[node].len() {
+                let source = self.network.into[node][i];
+                let Some(undo) = &mut self.undo else { return };
+                undo.waits[source] -= 1;
+                if undo.waits[source] == 0 && !self.hold(source) {
+                    open.push(source);
+                }
+            }
+        }
+    }
+
+    /// Nothing rests on this node any more.
+    fn reach(&mut self, node: usize) {
+        if !self.hold(node) {
+            self.undone(node);
+        }
+    }
+
+    /// Queues a node that has to be undone first; `false`: there is nothing to wait for.
+    fn hold(&mut self, node: usize) -> bool {
+        if !self.undo.as_ref().is_some_and(|undo| undo.member[node]) {
+            return false;
+        }
+        let step = self.plan.steps[node].id;
+        match self.durable.stage(step) {
+            Stage::Observed { .. } => self.queue_call(step, Call::BeginUndo),
+            Stage::Undoing { .. } => self.queue_call(step, Call::Undo),
+            Stage::NotUndone { .. } => {}
+            _ => return false,
+        }
+        true
+    }
+
+    /// What must stay, per node: a thing in exchange for which an old one was deleted, or may have been, and whatever
+    /// such a thing or such a deletion rests on.
+    fn kept(&self) -> Vec<bool> {
+        let mut kept = vec![false; self.network.out.len()];
+        let mut given_up = BTreeSet::new();
+        let mut open = Vec::new();
+        for step in &self.plan.steps {
+            let begun = !matches!(self.durable.stage(step.id), Stage::Waiting | Stage::Withdrawn);
+            if begun && deletes(&step.action) {
+                open.push(index(step.id));
+                if let Action::DeleteReplica { resource, .. } = &step.action {
+                    given_up.insert(resource);
+                }
+            }
+        }
+        for step in &self.plan.steps {
+            if let Precondition::AbsentBut { resource } = &step.precondition
+                && given_up.contains(resource)
+            {
+                open.push(index(step.id));
+            }
+        }
+        while let Some(node) = open.pop() {
+            if !std::mem::replace(&mut kept[node], true) {
+                open.extend(&self.network.into[node]);
+            }
+        }
+        kept
+    }
+}

@@ -1,0 +1,18 @@
+//! Everything through the public API.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot unwrap has failed, and a model of the world says what is wrong"
+)]
+
+mod check;
+mod crash;
+mod fixture;
+mod graph;
+mod heal;
+mod plan;
+mod plan_property;
+mod runner;
+mod saga;
+mod scenario;
+mod world;

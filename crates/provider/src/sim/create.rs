@@ -1,0 +1,340 @@
+//! Creating things in a simulated cloud: idempotency, quotas, capacity, room on machines, ports.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use skyloom_core::{
+    Dimension, Machine, MicroUsdPerHour, OwnerTag, PortName, PortSpec, Protocol, RegionKey, ReplicaSpec, ResourceId,
+    Resources,
+};
+
+use super::event::SimEventKind;
+use super::program::{SimProgram, program_name};
+use super::state::{State, TokenUse};
+use super::thing::{Body, MachineBody, Meter, ReplicaBody, Thing};
+use crate::{Cause, CreateRequest, Kind, Resource, ResourceState, What};
+
+/// No machine costs a million dollars an hour; the bound keeps every interval's cost within what can be held.
+const PRICE_MAX: MicroUsdPerHour = MicroUsdPerHour::from_micros(1_000_000_000_000);
+/// First port given out on a machine: above the registered services, below Linux's ephemeral range.
+const PORT_FIRST: u16 = 20_000;
+
+impl State {
+    /// As the large clouds have it: the token decides before anything else is looked at, an unsuccessful request does
+    /// not use it up, and it stays used after its thing is gone.
+    pub(super) fn create(&mut self, request: &CreateRequest) -> Result<Resource, Cause> {
+        self.fence(&request.owner, request.epoch)?;
+        let parameters = request.parameters();
+        if let Some(used) = self.tokens.get(&request.token) {
+            let there = self.things.get(&used.id).filter(|_| used.parameters == parameters);
+            return there.map(|thing| thing.resource.clone()).ok_or(Cause::TokenReused);
+        }
+        self.check_cloud(request)?;
+        let (body, site, delay) = match &request.what {
+            What::Machine(machine) => {
+                let body = self.buy(machine)?;
+                (
+                    Body::Machine(Box::new(body)),
+                    machine.site.clone(),
+                    self.machine_delay(),
+                )
+            }
+            What::Replica(new) => {
+                let delay = self.replica_delay(&new.machine, &request.owner)?;
+                let body = self.place(&new.spec, &new.machine)?;
+                let site = self
+                    .things
+                    .get(&new.machine)
+                    .map_or_else(|| new.spec.site.clone(), |on| on.resource.site.clone());
+                (Body::Replica(Box::new(body)), site, delay)
+            }
+        };
+        let id = self.next_id(request.kind());
+        let price = match &body {
+            Body::Machine(machine) => Some(machine.price),
+            Body::Replica(_) => None,
+        };
+        let resource = Resource {
+            id: id.clone(),
+            kind: request.kind(),
+            name: request.name(),
+            owner: request.owner.clone(),
+            operation: request.operation.clone(),
+            token: request.token.clone(),
+            parameters,
+            site,
+            state: ResourceState::Pending,
+            endpoints: BTreeMap::new(),
+            created_at: self.provider_clock(),
+        };
+        self.enter(resource, body, price, delay);
+        self.things
+            .get(&id)
+            .map(|thing| thing.resource.clone())
+            .ok_or_else(|| Cause::Unexpected {
+                detail: "a thing vanished while it was made".to_owned(),
+            })
+    }
+
+    /// Writes a new thing down and lets it run when its time comes.
+    fn enter(&mut self, resource: Resource, body: Body, price: Option<MicroUsdPerHour>, delay: Duration) {
+        let lag = self.windows.between(Duration::ZERO, self.config.consistency_window);
+        let id = resource.id.clone();
+        let used = TokenUse {
+            parameters: resource.parameters,
+            id: id.clone(),
+        };
+        self.tokens.insert(resource.token.clone(), used);
+        self.log(SimEventKind::Created {
+            id: id.clone(),
+            of: resource.kind,
+            name: resource.name.clone(),
+            owner: resource.owner.clone(),
+            token: resource.token.clone(),
+            price,
+        });
+        let thing = Thing {
+            resource,
+            visible_at: self.now.saturating_add(lag),
+            ready_at: self.now,
+            incarnation: 0,
+            body,
+        };
+        self.things.insert(id.clone(), thing);
+        self.run_after(&id, delay);
+    }
+
+    fn next_id(&mut self, kind: Kind) -> ResourceId {
+        self.made += 1;
+        let letter = match kind {
+            Kind::Machine => 'm',
+            Kind::Replica => 'r',
+        };
+        let text = format!("{}-{letter}-{:06}", self.config.name, self.made);
+        ResourceId::new(text).expect("invariant: a driver name is `sim` or `sim-` and a cloud of at most 63 characters")
+    }
+
+    fn check_cloud(&self, request: &CreateRequest) -> Result<(), Cause> {
+        let cloud = &request.site().region.cloud;
+        if self.config.clouds.as_ref().is_none_or(|clouds| clouds.contains(cloud)) {
+            return Ok(());
+        }
+        Err(Cause::Invalid {
+            detail: format!("this cloud is `{}`, not `{cloud}`", self.config.name),
+        })
+    }
+
+    fn machine_delay(&mut self) -> Duration {
+        self.delays
+            .between(self.config.machine_start.least, self.config.machine_start.most)
+    }
+
+    /// How long a replica on this machine takes to run: its own time, after the machine runs.
+    pub(super) fn replica_delay(&mut self, on: &ResourceId, owner: &OwnerTag) -> Result<Duration, Cause> {
+        let machine = self
+            .things
+            .get(on)
+            .filter(|thing| thing.resource.owner == *owner && thing.machine().is_some());
+        let machine = machine.ok_or(Cause::NotFound)?;
+        let until_ready = match machine.resource.state {
+            ResourceState::Pending => machine.ready_at.saturating_since(self.now),
+            ResourceState::Running => Duration::ZERO,
+            ResourceState::Stopped | ResourceState::Evicted | ResourceState::Exited { .. } => {
+                let detail = format!("machine `{}` does not run", machine.resource.name);
+                return Err(Cause::Invalid { detail });
+            }
+        };
+        let own = self
+            .delays
+            .between(self.config.replica_start.least, self.config.replica_start.most);
+        Ok(until_ready.saturating_add(own))
+    }
+
+    // --- machines ------------------------------------------------------------------------------------------------
+
+    fn buy(&mut self, machine: &Machine) -> Result<MachineBody, Cause> {
+        let key = (machine.site.region.clone(), machine.instance.clone(), machine.purchase);
+        let price = self.config.prices.get(&key).copied().unwrap_or(machine.price);
+        check_price(price)?;
+        self.check_limits(machine)?;
+        Ok(MachineBody {
+            machine: machine.clone(),
+            price,
+            address: machine_address(self.made + 1),
+            charged_since: None,
+            evicted_at: None,
+        })
+    }
+
+    /// Quotas first, then capacity, as the clouds do; then chance.
+    pub(super) fn check_limits(&mut self, machine: &Machine) -> Result<(), Cause> {
+        for quota in self.quotas_of(machine) {
+            if quota.asked > quota.allowed {
+                return Err(Cause::QuotaExceeded {
+                    quota: quota.name,
+                    asked: quota.asked,
+                    allowed: quota.allowed,
+                });
+            }
+        }
+        let (region, instance) = (&machine.site.region, &machine.instance);
+        let like = |other: &&Machine| other.instance == *instance && other.site.region == *region;
+        let most = self.config.capacity.get(&(region.clone(), instance.clone()));
+        let full = most.is_some_and(|most| self.live_machines().filter(like).count() as u64 >= u64::from(*most));
+        // Asked in any case: each purchase takes one draw, whatever the limits are.
+        let out_of_luck = self.chances.happens(self.config.faults.no_capacity);
+        if full || out_of_luck {
+            let what = format!("{instance} in {region}");
+            return Err(Cause::NoCapacity { what });
+        }
+        Ok(())
+    }
+
+    fn live_machines(&self) -> impl Iterator<Item = &Machine> {
+        let live = self.things.values().filter(|thing| thing.is_live());
+        live.filter_map(Thing::machine).map(|body| &body.machine)
+    }
+
+    /// vCPUs in use in a region, as its quota counts them.
+    pub(super) fn vcpus_in_use(&self, region: &RegionKey) -> u64 {
+        let here = self.live_machines().filter(|machine| machine.site.region == *region);
+        here.map(vcpus).fold(0, u64::saturating_add)
+    }
+
+    pub(super) fn machines_in_use(&self) -> u64 {
+        self.live_machines().count() as u64
+    }
+
+    /// The quotas that one more machine would count against.
+    fn quotas_of(&self, machine: &Machine) -> Vec<Asked> {
+        let region = &machine.site.region;
+        let cpus = self.config.vcpu_quotas.get(region).map(|allowed| Asked {
+            name: vcpu_quota_name(region),
+            asked: self.vcpus_in_use(region).saturating_add(vcpus(machine)),
+            allowed: *allowed,
+        });
+        let machines = self.config.machine_quota.map(|allowed| Asked {
+            name: MACHINE_QUOTA.to_owned(),
+            asked: self.machines_in_use().saturating_add(1),
+            allowed,
+        });
+        cpus.into_iter().chain(machines).collect()
+    }
+
+    // --- replicas ------------------------------------------------------------------------------------------------
+
+    fn place(&self, spec: &ReplicaSpec, on: &ResourceId) -> Result<ReplicaBody, Cause> {
+        let thing = self.things.get(on).ok_or(Cause::NotFound)?;
+        let body = thing.machine().ok_or(Cause::NotFound)?;
+        if spec.machine != body.machine.id || spec.site.region != body.machine.site.region {
+            let detail = format!("`{on}` is machine `{}` in {}", body.machine.id, body.machine.site);
+            return Err(Cause::Invalid { detail });
+        }
+        self.check_room(on, &spec.request)?;
+        let name = program_name(&spec.run);
+        let program = name.and_then(|name| self.config.programs.get(name)).cloned();
+        Ok(ReplicaBody {
+            machine: on.clone(),
+            request: spec.request,
+            program: program.unwrap_or_else(SimProgram::service),
+            ports: self.give_ports(on, body.address, &spec.run.ports)?,
+            log: VecDeque::new(),
+            meter: Meter::default(),
+        })
+    }
+
+    /// Whatever has not ended keeps its room, also when stopped, so that it can always be started again.
+    pub(super) fn check_room(&self, on: &ResourceId, request: &Resources) -> Result<(), Cause> {
+        let machine = &self
+            .things
+            .get(on)
+            .and_then(Thing::machine)
+            .ok_or(Cause::NotFound)?
+            .machine;
+        let holds_room = |thing: &&Thing| {
+            let ended = matches!(
+                thing.resource.state,
+                ResourceState::Exited { .. } | ResourceState::Evicted
+            );
+            thing.is_on(on) && !ended
+        };
+        let held = self.things.values().filter(holds_room).filter_map(Thing::replica);
+        let sum = held
+            .map(|replica| replica.request)
+            .try_fold(*request, |sum, more| sum.checked_add(&more));
+        let excess = sum.map_or(Some(Dimension::Cpu), |sum| sum.first_excess(&machine.capacity));
+        excess.map_or(Ok(()), |dimension| {
+            let detail = format!(
+                "machine `{}` has no room for {request}: too little {dimension}",
+                machine.id
+            );
+            Err(Cause::Invalid { detail })
+        })
+    }
+
+    /// Addresses for the ports: the machine's address with the number asked for, or with the lowest free one.
+    fn give_ports(&self, on: &ResourceId, address: Ipv4Addr, asked: &[PortSpec]) -> Result<Ports, Cause> {
+        let on_machine = self
+            .things
+            .values()
+            .filter(|thing| thing.is_on(on))
+            .filter_map(Thing::replica);
+        let taken = on_machine
+            .flat_map(|replica| replica.ports.values())
+            .map(|(protocol, at)| (*protocol, at.port()));
+        let mut taken: BTreeSet<(Protocol, u16)> = taken.collect();
+        let (fixed, free): (Vec<_>, Vec<_>) = asked.iter().partition(|port| port.port.is_some());
+        let mut given = Ports::new();
+        for port in fixed.into_iter().chain(free) {
+            let lowest = || (PORT_FIRST..=u16::MAX).find(|number| !taken.contains(&(port.protocol, *number)));
+            let number = port.port.map(std::num::NonZeroU16::get).or_else(lowest);
+            let number = number.ok_or_else(|| Cause::SystemExhausted {
+                what: "ports".to_owned(),
+            })?;
+            if !taken.insert((port.protocol, number)) {
+                return Err(Cause::PortInUse { port: number });
+            }
+            given.insert(port.name.clone(), (port.protocol, SocketAddr::from((address, number))));
+        }
+        Ok(given)
+    }
+}
+
+/// Refuses prices whose cost over the whole of virtual time could not be held.
+pub(super) fn check_price(price: MicroUsdPerHour) -> Result<(), Cause> {
+    if (MicroUsdPerHour::ZERO..=PRICE_MAX).contains(&price) {
+        return Ok(());
+    }
+    let detail = format!("a machine may cost 0 to {PRICE_MAX}, not {price}");
+    Err(Cause::Invalid { detail })
+}
+
+type Ports = BTreeMap<PortName, (Protocol, SocketAddr)>;
+
+/// Name of the quota on machines.
+pub(super) const MACHINE_QUOTA: &str = "machines";
+
+/// Name of the quota on virtual CPUs of a region.
+pub(super) fn vcpu_quota_name(region: &RegionKey) -> String {
+    format!("vcpus/{region}")
+}
+
+/// A quota and what it would be asked for.
+struct Asked {
+    name: String,
+    asked: u64,
+    allowed: u64,
+}
+
+/// CPU capacity in whole CPUs, rounded up.
+fn vcpus(machine: &Machine) -> u64 {
+    machine.capacity.cpu.as_millicores().div_ceil(1000)
+}
+
+/// The address of the `n`-th thing made: in 127.0.0.0/8, where nothing is ever sent out, above 127.1.0.0, where
+/// nothing real listens.
+fn machine_address(n: u64) -> Ipv4Addr {
+    let [.., a, b, c] = n.to_be_bytes();
+    Ipv4Addr::new(127, (a % 254) + 1, b, c)
+}

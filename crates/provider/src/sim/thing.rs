@@ -1,0 +1,209 @@
+//! The things of a simulated cloud: machines with a meter for money, replicas with a meter for work.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use skyloom_core::{Bytes, Machine, MicroUsdPerHour, PortName, Protocol, ResourceId, Resources, Timestamp};
+
+use super::bill::LineItem;
+use super::program::SimProgram;
+use crate::{PerMille, Resource, ResourceState, Usage};
+
+/// Lines kept of what a replica printed; the oldest go first.
+const LOG_LINES_MAX: usize = 1000;
+
+/// A thing and all that the cloud knows of it.
+#[derive(Debug, Clone)]
+pub(super) struct Thing {
+    pub(super) resource: Resource,
+    /// Before that it is absent from listings.
+    pub(super) visible_at: Timestamp,
+    /// When a pending thing will run.
+    pub(super) ready_at: Timestamp,
+    /// Counts halts; what was due for an earlier incarnation no longer happens.
+    pub(super) incarnation: u64,
+    pub(super) body: Body,
+}
+
+#[derive(Debug, Clone)]
+pub(super) enum Body {
+    Machine(Box<MachineBody>),
+    Replica(Box<ReplicaBody>),
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct MachineBody {
+    pub(super) machine: Machine,
+    pub(super) price: MicroUsdPerHour,
+    pub(super) address: Ipv4Addr,
+    /// Since when the present price has been charged; `None`: nothing is charged.
+    pub(super) charged_since: Option<Timestamp>,
+    /// When it will be taken back, once that is announced.
+    pub(super) evicted_at: Option<Timestamp>,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct ReplicaBody {
+    pub(super) machine: ResourceId,
+    pub(super) request: Resources,
+    pub(super) program: SimProgram,
+    pub(super) ports: BTreeMap<PortName, (Protocol, SocketAddr)>,
+    pub(super) log: VecDeque<String>,
+    pub(super) meter: Meter,
+}
+
+/// Work done, added up whenever the load changes.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Meter {
+    since: Option<Timestamp>,
+    load: PerMille,
+    cpu: Duration,
+    ran: Duration,
+}
+
+impl Thing {
+    /// Whether it takes part of a quota or of a machine: it runs or soon will.
+    pub(super) const fn is_live(&self) -> bool {
+        matches!(self.resource.state, ResourceState::Pending | ResourceState::Running)
+    }
+
+    pub(super) const fn machine(&self) -> Option<&MachineBody> {
+        match &self.body {
+            Body::Machine(machine) => Some(machine),
+            Body::Replica(_) => None,
+        }
+    }
+
+    pub(super) const fn replica(&self) -> Option<&ReplicaBody> {
+        match &self.body {
+            Body::Machine(_) => None,
+            Body::Replica(replica) => Some(replica),
+        }
+    }
+
+    /// Whether it is a replica on this machine, in whatever state.
+    pub(super) fn is_on(&self, machine: &ResourceId) -> bool {
+        self.replica().is_some_and(|replica| replica.machine == *machine)
+    }
+
+    /// Becomes running: money and work are metered, ports answer, the program prints.
+    pub(super) fn run(&mut self, now: Timestamp) {
+        self.resource.state = ResourceState::Running;
+        match &mut self.body {
+            Body::Machine(machine) => machine.charged_since = Some(now),
+            Body::Replica(replica) => {
+                replica.meter.begin(now, replica.program.load);
+                self.resource.endpoints = replica
+                    .ports
+                    .iter()
+                    .map(|(name, (_, at))| (name.clone(), *at))
+                    .collect();
+                for line in replica.program.prints.clone() {
+                    replica.print(line);
+                }
+            }
+        }
+    }
+
+    /// Ceases to run, whatever the reason: what was due is outdated, meters end, ports no longer answer. Returns the
+    /// interval to charge, if the thing was being charged.
+    pub(super) fn halt(&mut self, state: ResourceState, now: Timestamp) -> Option<LineItem> {
+        let charge = self.charge(now, false);
+        self.resource.state = state;
+        self.resource.endpoints.clear();
+        self.incarnation += 1;
+        match &mut self.body {
+            Body::Machine(machine) => {
+                machine.charged_since = None;
+                machine.evicted_at = None;
+            }
+            Body::Replica(replica) => replica.meter.end(now, &replica.request),
+        }
+        charge
+    }
+
+    /// The interval charged at the present price until now; `None` for a replica, a machine that does not run, and
+    /// an interval of no length.
+    pub(super) fn charge(&self, now: Timestamp, open: bool) -> Option<LineItem> {
+        let body = self.machine()?;
+        let from = body.charged_since.filter(|from| *from < now)?;
+        Some(LineItem {
+            id: self.resource.id.clone(),
+            name: self.resource.name.clone(),
+            owner: self.resource.owner.clone(),
+            site: self.resource.site.clone(),
+            instance: body.machine.instance.clone(),
+            purchase: body.machine.purchase,
+            from,
+            until: now,
+            open,
+            price: body.price,
+            // Prices and times are bounded so that one interval fits: see `PRICE_MAX` and `HORIZON`.
+            cost: body
+                .price
+                .over(now.saturating_since(from))
+                .unwrap_or(skyloom_core::MicroUsd::MAX),
+        })
+    }
+}
+
+impl ReplicaBody {
+    pub(super) fn print(&mut self, line: String) {
+        if self.log.len() == LOG_LINES_MAX {
+            self.log.pop_front();
+        }
+        self.log.push_back(line);
+    }
+
+    /// Work done until now; `at` is the provider's clock.
+    pub(super) fn usage(&self, now: Timestamp, at: Timestamp) -> Usage {
+        let mut meter = self.meter;
+        let running = meter.since.is_some();
+        meter.add_up(now, &self.request);
+        let bytes_per_second = u128::from(self.program.network_per_second.as_bytes());
+        let bytes = (bytes_per_second.saturating_mul(meter.ran.as_micros())) / 1_000_000;
+        let network = Bytes::from_bytes(u64::try_from(bytes).unwrap_or(u64::MAX));
+        Usage {
+            at,
+            cpu: meter.cpu,
+            // Half of what was asked for: plausible, constant, easy to check.
+            memory: Bytes::from_bytes(if running { self.request.memory.as_bytes() / 2 } else { 0 }),
+            network_in: Some(network),
+            network_out: Some(network),
+        }
+    }
+}
+
+impl Meter {
+    fn begin(&mut self, now: Timestamp, load: PerMille) {
+        self.since = Some(now);
+        self.load = load;
+    }
+
+    /// Changes the load from now on.
+    pub(super) fn set_load(&mut self, now: Timestamp, request: &Resources, load: PerMille) {
+        self.add_up(now, request);
+        self.load = load;
+    }
+
+    fn end(&mut self, now: Timestamp, request: &Resources) {
+        self.add_up(now, request);
+        self.since = None;
+    }
+
+    /// CPU time is running time x CPU asked for x load, rounded down to a microsecond at each change.
+    fn add_up(&mut self, now: Timestamp, request: &Resources) {
+        let Some(since) = self.since else { return };
+        let ran = now.saturating_since(since);
+        let micros = ran
+            .as_micros()
+            .saturating_mul(u128::from(request.cpu.as_millicores()))
+            .saturating_mul(u128::from(self.load.get()))
+            / 1_000_000;
+        let cpu = Duration::from_micros(u64::try_from(micros).unwrap_or(u64::MAX));
+        self.cpu = self.cpu.saturating_add(cpu);
+        self.ran = self.ran.saturating_add(ran);
+        self.since = Some(now);
+    }
+}

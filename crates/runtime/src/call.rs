@@ -1,0 +1,332 @@
+//! One call to the outside each: create, look up, wait until ready, delete. Each ends as an event for the saga.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use skyloom_core::{
+    Action, Class, HealthCheck, OperationId, Plan, ReplicaId, ResourceId, StepId, StopSpec, Token, Until,
+};
+use skyloom_orchestrator::Event;
+use skyloom_provider::{Cause, CreateRequest, Driver, DriverError, Epoch, NewReplica, Resource, ResourceState, What};
+use tokio::time::sleep;
+
+use crate::endpoints::Endpoint;
+use crate::env::{References, environment};
+use crate::health::HealthTracker;
+use crate::probe::probe;
+use crate::shared::Shared;
+
+/// Longest time between two looks at a thing that is starting.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// A call with what it needs.
+#[derive(Debug)]
+pub(crate) enum Call {
+    Create {
+        step: StepId,
+        operation: OperationId,
+        token: Token,
+        machine: Option<ResourceId>,
+    },
+    Lookup {
+        step: StepId,
+        operation: OperationId,
+        token: Token,
+    },
+    AwaitReady {
+        step: StepId,
+        resource: ResourceId,
+        until: Until,
+    },
+    Delete {
+        step: StepId,
+        resource: ResourceId,
+        stop: StopSpec,
+    },
+}
+
+impl Call {
+    pub(crate) const fn step(&self) -> StepId {
+        match self {
+            Self::Create { step, .. }
+            | Self::Lookup { step, .. }
+            | Self::AwaitReady { step, .. }
+            | Self::Delete { step, .. } => *step,
+        }
+    }
+}
+
+/// A failed call, in the words of the saga.
+struct Failed {
+    class: Class,
+    detail: String,
+    fenced_by: Option<u64>,
+}
+
+impl From<DriverError> for Failed {
+    fn from(error: DriverError) -> Self {
+        let fenced_by = match error.cause {
+            Cause::StaleEpoch { seen, .. } => Some(seen),
+            _ => None,
+        };
+        Self {
+            class: error.class(),
+            detail: error.to_string(),
+            fenced_by,
+        }
+    }
+}
+
+impl Failed {
+    fn new(class: Class, detail: impl Into<String>) -> Self {
+        Self {
+            class,
+            detail: detail.into(),
+            fenced_by: None,
+        }
+    }
+}
+
+/// Carries out a call and tells how it ended.
+pub(crate) async fn carry_out(shared: Arc<Shared>, plan: Arc<Plan>, call: Call) -> Event {
+    let step = call.step();
+    let Some(action) = plan.step(step).map(|step| &step.action) else {
+        return Event::CallFailed {
+            step,
+            class: Class::Bug,
+            detail: "the plan has no such step".to_owned(),
+        };
+    };
+    let ended = match call {
+        Call::Create {
+            operation,
+            token,
+            machine,
+            ..
+        } => create(&shared, action, operation, token, machine)
+            .await
+            .map(|resource| Event::Created { step, resource }),
+        Call::Lookup { operation, token, .. } => look_up(&shared, action, &operation, &token)
+            .await
+            .map(|resource| Event::Found { step, resource }),
+        Call::AwaitReady { resource, until, .. } => await_ready(&shared, action, &resource, until)
+            .await
+            .map(|()| Event::Ready { step, until }),
+        Call::Delete { resource, stop, .. } => delete(&shared, action, &resource, stop)
+            .await
+            .map_err(Failed::from)
+            .map(|()| Event::Gone { step }),
+    };
+    ended.unwrap_or_else(|failed| match failed.fenced_by {
+        Some(seen) => Event::Fenced { seen },
+        None => Event::CallFailed {
+            step,
+            class: failed.class,
+            detail: failed.detail,
+        },
+    })
+}
+
+fn driver<'a>(shared: &'a Shared, action: &Action) -> Result<&'a Arc<dyn Driver>, Failed> {
+    let cloud = &action.site().region.cloud;
+    let found = shared.drivers.for_cloud(cloud);
+    found.ok_or_else(|| {
+        Failed::new(
+            Class::Unsupported,
+            format!("no driver is registered for cloud `{cloud}`"),
+        )
+    })
+}
+
+async fn create(
+    shared: &Shared,
+    action: &Action,
+    operation: OperationId,
+    token: Token,
+    machine: Option<ResourceId>,
+) -> Result<ResourceId, Failed> {
+    let what = match action {
+        Action::CreateMachine { machine } => What::Machine(machine.clone()),
+        Action::CreateReplica { spec } => {
+            let machine = machine.ok_or_else(|| Failed::new(Class::Bug, "the replica's machine is not known"))?;
+            let data = |name: &skyloom_core::DataName| shared.data.location(name);
+            let env = {
+                let endpoints = shared.endpoints();
+                let references = References {
+                    endpoints: &endpoints,
+                    data: &data,
+                    secrets: &*shared.secrets,
+                };
+                environment(spec, &references).map_err(|error| Failed::new(error.class(), chain(&error)))?
+            };
+            What::Replica(Box::new(NewReplica {
+                spec: spec.clone(),
+                machine,
+                env,
+            }))
+        }
+        _ => return Err(Failed::new(Class::Bug, "the step creates nothing")),
+    };
+    let epoch = Epoch(shared.epoch());
+    let request = CreateRequest {
+        owner: shared.owner.clone(),
+        operation,
+        token,
+        epoch,
+        what,
+    };
+    Ok(driver(shared, action)?.create(&request).await?.id)
+}
+
+/// An error with its causes, on one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
+
+async fn look_up(
+    shared: &Shared,
+    action: &Action,
+    operation: &OperationId,
+    token: &Token,
+) -> Result<Option<ResourceId>, Failed> {
+    let driver = driver(shared, action)?;
+    if let Some(found) = driver.find_by_token(&shared.owner, token).await? {
+        return Ok(Some(found.id));
+    }
+    let all = driver.list(&shared.owner).await?;
+    Ok(all
+        .into_iter()
+        .find(|resource| resource.operation == *operation)
+        .map(|resource| resource.id))
+}
+
+/// Out of the endpoints first, then stopped and removed.
+pub(crate) async fn delete(
+    shared: &Shared,
+    action: &Action,
+    resource: &ResourceId,
+    stop: StopSpec,
+) -> Result<(), DriverError> {
+    if let Err(error) = shared.endpoints().leave(resource) {
+        // Callers may meet a closed port for a moment; that is no reason to keep a thing that is to go.
+        tracing::error!(%error, "the endpoints could not be written");
+    }
+    shared.forget_health(resource);
+    let cloud = &action.site().region.cloud;
+    let unsupported = || DriverError::new("none", "delete", Cause::Unsupported).on(cloud);
+    let driver = shared.drivers.for_cloud(cloud).ok_or_else(unsupported)?;
+    driver.delete(resource, stop, Epoch(shared.epoch())).await
+}
+
+/// The replica and health check that a step is about, for steps that wait for a replica.
+const fn replica_of(action: &Action) -> Option<(&ReplicaId, Option<&HealthCheck>)> {
+    match action {
+        Action::CreateReplica { spec } => Some((&spec.replica, spec.health.as_ref())),
+        Action::AwaitReplica { replica, health, .. } => Some((replica, health.as_ref())),
+        _ => None,
+    }
+}
+
+/// Looks again and again until the thing has reached the condition. The end of the wait is the saga's to decide.
+async fn await_ready(shared: &Shared, action: &Action, id: &ResourceId, until: Until) -> Result<(), Failed> {
+    let driver = driver(shared, action)?;
+    let (replica, check) = replica_of(action).unzip();
+    let check = check.flatten();
+    let mut tracker = HealthTracker::default();
+    let mut running_since = None;
+    loop {
+        let resource = match driver.get(id).await {
+            Ok(resource) => resource,
+            Err(error) if error.class().is_retryable() => {
+                sleep(LOOK_EVERY).await;
+                continue;
+            }
+            Err(error) => return Err(error.into()),
+        };
+        match (&resource.state, until) {
+            (ResourceState::Exited { code: Some(0) }, Until::Completed | Until::Done)
+            | (ResourceState::Running, Until::Done) => return Ok(()),
+            (ResourceState::Running, Until::Healthy) => {
+                if is_healthy(driver.as_ref(), &resource, check, &mut tracker).await {
+                    let entered = replica.map_or(Ok(()), |replica| shared.became_healthy(&resource, replica, tracker));
+                    return entered.map_err(|error| Failed::new(error.class(), chain(&error)));
+                }
+                let since = *running_since.get_or_insert_with(|| shared.now());
+                still_starting(&resource, check, &tracker, shared.now().saturating_since(since))?;
+            }
+            (ResourceState::Exited { code }, _) => {
+                let how = code.map_or_else(|| "by a signal".to_owned(), |code| format!("with code {code}"));
+                return Err(Failed::new(
+                    Class::Invalid,
+                    format!("`{}` ended {how}; its log says more", resource.name),
+                ));
+            }
+            (ResourceState::Evicted, _) => {
+                return Err(Failed::new(
+                    Class::Exhausted,
+                    format!("`{}` was evicted", resource.name),
+                ));
+            }
+            (ResourceState::Pending | ResourceState::Stopped | ResourceState::Running, _) => {}
+        }
+        sleep(check.map_or(LOOK_EVERY, |check| check.interval.min(LOOK_EVERY))).await;
+    }
+}
+
+/// A replica that runs has `start_within` to become healthy; later it has failed to start.
+fn still_starting(
+    resource: &Resource,
+    check: Option<&HealthCheck>,
+    tracker: &HealthTracker,
+    running: Duration,
+) -> Result<(), Failed> {
+    match check {
+        Some(check) if running > check.start_within => {
+            let problem = tracker.last_problem().unwrap_or("too few good answers in a row");
+            let detail = format!(
+                "`{}` was not healthy within {:?}: {problem}",
+                resource.name, check.start_within
+            );
+            Err(Failed::new(Class::Invalid, detail))
+        }
+        _ => Ok(()),
+    }
+}
+
+async fn is_healthy(
+    driver: &dyn Driver,
+    resource: &Resource,
+    check: Option<&HealthCheck>,
+    tracker: &mut HealthTracker,
+) -> bool {
+    let Some(check) = check else { return true };
+    tracker.record(probe(driver, resource, &check.probe, check.timeout).await, check);
+    tracker.is_healthy()
+}
+
+impl Shared {
+    /// Lets a replica into the endpoints.
+    fn became_healthy(
+        &self,
+        resource: &Resource,
+        replica: &ReplicaId,
+        tracker: HealthTracker,
+    ) -> Result<(), crate::store::StoreError> {
+        let endpoint = Endpoint {
+            replica: replica.clone(),
+            ports: resource.endpoints.clone(),
+        };
+        self.endpoints().enter(&resource.id, endpoint)?;
+        self.set_health(&resource.id, tracker);
+        self.tell(crate::event::Event::Healthy {
+            replica: replica.clone(),
+        });
+        Ok(())
+    }
+}

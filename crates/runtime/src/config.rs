@@ -1,0 +1,66 @@
+//! What an embedder may choose about the runtime. Policies and their numbers belong to the engines.
+
+use std::time::Duration;
+
+use skyloom_orchestrator::{HealPolicy, SagaConfig};
+use skyloom_scheduler::PlaceConfig;
+
+/// Bounds and intervals of a control plane.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct RuntimeConfig {
+    /// How plans are carried out.
+    pub saga: SagaConfig,
+    /// How much work a placement may take.
+    pub place: PlaceConfig,
+    /// When lost replicas are replaced, and when not any more.
+    pub heal: HealPolicy,
+    /// Time between two looks at all replicas while supervising.
+    pub supervise_every: Duration,
+    /// Samples kept of each metric of each replica.
+    pub samples_kept_max: usize,
+}
+
+/// A day at one sample in 30 seconds.
+const SAMPLES_KEPT: usize = 2880;
+
+impl RuntimeConfig {
+    /// The engines' defaults; a look every half second; a day of samples.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            saga: SagaConfig::new(),
+            place: PlaceConfig::new(),
+            heal: HealPolicy::new(),
+            supervise_every: Duration::from_millis(500),
+            samples_kept_max: SAMPLES_KEPT,
+        }
+    }
+
+    /// The same with another time between looks.
+    #[must_use]
+    pub const fn with_supervise_every(mut self, every: Duration) -> Self {
+        self.supervise_every = every;
+        self
+    }
+
+    /// The same with these bounds on carrying out plans.
+    #[must_use]
+    pub const fn with_saga(mut self, saga: SagaConfig) -> Self {
+        self.saga = saga;
+        self
+    }
+
+    /// The same with another healing policy.
+    #[must_use]
+    pub fn with_heal(mut self, heal: HealPolicy) -> Self {
+        self.heal = heal;
+        self
+    }
+}
+
+impl Default for RuntimeConfig {
+    fn default() -> Self {
+        Self::new()
+    }
+}

@@ -1,0 +1,209 @@
+//! Putting a control plane together: its folder, its drivers, its rules.
+
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use skyloom_core::{Catalogue, DataName, OwnerTag, RegionKey};
+use skyloom_provider::Driver;
+use skyloom_security::access::{AllowAll, Authorizer};
+use skyloom_security::audit::LogKey;
+use skyloom_sync::Store;
+
+use super::ControlPlane;
+use super::plane::{Inner, Interrupted};
+use crate::apply::JournalEntry;
+use crate::clock::{Clock, SystemClock};
+use crate::config::RuntimeConfig;
+use crate::data::{DataPlace, DataPlaces};
+use crate::drivers::Drivers;
+use crate::endpoints::Endpoints;
+use crate::env::{EnvSecrets, SecretResolver};
+use crate::error::Error;
+use crate::insight::Metrics;
+use crate::shared::{Parts, Shared};
+use crate::store::{AuditFile, FileJournal, Lease, State, StoreError, read_if_there};
+
+/// The parts of a control plane. Only the folder and a driver are needed.
+#[derive(Debug)]
+#[must_use = "a builder does nothing until `build`"]
+pub struct ControlPlaneBuilder {
+    state_dir: PathBuf,
+    drivers: Drivers,
+    catalogue: Option<Catalogue>,
+    authorizer: Arc<dyn Authorizer>,
+    clock: Arc<dyn Clock>,
+    secrets: Arc<dyn SecretResolver>,
+    config: RuntimeConfig,
+    audit_key: Option<LogKey>,
+    data: Vec<(DataName, RegionKey, DataPlace)>,
+}
+
+impl ControlPlaneBuilder {
+    pub(super) fn new() -> Self {
+        Self {
+            state_dir: PathBuf::from("skyloom-state"),
+            drivers: Drivers::default(),
+            catalogue: None,
+            authorizer: Arc::new(AllowAll),
+            clock: Arc::new(SystemClock),
+            secrets: Arc::new(EnvSecrets),
+            config: RuntimeConfig::new(),
+            audit_key: None,
+            data: Vec::new(),
+        }
+    }
+
+    /// The folder of the control plane; `skyloom-state` by default. Created where it is not there.
+    pub fn state_dir(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.state_dir = folder.into();
+        self
+    }
+
+    /// Registers a driver. One that names its clouds goes before one that stands in for all.
+    pub fn provider(mut self, driver: impl Driver + 'static) -> Self {
+        self.drivers.register(Arc::new(driver));
+        self
+    }
+
+    /// The price catalogue; the built-in one by default.
+    pub fn catalogue(mut self, catalogue: Catalogue) -> Self {
+        self.catalogue = Some(catalogue);
+        self
+    }
+
+    /// Who decides about access; by default everybody may do everything, which fits a program that is its own only user.
+    pub fn authorizer(mut self, authorizer: impl Authorizer + 'static) -> Self {
+        self.authorizer = Arc::new(authorizer);
+        self
+    }
+
+    /// The clock; the operating system's by default.
+    pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// Where secret values come from; by default backend `env` is this process's environment.
+    pub fn secrets(mut self, secrets: impl SecretResolver + 'static) -> Self {
+        self.secrets = Arc::new(secrets);
+        self
+    }
+
+    /// Bounds and intervals.
+    pub fn config(mut self, config: RuntimeConfig) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// The key that signs audit checkpoints. By default one is made and kept in the state folder, which shows
+    /// tampering by whoever cannot read that folder; a key from elsewhere shows tampering by others as well.
+    pub fn audit_key(mut self, key: LogKey) -> Self {
+        self.audit_key = Some(key);
+        self
+    }
+
+    /// The store of a data set's copy in a region, and what `{data.NAME}` stands for there. Copies that are not
+    /// registered are folders under the state folder.
+    pub fn data_store(
+        mut self,
+        data: DataName,
+        region: RegionKey,
+        store: impl Store + 'static,
+        location: impl Into<String>,
+    ) -> Self {
+        self.data.push((
+            data,
+            region,
+            DataPlace {
+                store: Arc::new(store),
+                location: location.into(),
+            },
+        ));
+        self
+    }
+
+    /// Takes the lease and reads what is there. A plan of before a crash is found here and waits for
+    /// [`ControlPlane::recover`].
+    ///
+    /// # Errors
+    /// [`Error::NoDriver`]; [`Error::Store`] when the folder cannot be used, another controller holds it, or a file in it
+    /// is damaged.
+    pub fn build(self) -> Result<ControlPlane, Error> {
+        if self.drivers.is_empty() {
+            return Err(Error::NoDriver);
+        }
+        let folder = &self.state_dir;
+        fs::create_dir_all(folder).map_err(StoreError::io("create", folder))?;
+        let folder = &fs::canonicalize(folder).map_err(StoreError::io("open", folder))?;
+        let lease = Lease::take(&folder.join("lease"))?;
+        let owner = OwnerTag::new(format!("skyloom-{}", hex(&seed(&folder.join("identity"))?[..8])))?;
+        let audit_key = match self.audit_key {
+            Some(key) => key,
+            None => LogKey::from_seed(owner.as_str(), &seed(&folder.join("audit.key"))?),
+        };
+        let state = State::load(&folder.join("state.json"))?;
+        let opened = FileJournal::open::<JournalEntry>(&folder.join("journal"))?;
+        if opened.torn_bytes > 0 {
+            tracing::warn!(bytes = opened.torn_bytes, "the journal's torn end was cut off");
+        }
+        let interrupted = Interrupted::from_entries(opened.records, &state);
+        let data = DataPlaces::new(folder, self.data);
+        if let Some(manifest) = &state.manifest {
+            data.adopt(manifest)?;
+        }
+        let shared = Shared::new(Parts {
+            config: self.config,
+            owner,
+            drivers: self.drivers,
+            catalogue: self.catalogue.unwrap_or_else(Catalogue::builtin),
+            authorizer: self.authorizer,
+            clock: self.clock,
+            secrets: self.secrets,
+            data,
+            lease,
+            audit: AuditFile::open(folder, audit_key)?,
+            endpoints: Endpoints::new(folder.join("endpoints.json")),
+        });
+        let inner = Inner {
+            state,
+            state_path: folder.join("state.json"),
+            journal: Arc::new(Mutex::new(opened.journal)),
+            interrupted,
+            heal: super::heal::load_history(&folder.join("state.json"))?,
+        };
+        Ok(ControlPlane::assemble(Arc::new(shared), inner, Metrics::default()))
+    }
+}
+
+/// 32 random bytes that are made once and then stay, readable by the owner only.
+fn seed(path: &Path) -> Result<[u8; 32], StoreError> {
+    if let Some(bytes) = read_if_there(path)? {
+        let detail = || format!("it has {} bytes, expected 32", bytes.len());
+        let format = || StoreError::Format {
+            path: path.to_owned(),
+            detail: detail(),
+        };
+        return <[u8; 32]>::try_from(bytes.as_slice()).map_err(|_| format());
+    }
+    let mut bytes = [0; 32];
+    let other = |error: getrandom::Error| StoreError::io("draw random bytes for", path)(std::io::Error::other(error));
+    getrandom::fill(&mut bytes).map_err(other)?;
+    let mut options = fs::OpenOptions::new();
+    let mut file = options
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(StoreError::io("create", path))?;
+    file.write_all(&bytes)
+        .and_then(|()| file.sync_all())
+        .map_err(StoreError::io("write", path))?;
+    Ok(bytes)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

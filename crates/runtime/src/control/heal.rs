@@ -1,0 +1,187 @@
+//! Healing: one look at everything, the orchestrator's decision, and a plan like any other.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use serde::Serialize;
+use skyloom_core::{ReplicaId, ReplicaState, ResourceId, Snapshot};
+use skyloom_orchestrator::{HealAction, HealDecision, HealHistory};
+use skyloom_scheduler::Cheapest;
+use skyloom_security::access::{Action, Principal};
+use tokio::time::sleep;
+
+use super::ControlPlane;
+use super::plane::Inner;
+use crate::error::Error;
+use crate::event::Event;
+use crate::observe::observe;
+use crate::store::{StoreError, read_if_there, replace_file};
+
+/// What one look at everything has come to.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct HealReport {
+    /// Replicas that were replaced.
+    pub healed: Vec<Healed>,
+    /// Sick replicas that have to wait, or that are given up: the caller may want to tell somebody.
+    pub left_alone: Vec<HealAction>,
+}
+
+/// A replica that was replaced.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Healed {
+    /// Which.
+    pub replica: ReplicaId,
+    /// What the provider called the lost one; `None` when there never was one.
+    pub killed: Option<ResourceId>,
+    /// What it calls the new one.
+    pub replaced: ResourceId,
+    /// From detection to healthy.
+    pub took: Duration,
+}
+
+impl ControlPlane {
+    /// Looks at every replica once and replaces those that the healing policy says to replace now.
+    ///
+    /// # Errors
+    /// [`Error::Denied`] and [`Error::AuditUnavailable`] when something is to be replaced; otherwise as
+    /// [`ControlPlane::apply`].
+    pub async fn heal(&self, principal: &Principal) -> Result<HealReport, Error> {
+        let mut inner = self.inner.lock().await;
+        inner.refuse_when_interrupted()?;
+        let Some(manifest) = inner.state.manifest.clone() else {
+            return Ok(HealReport::default());
+        };
+        let begun = self.shared.now();
+        let snapshot = observe(&self.shared, &inner.state).await?.snapshot;
+        let policy = &self.shared.config.heal;
+        let decision = skyloom_orchestrator::heal(&manifest, &snapshot, &inner.heal, policy, begun);
+        let replaced: BTreeSet<ReplicaId> = decision.replacements().cloned().collect();
+        if replaced.is_empty() {
+            inner.heal = decision.history;
+            return Ok(HealReport {
+                healed: Vec::new(),
+                left_alone: decision.actions,
+            });
+        }
+        let names: Vec<String> = replaced.iter().map(ToString::to_string).collect();
+        let admitted = self.shared.admit(
+            principal,
+            Action::Heal,
+            &manifest.name,
+            BTreeSet::new(),
+            names.join(" "),
+        )?;
+        let result = self.replace(&mut inner, &snapshot, decision, &replaced).await;
+        let report = self.shared.close(admitted, result)?;
+        for healed in &report.healed {
+            if let Some(killed) = healed.killed.clone() {
+                let Healed {
+                    replica,
+                    replaced,
+                    took,
+                    ..
+                } = healed.clone();
+                self.shared.tell(Event::Healed {
+                    replica,
+                    killed,
+                    replaced,
+                    took,
+                });
+            }
+        }
+        Ok(report)
+    }
+
+    async fn replace(
+        &self,
+        inner: &mut Inner,
+        snapshot: &Snapshot,
+        decision: HealDecision,
+        replaced: &BTreeSet<ReplicaId>,
+    ) -> Result<HealReport, Error> {
+        // The history is durable before anything is done: a controller that crashes here again and again still keeps
+        // to the budget.
+        save_history(inner, &decision.history)?;
+        let begun = snapshot.taken_at;
+        inner.heal = decision.history;
+        let manifest = inner.state.manifest.clone().ok_or(Error::NothingDeployed)?;
+        let proposal = self.propose(&manifest, &with_patience(snapshot, replaced), &Cheapest)?;
+        let before = inner.state.replicas.clone();
+        self.carry_out(inner, proposal.plan, Some(manifest)).await?;
+        let took = self.shared.now().saturating_since(begun);
+        let resource_of = |replica: &ReplicaId, known: &crate::store::KnownReplica| known.spec.replica == *replica;
+        let healed = replaced.iter().filter_map(|replica| {
+            let killed = before
+                .iter()
+                .find(|(_, known)| resource_of(replica, known))
+                .map(|(id, _)| id.clone());
+            let (new, _) = inner
+                .state
+                .replicas
+                .iter()
+                .find(|(_, known)| resource_of(replica, known))?;
+            Some(Healed {
+                replica: replica.clone(),
+                killed,
+                replaced: new.clone(),
+                took,
+            })
+        });
+        let healed = healed.collect();
+        let is_left = |action: &HealAction| !matches!(action, HealAction::Replace { .. });
+        Ok(HealReport {
+            healed,
+            left_alone: decision.actions.into_iter().filter(is_left).collect(),
+        })
+    }
+
+    /// Heals again and again until `stop` resolves. A pass that fails is told to watchers and tried again: a provider
+    /// that cannot be asked for a while is no reason to stop looking.
+    pub async fn supervise(&self, principal: &Principal, stop: impl Future<Output = ()> + Send) {
+        tokio::pin!(stop);
+        loop {
+            tokio::select! {
+                () = &mut stop => return,
+                () = sleep(self.shared.config.supervise_every) => {}
+            }
+            if let Err(error) = self.heal(principal).await {
+                tracing::warn!(%error, "a look at the replicas failed");
+                self.shared.tell(Event::SupervisionFailed {
+                    detail: error.to_string(),
+                });
+            }
+        }
+    }
+}
+
+/// The snapshot as the plan is to see it: sick replicas that are not to be replaced now count as well.
+fn with_patience(snapshot: &Snapshot, replaced: &BTreeSet<ReplicaId>) -> Snapshot {
+    let mut patient = snapshot.clone();
+    for replica in &mut patient.replicas {
+        let is_sick = !matches!(
+            replica.state,
+            ReplicaState::Pending | ReplicaState::Started | ReplicaState::Healthy | ReplicaState::Completed
+        );
+        if is_sick && !replaced.contains(&replica.replica) {
+            replica.state = ReplicaState::Healthy;
+        }
+    }
+    patient
+}
+
+fn save_history(inner: &Inner, history: &HealHistory) -> Result<(), StoreError> {
+    let json = serde_json::to_vec(history).expect("invariant: a healing history has a JSON form");
+    replace_file(&inner.state_path.with_file_name("healing.json"), &json)
+}
+
+/// The history of before; a fresh one where there is none.
+pub(super) fn load_history(state_path: &std::path::Path) -> Result<HealHistory, StoreError> {
+    let path = state_path.with_file_name("healing.json");
+    let Some(bytes) = read_if_there(&path)? else {
+        return Ok(HealHistory::new());
+    };
+    serde_json::from_slice(&bytes).map_err(|error| StoreError::Format {
+        path,
+        detail: error.to_string(),
+    })
+}

@@ -1,0 +1,16 @@
+//! The control plane as an embedder holds it: one value, a handful of calls.
+
+mod builder;
+mod carry;
+mod heal;
+mod plane;
+mod proposal;
+mod rebalance;
+mod status;
+
+pub use builder::ControlPlaneBuilder;
+pub use heal::{HealReport, Healed};
+pub use plane::{AuditState, ControlPlane, Outcome};
+pub use proposal::Proposal;
+pub use rebalance::Rebalanced;
+pub use status::{MachineStatus, ReplicaStatus, Status};

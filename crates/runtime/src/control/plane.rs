@@ -1,0 +1,423 @@
+//! The calls: plan, apply, recover, status, logs, sync, sample, destroy.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex as StdMutex, PoisonError};
+use std::time::Duration;
+
+use serde::Serialize;
+use skyloom_analytics::forecast::Forecast;
+use skyloom_core::{
+    DataName, Digest, Manifest, Plan, RegionKey, ReplicaId, Sample, ServiceName, Snapshot, check_places,
+};
+use skyloom_orchestrator::{HealHistory, Record, SagaStatus, ServiceGraph};
+use skyloom_scheduler::{Cheapest, Policy, Problem, place, unsatisfied};
+use skyloom_security::access::{Action, Principal};
+use skyloom_security::audit::{Checkpoint, VerifyingLogKey, verify};
+use tokio::sync::{Mutex, broadcast};
+
+use super::status::Status;
+use super::{ControlPlaneBuilder, Proposal};
+use crate::apply::JournalEntry;
+use crate::data::SyncOutcome;
+use crate::error::Error;
+use crate::event::Event;
+use crate::insight::{Metric, Metrics, Taken};
+use crate::observe::{Seen, observe};
+use crate::shared::Shared;
+use crate::store::{FileJournal, State};
+
+/// A control plane for one deployment, embedded in the program that holds this value.
+///
+/// One call that changes something runs at a time; the others wait. Dropping the future of such a call is a crash in
+/// small: the journal knows how far it was, and [`ControlPlane::recover`] or [`ControlPlane::destroy`] go on from there.
+#[derive(Debug)]
+pub struct ControlPlane {
+    pub(super) shared: Arc<Shared>,
+    pub(super) inner: Mutex<Inner>,
+    pub(super) metrics: Mutex<Metrics>,
+}
+
+/// What only one call at a time may touch.
+#[derive(Debug)]
+pub(super) struct Inner {
+    pub(super) state: State,
+    pub(super) state_path: PathBuf,
+    pub(super) journal: Arc<StdMutex<FileJournal>>,
+    pub(super) interrupted: Option<Interrupted>,
+    pub(super) heal: HealHistory,
+}
+
+/// A plan that was begun and not finished.
+#[derive(Debug)]
+pub(super) struct Interrupted {
+    pub(super) plan: Plan,
+    pub(super) manifest: Option<Manifest>,
+    pub(super) records: Vec<Record>,
+}
+
+impl Interrupted {
+    /// What the journal holds; `None` for an empty one, and for one whose plan the state already counts as finished
+    /// (a crash between replacing the state and emptying the journal).
+    pub(super) fn from_entries(entries: Vec<JournalEntry>, state: &State) -> Option<Self> {
+        let mut found: Option<Self> = None;
+        for entry in entries {
+            match (entry, &mut found) {
+                (JournalEntry::Plan { plan, manifest }, _) => {
+                    let manifest = manifest.map(|manifest| *manifest);
+                    found = Some(Self {
+                        plan: *plan,
+                        manifest,
+                        records: Vec::new(),
+                    });
+                }
+                (JournalEntry::Saga { record }, Some(interrupted)) => interrupted.records.push(record),
+                (JournalEntry::Saga { .. }, None) => {}
+            }
+        }
+        found.filter(|interrupted| state.last_plan != Some(interrupted.plan.id()))
+    }
+}
+
+/// What applying a plan has come to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Outcome {
+    /// The plan.
+    pub plan: Digest,
+    /// Its steps.
+    pub steps: u64,
+    /// How it ended.
+    pub status: SagaStatus,
+}
+
+/// What the verification of the audit trail has shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditState {
+    /// Records that a signed checkpoint covers, all unchanged.
+    pub records: u64,
+    /// The checkpoint: keep it elsewhere and pass it next time, so that a rollback of the whole folder shows too.
+    pub checkpoint: Checkpoint,
+    /// The key that it was verified with.
+    pub key: VerifyingLogKey,
+}
+
+impl ControlPlane {
+    /// The parts of a control plane.
+    pub fn builder() -> ControlPlaneBuilder {
+        ControlPlaneBuilder::new()
+    }
+
+    pub(super) fn assemble(shared: Arc<Shared>, inner: Inner, metrics: Metrics) -> Self {
+        Self {
+            shared,
+            inner: Mutex::new(inner),
+            metrics: Mutex::new(metrics),
+        }
+    }
+
+    /// What would be done to bring the manifest about, at the least cost. Touches nothing.
+    ///
+    /// # Errors
+    /// The manifest contradicts itself or names unknown places, some replica has no place ([`Error::Unsatisfied`]), a
+    /// rule cannot be met ([`Error::Place`]), a provider cannot be asked, or a plan of before a crash is unfinished.
+    pub async fn plan(&self, manifest: &Manifest) -> Result<Proposal, Error> {
+        self.plan_with(manifest, &Cheapest).await
+    }
+
+    /// As [`ControlPlane::plan`], with another policy.
+    ///
+    /// # Errors
+    /// As [`ControlPlane::plan`].
+    pub async fn plan_with(&self, manifest: &Manifest, policy: &(dyn Policy + Sync)) -> Result<Proposal, Error> {
+        let inner = self.inner.lock().await;
+        inner.refuse_when_interrupted()?;
+        let seen = observe(&self.shared, &inner.state).await?;
+        self.propose(manifest, &seen.snapshot, policy)
+    }
+
+    /// Decides and plans on a snapshot.
+    pub(super) fn propose(
+        &self,
+        manifest: &Manifest,
+        snapshot: &Snapshot,
+        policy: &(dyn Policy + Sync),
+    ) -> Result<Proposal, Error> {
+        check_places(manifest, &self.shared.catalogue)?;
+        ServiceGraph::build(manifest)?;
+        let problem = Problem {
+            manifest,
+            snapshot,
+            catalogue: &self.shared.catalogue,
+        };
+        let placement = place(&problem, policy, &self.shared.config.place)?;
+        let left_out = unsatisfied(&placement);
+        if !left_out.is_empty() {
+            return Err(Error::Unsatisfied(left_out));
+        }
+        let plan = skyloom_orchestrator::plan(manifest, &placement, snapshot)?;
+        Ok(Proposal {
+            manifest: manifest.clone(),
+            placement,
+            plan,
+        })
+    }
+
+    /// Carries a proposal out, journalled: after a crash at any moment [`ControlPlane::recover`] goes on.
+    ///
+    /// # Errors
+    /// [`Error::Denied`]; [`Error::Stale`] when the world has moved since the proposal was made; [`Error::PlanFailed`]
+    /// when it was begun and did not succeed (what it had made is then removed again); [`Error::AuditUnavailable`] and
+    /// [`Error::Store`] when something could not be recorded.
+    pub async fn apply(&self, proposal: Proposal, principal: &Principal) -> Result<Outcome, Error> {
+        let mut inner = self.inner.lock().await;
+        let deployment = proposal.manifest.name.clone();
+        let subject = format!("plan {}", proposal.id().short());
+        let admitted = self
+            .shared
+            .admit(principal, Action::Apply, &deployment, proposal.regions(), subject)?;
+        let result = self.apply_admitted(&mut inner, proposal).await;
+        self.shared.close(admitted, result)
+    }
+
+    async fn apply_admitted(&self, inner: &mut Inner, proposal: Proposal) -> Result<Outcome, Error> {
+        inner.refuse_when_interrupted()?;
+        let seen = observe(&self.shared, &inner.state).await?;
+        skyloom_orchestrator::verify(&proposal.plan, &seen.snapshot)?;
+        self.carry_out(inner, proposal.plan, Some(proposal.manifest)).await
+    }
+
+    /// Asks the plan under way to stop: nothing new is begun, calls under way are waited for, what was made stays.
+    pub fn cancel(&self) {
+        self.shared.cancel.notify_waiters();
+    }
+
+    /// Short digest of a plan of before a crash that waits for [`ControlPlane::recover`].
+    pub async fn interrupted(&self) -> Option<String> {
+        self.inner
+            .lock()
+            .await
+            .interrupted
+            .as_ref()
+            .map(|interrupted| interrupted.plan.id().short())
+    }
+
+    /// Goes on with a plan of before a crash, if there is one.
+    ///
+    /// # Errors
+    /// As [`ControlPlane::apply`], and [`Error::Replay`] when the journal does not belong to its plan.
+    pub async fn recover(&self, principal: &Principal) -> Result<Option<Outcome>, Error> {
+        let mut inner = self.inner.lock().await;
+        let Some(interrupted) = &inner.interrupted else {
+            return Ok(None);
+        };
+        let deployment = interrupted.plan.deployment.clone();
+        let subject = format!("plan {}, resumed", interrupted.plan.id().short());
+        let admitted = self
+            .shared
+            .admit(principal, Action::Apply, &deployment, BTreeSet::new(), subject)?;
+        let result = self.resume(&mut inner, false).await;
+        self.shared.close(admitted, result)
+    }
+
+    /// Takes everything down in reverse order, also what an interrupted plan has left.
+    ///
+    /// # Errors
+    /// As [`ControlPlane::apply`].
+    pub async fn destroy(&self, principal: &Principal) -> Result<Outcome, Error> {
+        let mut inner = self.inner.lock().await;
+        let deployment = inner.deployment().ok_or(Error::NothingDeployed)?;
+        let admitted = self
+            .shared
+            .admit(principal, Action::Destroy, &deployment, BTreeSet::new(), "everything")?;
+        let result = self.destroy_admitted(&mut inner, &deployment).await;
+        self.shared.close(admitted, result)
+    }
+
+    async fn destroy_admitted(&self, inner: &mut Inner, deployment: &ServiceName) -> Result<Outcome, Error> {
+        self.resume(inner, true).await?;
+        let Seen { snapshot, .. } = observe(&self.shared, &inner.state).await?;
+        let plan = skyloom_orchestrator::destroy(deployment, &snapshot, inner.state.manifest.as_ref())?;
+        let outcome = self.carry_out(inner, plan, None).await?;
+        self.remove_strangers(&inner.state).await?;
+        Ok(outcome)
+    }
+
+    /// How everything is, looked at now.
+    ///
+    /// # Errors
+    /// A provider that cannot be asked; the endpoints file that cannot be written.
+    pub async fn status(&self) -> Result<Status, Error> {
+        let inner = self.inner.lock().await;
+        let seen = observe(&self.shared, &inner.state).await?;
+        Ok(Status::of(&inner.state, &seen))
+    }
+
+    /// The last `lines` lines that a replica printed, oldest first.
+    ///
+    /// # Errors
+    /// [`Error::Denied`], [`Error::NoReplica`], or the provider's.
+    pub async fn logs(&self, replica: &ReplicaId, lines: usize, principal: &Principal) -> Result<Vec<String>, Error> {
+        let inner = self.inner.lock().await;
+        let deployment = inner.deployment().ok_or(Error::NothingDeployed)?;
+        let admitted = self.shared.admit(
+            principal,
+            Action::ReadLogs,
+            &deployment,
+            BTreeSet::new(),
+            replica.to_string(),
+        )?;
+        drop(admitted);
+        let found = inner
+            .state
+            .replicas
+            .iter()
+            .find(|(_, known)| known.spec.replica == *replica);
+        let no_replica = || Error::NoReplica {
+            replica: replica.clone(),
+        };
+        let (resource, known) = found.ok_or_else(no_replica)?;
+        let driver = self
+            .shared
+            .drivers
+            .for_cloud(&known.spec.site.region.cloud)
+            .ok_or_else(no_replica)?;
+        Ok(driver.logs(resource, lines).await?)
+    }
+
+    /// What happens from now on. A watcher that is too slow misses events and is told so.
+    #[must_use]
+    pub fn watch(&self) -> broadcast::Receiver<Event> {
+        self.shared.events.subscribe()
+    }
+
+    /// Makes the copies of a data set equal to its primary.
+    ///
+    /// # Errors
+    /// [`Error::Denied`], or [`Error::Data`]: no such data set, or a store failed.
+    pub async fn sync(&self, data: &DataName, principal: &Principal) -> Result<SyncOutcome, Error> {
+        let inner = self.inner.lock().await;
+        let manifest = inner.state.manifest.as_ref().ok_or(Error::NothingDeployed)?;
+        let regions: BTreeSet<RegionKey> = manifest
+            .data_set(data)
+            .into_iter()
+            .flat_map(|set| set.replicas.iter().map(|r| r.region.clone()))
+            .collect();
+        let admitted = self
+            .shared
+            .admit(principal, Action::Sync, &manifest.name, regions, format!("data {data}"))?;
+        let synced = self
+            .shared
+            .data
+            .sync(manifest, data, self.shared.now())
+            .await
+            .map_err(Error::from);
+        self.shared.close(admitted, synced)
+    }
+
+    /// Samples the usage of every replica once and judges each value. The first call only reads the counters.
+    pub async fn sample(&self) -> Vec<Taken> {
+        let state = self.inner.lock().await.state.clone();
+        self.metrics.lock().await.sample(&self.shared, &state).await
+    }
+
+    /// Feeds a value from elsewhere into a replica's series: a meter of the embedder's own, or a drill.
+    pub async fn offer(&self, replica: &ReplicaId, metric: Metric, sample: Sample) -> Option<Taken> {
+        self.metrics
+            .lock()
+            .await
+            .take(replica, metric, sample, self.shared.config.samples_kept_max)
+    }
+
+    /// Samples of a metric so far, oldest first.
+    pub async fn samples(&self, replica: &ReplicaId, metric: Metric) -> Vec<Sample> {
+        let metrics = self.metrics.lock().await;
+        metrics
+            .series(replica, metric)
+            .map(|series| series.samples().to_vec())
+            .unwrap_or_default()
+    }
+
+    /// Continues a metric over `ahead` on a grid of `step`, with an interval that holds a share of `level` (0 to 1) of
+    /// the future.
+    ///
+    /// # Errors
+    /// [`Error::Insight`]: too few samples, or a setting out of range.
+    pub async fn forecast(
+        &self,
+        replica: &ReplicaId,
+        metric: Metric,
+        step: Duration,
+        ahead: Duration,
+        level: f64,
+    ) -> Result<Forecast, Error> {
+        Ok(self
+            .metrics
+            .lock()
+            .await
+            .forecast(replica, metric, step, ahead, level)?)
+    }
+
+    /// Verifies the audit trail as it is on disk, and that it still contains what `last_seen` covered.
+    ///
+    /// # Errors
+    /// [`Error::Audit`] names what does not hold; [`Error::Store`] when the trail cannot be read.
+    pub fn verify_audit(&self, last_seen: Option<&Checkpoint>) -> Result<AuditState, Error> {
+        let audit = self.shared.audit();
+        let (lines, note) = audit.read_back()?;
+        let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+        let key = audit.key().verifying_key();
+        let verified = verify(&lines, &note, &key, last_seen)?;
+        Ok(AuditState {
+            records: verified.records,
+            checkpoint: verified.checkpoint,
+            key,
+        })
+    }
+
+    /// The price catalogue in use.
+    #[must_use]
+    pub fn catalogue(&self) -> &skyloom_core::Catalogue {
+        &self.shared.catalogue
+    }
+
+    /// The file that lists healthy replicas; services find it by [`crate::ENDPOINTS_VARIABLE`].
+    #[must_use]
+    pub fn endpoints_file(&self) -> PathBuf {
+        self.shared.endpoints().path().to_owned()
+    }
+
+    /// Where a data set's primary copy is, as `{data.NAME}` gives it to services.
+    #[must_use]
+    pub fn data_location(&self, data: &DataName) -> Option<String> {
+        self.shared.data.location(data)
+    }
+}
+
+impl Inner {
+    /// The deployment that is there, or that an unfinished plan was bringing up.
+    pub(super) fn deployment(&self) -> Option<ServiceName> {
+        let begun = self
+            .interrupted
+            .as_ref()
+            .map(|interrupted| interrupted.plan.deployment.clone());
+        self.state.deployment.clone().or(begun)
+    }
+
+    pub(super) fn refuse_when_interrupted(&self) -> Result<(), Error> {
+        match &self.interrupted {
+            Some(interrupted) => Err(Error::Interrupted {
+                plan: interrupted.plan.id().short(),
+            }),
+            None => Ok(()),
+        }
+    }
+
+    /// The interrupted plan with every record that is durable by now, read back from the journal.
+    pub(super) fn read_interrupted(&self) -> Result<Option<Interrupted>, Error> {
+        if self.interrupted.is_none() {
+            return Ok(None);
+        }
+        let journal = self.journal.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(Interrupted::from_entries(journal.read_back()?, &self.state))
+    }
+}

@@ -1,0 +1,70 @@
+//! A plan as it is offered for review: the manifest, the priced and explained placement, and the steps.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use skyloom_core::{Digest, Manifest, Placement, Plan, RegionKey};
+
+/// What would be done, and why; nothing has been touched. Plain data: it can be stored, compared, and applied later,
+/// as long as the world has not moved.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Proposal {
+    /// What was asked for.
+    pub manifest: Manifest,
+    /// Where everything runs, what that costs, and what was not chosen.
+    pub placement: Placement,
+    /// The steps.
+    pub plan: Plan,
+}
+
+impl Proposal {
+    /// Name of the plan.
+    #[must_use]
+    pub fn id(&self) -> Digest {
+        self.plan.id()
+    }
+
+    /// Regions that the steps touch.
+    #[must_use]
+    pub fn regions(&self) -> BTreeSet<RegionKey> {
+        self.plan
+            .steps
+            .iter()
+            .map(|step| step.action.site().region.clone())
+            .collect()
+    }
+}
+
+impl fmt::Display for Proposal {
+    /// The placement with its reasons, then the steps.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "{} runs on {} machines:",
+            self.manifest.name,
+            self.placement.machines.len()
+        )?;
+        for (assignment, explanation) in self.placement.assignments.iter().zip(&self.placement.explanations) {
+            writeln!(
+                f,
+                "  {} at {}, {}",
+                assignment.replica, explanation.chosen, assignment.share
+            )?;
+            writeln!(f, "    {}", explanation.because)?;
+            if let Some(runner_up) = &explanation.runner_up {
+                writeln!(f, "    runner-up {}: {}", runner_up.candidate, runner_up.lost_because)?;
+            }
+        }
+        let cost = &self.placement.cost;
+        writeln!(
+            f,
+            "{}, {} a month with {} of egress{}",
+            cost.machines_per_hour,
+            cost.total_per_month,
+            cost.egress_per_month,
+            if cost.egress_assumed { " (partly assumed)" } else { "" },
+        )?;
+        write!(f, "{}", self.plan)
+    }
+}

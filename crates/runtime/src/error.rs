@@ -1,0 +1,161 @@
+//! What a call of the control plane can fail with. Each cause keeps the error of the part that it came from.
+
+use skyloom_core::{Class, ReplicaId};
+use skyloom_orchestrator::{GraphError, MalformedPlan, PlanError, ReplayError, SagaStatus, StalePlan};
+use skyloom_provider::DriverError;
+use skyloom_scheduler::{PlaceError, RebalanceError, Unsatisfied};
+use skyloom_security::access::{Action, Decision};
+use skyloom_security::audit::AuditVerifyError;
+use thiserror::Error;
+
+use crate::data::DataError;
+use crate::insight::InsightError;
+use crate::store::StoreError;
+
+/// Why a call of the control plane failed.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A file of the control plane.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A provider.
+    #[error(transparent)]
+    Driver(#[from] DriverError),
+    /// No driver was registered.
+    #[error("build a control plane without a driver")]
+    NoDriver,
+    /// A name given to the builder has another form.
+    #[error("build a control plane")]
+    Name(#[from] skyloom_core::IdError),
+    /// The manifest names a place that the catalogue does not have.
+    #[error(transparent)]
+    UnknownPlace(#[from] skyloom_core::UnknownPlace),
+    /// The services do not form an order.
+    #[error(transparent)]
+    Graph(#[from] GraphError),
+    /// No placement can be made at all.
+    #[error(transparent)]
+    Place(#[from] PlaceError),
+    /// Some replicas have no place; the first is named.
+    #[error("place every replica: {}{}", .0.first().map(ToString::to_string).unwrap_or_default(), more(.0.len()))]
+    Unsatisfied(Vec<Unsatisfied>),
+    /// No plan can be made of the placement.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// The plan is not one that could be carried out; it was not made by [`crate::ControlPlane::plan`].
+    #[error(transparent)]
+    Malformed(#[from] MalformedPlan),
+    /// The world has moved since the plan was made.
+    #[error(transparent)]
+    Stale(#[from] StalePlan),
+    /// The caller may not.
+    #[error("{action} as `{principal}`: {decision}")]
+    Denied {
+        /// Who asked.
+        principal: String,
+        /// For what.
+        action: Action,
+        /// The answer with its reason.
+        decision: Box<Decision>,
+    },
+    /// The audit record could not be written, so nothing was done.
+    #[error("record the call in the audit log; nothing was done")]
+    AuditUnavailable(#[source] StoreError),
+    /// The audit trail is not what was signed.
+    #[error(transparent)]
+    Audit(#[from] AuditVerifyError),
+    /// A plan of before a crash is unfinished; `recover` goes on with it.
+    #[error("begin while plan `{plan}` of before a crash is unfinished")]
+    Interrupted {
+        /// Short digest of that plan.
+        plan: String,
+    },
+    /// The journal does not belong to its plan.
+    #[error(transparent)]
+    Replay(ReplayError),
+    /// The plan was begun and did not succeed.
+    #[error("carry out the plan: it {}", describe(.0))]
+    PlanFailed(Box<SagaStatus>),
+    /// Nothing is deployed.
+    #[error("find a deployment: nothing has been applied")]
+    NothingDeployed,
+    /// There is no such replica.
+    #[error("find replica `{replica}`")]
+    NoReplica {
+        /// Which.
+        replica: ReplicaId,
+    },
+    /// A data set.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// A forecast or a detection.
+    #[error(transparent)]
+    Insight(#[from] InsightError),
+    /// No rebalancing can be thought about.
+    #[error(transparent)]
+    Rebalance(#[from] RebalanceError),
+}
+
+fn more(count: usize) -> String {
+    if count > 1 {
+        format!(" (and {} more)", count - 1)
+    } else {
+        String::new()
+    }
+}
+
+fn describe(status: &SagaStatus) -> String {
+    match status {
+        SagaStatus::RolledBack { cause, .. } => {
+            format!("was rolled back because step {} failed: {}", cause.step, cause.detail)
+        }
+        SagaStatus::Cancelled { kept } => format!("was cancelled; {} steps stay done", kept.len()),
+        SagaStatus::Incomplete { left } | SagaStatus::Stuck { left, .. } => match left.first() {
+            Some(first) => format!("left {} steps, the first: {}", left.len(), first.detail),
+            None => "did not finish".to_owned(),
+        },
+        SagaStatus::Halted { detail, .. } => format!("was halted: {detail}"),
+        SagaStatus::Running | SagaStatus::Stopping { .. } | SagaStatus::Compensating { .. } | SagaStatus::Succeeded => {
+            "did not finish".to_owned()
+        }
+    }
+}
+
+impl Error {
+    /// What kind of failure it is.
+    #[must_use]
+    pub fn class(&self) -> Class {
+        match self {
+            Self::Store(error) | Self::AuditUnavailable(error) => error.class(),
+            Self::Driver(error) => error.class(),
+            Self::NoDriver | Self::Name(_) => Class::Invalid,
+            Self::UnknownPlace(error) => error.class(),
+            Self::Graph(error) => error.class(),
+            Self::Place(error) => error.class(),
+            Self::Unsatisfied(_) => Class::Exhausted,
+            Self::Plan(error) => error.class(),
+            Self::Malformed(error) => error.class(),
+            Self::Stale(_) | Self::Interrupted { .. } => Class::Conflict,
+            Self::Denied { .. } => Class::Denied,
+            Self::Audit(error) => error.class(),
+            Self::Replay(error) => error.class(),
+            Self::PlanFailed(status) => failed_class(status),
+            Self::NothingDeployed | Self::NoReplica { .. } => Class::NotFound,
+            Self::Data(error) => error.class(),
+            Self::Insight(error) => error.class(),
+            Self::Rebalance(error) => error.class(),
+        }
+    }
+}
+
+fn failed_class(status: &SagaStatus) -> Class {
+    match status {
+        SagaStatus::RolledBack { cause, .. } => cause.class,
+        SagaStatus::Halted { class, .. } => *class,
+        SagaStatus::Incomplete { left } | SagaStatus::Stuck { left, .. } => {
+            left.first().map_or(Class::Conflict, |failure| failure.class)
+        }
+        _ => Class::Conflict,
+    }
+}

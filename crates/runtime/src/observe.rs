@@ -1,0 +1,141 @@
+//! Observation: what providers say is there, joined with what the state knows, as a snapshot for the engines.
+
+use std::collections::BTreeMap;
+
+use futures::future::join_all;
+use skyloom_core::{Node, ObservedReplica, ReplicaState, ResourceId, Snapshot};
+use skyloom_provider::{Driver, Resource, ResourceState};
+
+use crate::endpoints::Endpoint;
+use crate::error::Error;
+use crate::event::Event;
+use crate::probe::probe;
+use crate::shared::Shared;
+use crate::store::{KnownReplica, State};
+
+/// What was seen: the snapshot, and the replicas' resources behind it.
+#[derive(Debug)]
+pub(crate) struct Seen {
+    pub(crate) snapshot: Snapshot,
+    pub(crate) resources: BTreeMap<ResourceId, Resource>,
+    /// Things with our owner tag that the state does not know: left by a crash that recovery has not seen, or by hand.
+    pub(crate) strangers: Vec<Resource>,
+}
+
+/// Looks at everything once: lists at every provider, probes what runs, keeps the endpoints true.
+pub(crate) async fn observe(shared: &Shared, state: &State) -> Result<Seen, Error> {
+    let listed = shared.drivers.list(&shared.owner).await?;
+    let mut resources: BTreeMap<ResourceId, Resource> = listed.into_iter().map(|r| (r.id.clone(), r)).collect();
+    let strangers: Vec<ResourceId> = resources
+        .keys()
+        .filter(|id| !state.replicas.contains_key(*id) && !state.machines.values().any(|m| m.resource == **id))
+        .cloned()
+        .collect();
+    let strangers = strangers.iter().filter_map(|id| resources.remove(id)).collect();
+    let nodes = state.machines.values().map(|known| Node {
+        machine: known.machine.clone(),
+        resource: known.resource.clone(),
+        labels: BTreeMap::new(),
+        taints: Vec::new(),
+        ready: matches!(
+            resources.get(&known.resource).map(|r| &r.state),
+            Some(ResourceState::Running)
+        ),
+        utilisation: None,
+    });
+    let nodes = nodes.collect();
+    let looks = state
+        .replicas
+        .iter()
+        .map(|(id, known)| look(shared, id, known, resources.get(id)));
+    let mut replicas: Vec<ObservedReplica> = join_all(looks).await.into_iter().collect::<Result<_, _>>()?;
+    replicas.sort_by(|a, b| (&a.replica, &a.resource).cmp(&(&b.replica, &b.resource)));
+    let snapshot = Snapshot {
+        generation: state.generation,
+        taken_at: shared.now(),
+        nodes,
+        replicas,
+    };
+    Ok(Seen {
+        snapshot,
+        resources,
+        strangers,
+    })
+}
+
+/// One replica: its state by the provider and by its own answers. Its place in the endpoints follows.
+async fn look(
+    shared: &Shared,
+    id: &ResourceId,
+    known: &KnownReplica,
+    resource: Option<&Resource>,
+) -> Result<ObservedReplica, Error> {
+    let before = shared.health_of(id);
+    let (state, problem) = match resource {
+        None => (ReplicaState::Lost, "the provider does not know it any more".to_owned()),
+        Some(resource) => state_of(shared, known, resource).await,
+    };
+    if state == ReplicaState::Healthy {
+        if let Some(resource) = resource {
+            let endpoint = Endpoint {
+                replica: known.spec.replica.clone(),
+                ports: resource.endpoints.clone(),
+            };
+            shared.endpoints().enter(id, endpoint)?;
+        }
+    } else {
+        shared.endpoints().leave(id)?;
+        if before.is_healthy() {
+            let replica = known.spec.replica.clone();
+            shared.tell(Event::Lost {
+                replica,
+                resource: id.clone(),
+                detail: problem,
+            });
+        }
+        if !state.is_live() {
+            shared.forget_health(id);
+        }
+    }
+    Ok(ObservedReplica {
+        replica: known.spec.replica.clone(),
+        machine: known.spec.machine.clone(),
+        resource: id.clone(),
+        request: known.spec.request,
+        spec: known.spec.digest(),
+        state,
+    })
+}
+
+async fn state_of(shared: &Shared, known: &KnownReplica, resource: &Resource) -> (ReplicaState, String) {
+    match &resource.state {
+        ResourceState::Pending => (ReplicaState::Pending, String::new()),
+        ResourceState::Stopped => (ReplicaState::Failed, "it is stopped".to_owned()),
+        ResourceState::Evicted => (ReplicaState::Failed, "it was evicted".to_owned()),
+        ResourceState::Exited { code: Some(0) } => (ReplicaState::Completed, "it ended with success".to_owned()),
+        ResourceState::Exited { code } => {
+            let how = code.map_or_else(|| "by a signal".to_owned(), |code| format!("with code {code}"));
+            (ReplicaState::Failed, format!("it ended {how}"))
+        }
+        ResourceState::Running => running(shared, known, resource).await,
+    }
+}
+
+/// A running replica is as its answers say; without a check it is healthy.
+async fn running(shared: &Shared, known: &KnownReplica, resource: &Resource) -> (ReplicaState, String) {
+    let mut tracker = shared.health_of(&resource.id);
+    let Some(check) = &known.spec.health else {
+        tracker.record_running();
+        shared.set_health(&resource.id, tracker);
+        return (ReplicaState::Healthy, String::new());
+    };
+    let Some(driver) = shared.drivers.for_cloud(&resource.site.region.cloud) else {
+        return (ReplicaState::Started, "no driver".to_owned());
+    };
+    let driver: &dyn Driver = driver.as_ref();
+    tracker.record(probe(driver, resource, &check.probe, check.timeout).await, check);
+    let problem = tracker.last_problem().unwrap_or_default().to_owned();
+    let state = tracker.state();
+    shared.set_health(&resource.id, tracker);
+    (state, problem)
+}

@@ -1,0 +1,132 @@
+//! What the parts of a control plane have in common: drivers, rules, clock, files, and who watches.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use skyloom_core::{Catalogue, OwnerTag, ResourceId, Timestamp};
+use skyloom_security::access::Authorizer;
+use tokio::sync::{Notify, broadcast};
+
+use crate::clock::Clock;
+use crate::config::RuntimeConfig;
+use crate::data::DataPlaces;
+use crate::drivers::Drivers;
+use crate::endpoints::Endpoints;
+use crate::env::SecretResolver;
+use crate::event::Event;
+use crate::health::HealthTracker;
+use crate::store::{AuditFile, Lease};
+
+/// Shared by the calls and tasks of one control plane.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) config: RuntimeConfig,
+    pub(crate) owner: OwnerTag,
+    pub(crate) drivers: Drivers,
+    pub(crate) catalogue: Catalogue,
+    pub(crate) authorizer: Arc<dyn Authorizer>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) secrets: Arc<dyn SecretResolver>,
+    pub(crate) data: DataPlaces,
+    pub(crate) events: broadcast::Sender<Event>,
+    pub(crate) cancel: Notify,
+    pub(crate) lease: Lease,
+    audit: Mutex<AuditFile>,
+    endpoints: Mutex<Endpoints>,
+    health: Mutex<BTreeMap<ResourceId, HealthTracker>>,
+}
+
+/// What [`Shared`] is made of.
+pub(crate) struct Parts {
+    pub(crate) config: RuntimeConfig,
+    pub(crate) owner: OwnerTag,
+    pub(crate) drivers: Drivers,
+    pub(crate) catalogue: Catalogue,
+    pub(crate) authorizer: Arc<dyn Authorizer>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) secrets: Arc<dyn SecretResolver>,
+    pub(crate) data: DataPlaces,
+    pub(crate) lease: Lease,
+    pub(crate) audit: AuditFile,
+    pub(crate) endpoints: Endpoints,
+}
+
+impl Shared {
+    pub(crate) fn new(parts: Parts) -> Self {
+        let Parts {
+            config,
+            owner,
+            drivers,
+            catalogue,
+            authorizer,
+            clock,
+            secrets,
+            data,
+            lease,
+            audit,
+            endpoints,
+        } = parts;
+        Self {
+            config,
+            owner,
+            drivers,
+            catalogue,
+            authorizer,
+            clock,
+            secrets,
+            data,
+            events: broadcast::Sender::new(crate::event::EVENTS_BEHIND_MAX),
+            cancel: Notify::new(),
+            lease,
+            audit: Mutex::new(audit),
+            endpoints: Mutex::new(endpoints),
+            health: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    pub(crate) const fn epoch(&self) -> u64 {
+        self.lease.epoch()
+    }
+
+    /// Tells whoever watches; nobody watching is no failure.
+    pub(crate) fn tell(&self, event: Event) {
+        let _ = self.events.send(event);
+    }
+
+    /// Ends when somebody asks to stop what is under way.
+    pub(crate) async fn cancelled(&self) {
+        self.cancel.notified().await;
+    }
+
+    // A panic while one of these is held leaves the value as it was between two whole changes, so a poisoned lock is
+    // taken all the same.
+
+    pub(crate) fn endpoints(&self) -> MutexGuard<'_, Endpoints> {
+        self.endpoints.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn audit(&self) -> MutexGuard<'_, AuditFile> {
+        self.audit.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn health(&self) -> MutexGuard<'_, BTreeMap<ResourceId, HealthTracker>> {
+        self.health.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The answers of a replica so far.
+    pub(crate) fn health_of(&self, resource: &ResourceId) -> HealthTracker {
+        self.health().get(resource).cloned().unwrap_or_default()
+    }
+
+    pub(crate) fn set_health(&self, resource: &ResourceId, tracker: HealthTracker) {
+        self.health().insert(resource.clone(), tracker);
+    }
+
+    pub(crate) fn forget_health(&self, resource: &ResourceId) {
+        self.health().remove(resource);
+    }
+}

@@ -1,0 +1,60 @@
+//! Replacing a file as a whole: readers see the old bytes or the new ones, also after a crash.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::path::Path;
+
+use super::StoreError;
+
+/// Writes `bytes` beside `path`, makes them durable, renames over `path` and makes the rename durable.
+///
+/// # Errors
+/// [`StoreError::Io`]; the old file is then still there, and nothing is left beside it.
+pub fn replace_file(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+    let folder = path
+        .parent()
+        .filter(|p| !p.as_os_str().is_empty())
+        .unwrap_or_else(|| Path::new("."));
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let beside = folder.join(format!(".{name}.{}.new", std::process::id()));
+    let written = write_durably(&beside, bytes).and_then(|()| {
+        fs::rename(&beside, path).map_err(StoreError::io("rename", path))?;
+        sync_folder(folder)
+    });
+    if written.is_err() {
+        // The first error is the one to tell; a leftover is overwritten by the next attempt.
+        let _ = fs::remove_file(&beside);
+    }
+    written
+}
+
+fn write_durably(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+    let mut options = OpenOptions::new();
+    let mut file = options
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .open(path)
+        .map_err(StoreError::io("create", path))?;
+    file.write_all(bytes).map_err(StoreError::io("write", path))?;
+    file.sync_all().map_err(StoreError::io("sync", path))
+}
+
+/// Makes renames and new names in a folder durable.
+fn sync_folder(folder: &Path) -> Result<(), StoreError> {
+    File::open(folder)
+        .and_then(|f| f.sync_all())
+        .map_err(StoreError::io("sync", folder))
+}
+
+/// The bytes of a file, or `None` when there is no such file.
+///
+/// # Errors
+/// [`StoreError::Io`] for every other failure.
+pub fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>, StoreError> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(StoreError::io("read", path)(error)),
+    }
+}

@@ -1,0 +1,18 @@
+//! What the control plane keeps on disk: a journal of what it is doing, the state it has reached, the audit log, and
+//! the lease that keeps a second controller out.
+//!
+//! All of it lives in one directory. Nothing here decides anything.
+
+mod atomic;
+mod audit_file;
+mod error;
+mod journal;
+mod lease;
+mod state;
+
+pub use atomic::{read_if_there, replace_file};
+pub use audit_file::AuditFile;
+pub use error::StoreError;
+pub use journal::{FileJournal, Medium, Opened};
+pub use lease::Lease;
+pub use state::{KnownMachine, KnownReplica, STATE_VERSION, State};

@@ -1,0 +1,6 @@
+//! Public behaviour of the runtime.
+#![expect(clippy::unwrap_used, reason = "a test that cannot unwrap has failed")]
+
+mod plane;
+mod store;
+mod world;

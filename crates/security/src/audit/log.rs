@@ -1,0 +1,164 @@
+//! The growing end of a log, and the verification of a whole one.
+
+use skyloom_core::Class;
+use thiserror::Error;
+
+use super::{AuditRecord, Checkpoint, CheckpointError, Hash, LogKey, VerifyingLogKey, leaf_hash, root_of};
+
+/// The growing end: hashes of the lines so far. It writes nothing: the caller makes [`AuditLog::next_line`]'s line
+/// durable first and then tells by [`AuditLog::appended`].
+#[derive(Debug, Clone, Default)]
+pub struct AuditLog {
+    leaves: Vec<Hash>,
+}
+
+impl AuditLog {
+    /// The log over lines that are there already (as read back by the caller), in order.
+    pub fn from_lines<'a>(lines: impl IntoIterator<Item = &'a str>) -> Self {
+        Self {
+            leaves: lines.into_iter().map(|line| leaf_hash(line.as_bytes())).collect(),
+        }
+    }
+
+    /// Number of lines.
+    #[must_use]
+    pub const fn len(&self) -> u64 {
+        self.leaves.len() as u64
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.leaves.is_empty()
+    }
+
+    /// The record's line, with its sequence number set to the next.
+    #[must_use]
+    pub fn next_line(&self, mut record: AuditRecord) -> String {
+        record.sequence = self.len();
+        record.to_line()
+    }
+
+    /// Takes note of a line that is durable now.
+    pub fn appended(&mut self, line: &str) {
+        self.leaves.push(leaf_hash(line.as_bytes()));
+    }
+
+    /// The hashes of the lines, for proofs.
+    #[must_use]
+    pub fn leaves(&self) -> &[Hash] {
+        &self.leaves
+    }
+
+    /// A signed checkpoint over all lines so far. Linear in them.
+    #[must_use]
+    pub fn checkpoint(&self, key: &LogKey) -> String {
+        key.sign(&Checkpoint {
+            origin: key.name().to_owned(),
+            size: self.len(),
+            root: root_of(&self.leaves),
+        })
+    }
+}
+
+/// What a verification has shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verified {
+    /// Records that the checkpoint covers: unchanged, complete, in order.
+    pub records: u64,
+    /// Records after it: well-formed, not yet signed.
+    pub unsigned: u64,
+    /// The checkpoint, to be kept elsewhere as the next `last_seen`.
+    pub checkpoint: Checkpoint,
+}
+
+/// What is wrong with a log.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum AuditVerifyError {
+    /// The checkpoint itself is not good.
+    #[error("verify the audit log")]
+    Checkpoint(#[from] CheckpointError),
+    /// There are fewer records than the checkpoint covers.
+    #[error("verify the audit log: the checkpoint covers {signed} records, {found} are there")]
+    Truncated {
+        /// Records covered.
+        signed: u64,
+        /// Records there.
+        found: u64,
+    },
+    /// The records are not the ones that were signed.
+    #[error("verify the audit log: the first {size} records are not the ones that were signed")]
+    Altered {
+        /// Records covered.
+        size: u64,
+    },
+    /// A line is no record, or not the one due at its place.
+    #[error("verify the audit log: line {line} is not record {line}")]
+    BadRecord {
+        /// Line, from 0.
+        line: u64,
+    },
+    /// The checkpoint is older than one seen before, or the log was rewritten since.
+    #[error("verify the audit log: it was rolled back or rewritten since {seen} records were seen")]
+    RolledBack {
+        /// Size that was seen before.
+        seen: u64,
+    },
+}
+
+impl AuditVerifyError {
+    /// What kind of failure it is.
+    #[must_use]
+    pub const fn class(&self) -> Class {
+        match self {
+            Self::Checkpoint(error) => error.class(),
+            Self::Truncated { .. } | Self::Altered { .. } | Self::BadRecord { .. } | Self::RolledBack { .. } => {
+                Class::Denied
+            }
+        }
+    }
+}
+
+/// Checks a log's lines against its signed checkpoint and, where given, against a checkpoint seen before and kept
+/// elsewhere (which is what detects a rollback of log and checkpoint together).
+///
+/// # Errors
+/// [`AuditVerifyError`] names the first thing that does not hold.
+pub fn verify(
+    lines: &[&str],
+    note: &str,
+    key: &VerifyingLogKey,
+    last_seen: Option<&Checkpoint>,
+) -> Result<Verified, AuditVerifyError> {
+    let checkpoint = key.open(note)?;
+    let found = lines.len() as u64;
+    let covered = usize::try_from(checkpoint.size).ok().and_then(|size| lines.get(..size));
+    let Some(covered) = covered else {
+        return Err(AuditVerifyError::Truncated {
+            signed: checkpoint.size,
+            found,
+        });
+    };
+    let leaves: Vec<Hash> = covered.iter().map(|line| leaf_hash(line.as_bytes())).collect();
+    if root_of(&leaves) != checkpoint.root {
+        return Err(AuditVerifyError::Altered { size: checkpoint.size });
+    }
+    for (line, text) in (0u64..).zip(lines) {
+        let record: Option<AuditRecord> = serde_json::from_str(text).ok();
+        if record.is_none_or(|record| record.sequence != line) {
+            return Err(AuditVerifyError::BadRecord { line });
+        }
+    }
+    if let Some(seen) = last_seen {
+        let prefix = usize::try_from(seen.size).ok().and_then(|size| leaves.get(..size));
+        if prefix.is_none_or(|prefix| root_of(prefix) != seen.root) {
+            return Err(AuditVerifyError::RolledBack { seen: seen.size });
+        }
+    }
+    Ok(Verified {
+        records: checkpoint.size,
+        unsigned: found - checkpoint.size,
+        checkpoint,
+    })
+}

@@ -1,0 +1,284 @@
+//! The tidy test: what a machine can judge of `docs/architecture.md` and the house style, over the whole workspace.
+//!
+//! It reads source as text and `Cargo.toml` as lines on purpose: a rule that needs a parser belongs to clippy.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use walkdir::WalkDir;
+
+/// The wall, tests included; the aim is 500.
+const FILE_LINES_MAX: usize = 800;
+/// The facade re-exports and wires.
+const FACADE_LINES_MAX: usize = 400;
+/// Each pure engine alone.
+const ENGINE_CRATES_MAX: usize = 45;
+/// The facade with default features.
+const FACADE_CRATES_MAX: usize = 150;
+
+/// Every crate with the skyloom crates that it may depend on. A new arrow is a change of its own, with a paragraph in
+/// `docs/architecture.md`.
+const ARROWS: &[(&str, &[&str])] = &[
+    ("core", &[]),
+    ("scheduler", &["core"]),
+    ("orchestrator", &["core"]),
+    ("sync", &["core"]),
+    ("analytics", &["core"]),
+    ("security", &["core"]),
+    ("provider", &["core"]),
+    ("provider-testkit", &["core", "provider"]),
+    ("provider-local", &["core", "provider"]),
+    (
+        "runtime",
+        &[
+            "core",
+            "scheduler",
+            "orchestrator",
+            "sync",
+            "analytics",
+            "security",
+            "provider",
+        ],
+    ),
+    (
+        "skyloom",
+        &[
+            "core",
+            "scheduler",
+            "orchestrator",
+            "sync",
+            "analytics",
+            "security",
+            "provider",
+            "provider-local",
+            "runtime",
+        ],
+    ),
+    ("testkit", &["core"]),
+];
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../..")
+        .canonicalize()
+        .unwrap()
+}
+
+/// All files under the members with this extension, sorted.
+fn files(extension: &str) -> Vec<PathBuf> {
+    let walk = ["crates", "examples", "benches"]
+        .into_iter()
+        .flat_map(|top| WalkDir::new(root().join(top)));
+    let mut found: Vec<PathBuf> = walk
+        .map(|entry| entry.unwrap().into_path())
+        .filter(|path| path.extension().is_some_and(|e| e == extension) && !path.iter().any(|part| part == "target"))
+        .collect();
+    found.sort();
+    found
+}
+
+fn assert_none(problems: &[String], rule: &str) {
+    assert!(problems.is_empty(), "{rule}:\n  {}", problems.join("\n  "));
+}
+
+fn shown(path: &Path) -> String {
+    path.strip_prefix(root()).unwrap_or(path).display().to_string()
+}
+
+#[test]
+fn every_file_says_what_its_room_is_for() {
+    let sources = files("rs");
+    assert!(sources.len() > 50, "the walk found the workspace");
+    let bad: Vec<String> = sources
+        .iter()
+        .filter(|path| !fs::read_to_string(path).unwrap().starts_with("//! "))
+        .map(|path| shown(path))
+        .collect();
+    assert_none(&bad, "files without a header");
+}
+
+#[test]
+fn no_file_is_over_the_wall() {
+    let lines = |path: &PathBuf| fs::read_to_string(path).unwrap().lines().count();
+    let bad: Vec<String> = files("rs")
+        .iter()
+        .filter(|path| lines(path) > FILE_LINES_MAX)
+        .map(|path| format!("{} has {} lines", shown(path), lines(path)))
+        .collect();
+    assert_none(&bad, "files over the wall");
+    let facade: usize = files("rs")
+        .iter()
+        .filter(|path| path.starts_with(root().join("crates/skyloom/src")))
+        .map(lines)
+        .sum();
+    assert!(facade < FACADE_LINES_MAX, "the facade has {facade} lines");
+}
+
+#[test]
+fn crate_roots_declare_and_export_only() {
+    let bad: Vec<String> = files("rs")
+        .iter()
+        .filter(|path| path.ends_with("src/lib.rs") && path.starts_with(root().join("crates")))
+        .filter(|path| !path.starts_with(root().join("crates/skyloom/src")))
+        .filter(|path| {
+            let text = fs::read_to_string(path).unwrap();
+            text.lines().any(|line| {
+                ["fn ", "pub fn ", "impl ", "struct ", "enum "]
+                    .iter()
+                    .any(|w| line.starts_with(w))
+            })
+        })
+        .map(|path| shown(path))
+        .collect();
+    assert_none(&bad, "crate roots with code in them");
+}
+
+#[test]
+fn every_integration_test_file_is_declared() {
+    let mut bad = Vec::new();
+    for main in files("rs").iter().filter(|path| path.ends_with("tests/it/main.rs")) {
+        let text = fs::read_to_string(main).unwrap();
+        for entry in fs::read_dir(main.parent().unwrap()).unwrap() {
+            let path = entry.unwrap().path();
+            let module = path.file_stem().unwrap().to_string_lossy().into_owned();
+            let is_module = path.extension().is_some_and(|e| e == "rs") || path.join("mod.rs").exists();
+            if is_module && module != "main" && !text.contains(&format!("mod {module};")) {
+                bad.push(shown(&path));
+            }
+        }
+    }
+    assert_none(&bad, "integration test files that never run");
+}
+
+#[test]
+fn nothing_is_skipped_or_left_undone() {
+    // Written in two parts, so that this file does not find itself.
+    let words = [
+        concat!("#[ig", "nore"),
+        concat!("TO", "DO"),
+        concat!("FIX", "ME"),
+        concat!("thread::sl", "eep("),
+    ];
+    let mut bad = Vec::new();
+    for path in files("rs") {
+        let text = fs::read_to_string(&path).unwrap();
+        for (number, line) in text.lines().enumerate() {
+            bad.extend(
+                words
+                    .iter()
+                    .filter(|w| line.contains(**w))
+                    .map(|w| format!("{}:{}: {w}", shown(&path), number + 1)),
+            );
+        }
+    }
+    assert_none(&bad, "skipped tests, undone work, or sleeping");
+}
+
+#[test]
+fn arrows_point_inward() {
+    let mut seen = BTreeSet::new();
+    for entry in fs::read_dir(root().join("crates")).unwrap() {
+        let folder = entry.unwrap().path();
+        let name = folder.file_name().unwrap().to_string_lossy().into_owned();
+        let manifest = fs::read_to_string(folder.join("Cargo.toml")).unwrap();
+        let allowed = ARROWS.iter().find(|(from, _)| *from == name).map(|(_, to)| *to);
+        let allowed = allowed.unwrap_or_else(|| panic!("`{name}` is not in the table of arrows"));
+        let normal = manifest.split("[dev-dependencies]").next().unwrap();
+        for line in normal.lines().filter(|line| line.starts_with("skyloom-")) {
+            let to = line["skyloom-".len()..].split(['.', ' ', '=']).next().unwrap();
+            assert!(allowed.contains(&to), "a new arrow: {name} -> {to}");
+        }
+        seen.insert(name);
+    }
+    assert_eq!(
+        seen.len(),
+        ARROWS.len(),
+        "the table of arrows names crates that are not there"
+    );
+}
+
+#[test]
+fn members_inherit_what_the_workspace_says_once() {
+    let keys = ["version", "edition", "rust-version", "license", "publish"];
+    let mut bad = Vec::new();
+    for path in files("toml").iter().filter(|path| path.ends_with("Cargo.toml")) {
+        let text = fs::read_to_string(path).unwrap();
+        bad.extend(
+            keys.iter()
+                .filter(|key| !text.contains(&format!("{key}.workspace = true")))
+                .map(|key| format!("{} does not inherit {key}", shown(path))),
+        );
+        if !text.contains("[lints]\nworkspace = true") {
+            bad.push(format!("{} does not inherit the lints", shown(path)));
+        }
+    }
+    assert_none(&bad, "members on their own");
+}
+
+/// Distinct crates in a package's tree, as a user of it would build them.
+fn tree_size(package: &str) -> usize {
+    let output = Command::new(env!("CARGO"))
+        .args([
+            "tree",
+            "--offline",
+            "-p",
+            package,
+            "--prefix",
+            "none",
+            "--edges",
+            "normal",
+        ])
+        .current_dir(root())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.lines()
+        .map(|line| line.trim_end_matches(" (*)"))
+        .collect::<BTreeSet<_>>()
+        .len()
+}
+
+#[test]
+fn dependency_trees_stay_small() {
+    for engine in ["skyloom-scheduler", "skyloom-analytics", "skyloom-orchestrator"] {
+        let size = tree_size(engine);
+        assert!(size <= ENGINE_CRATES_MAX, "{engine} has {size} crates");
+    }
+    let size = tree_size("skyloom");
+    assert!(size <= FACADE_CRATES_MAX, "skyloom has {size} crates");
+}
+
+#[test]
+fn pure_crates_have_no_async_runtime_in_their_tree() {
+    for engine in [
+        "skyloom-scheduler",
+        "skyloom-analytics",
+        "skyloom-orchestrator",
+        "skyloom-security",
+    ] {
+        let output = Command::new(env!("CARGO"))
+            .args([
+                "tree",
+                "--offline",
+                "-p",
+                engine,
+                "--prefix",
+                "none",
+                "--edges",
+                "normal",
+            ])
+            .current_dir(root())
+            .output()
+            .unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(
+            !text
+                .lines()
+                .any(|line| line.starts_with("tokio ") || line.starts_with("futures ")),
+            "{engine}"
+        );
+    }
+}
