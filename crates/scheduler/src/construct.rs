@@ -269,6 +269,9 @@ pub(crate) enum Order {
     Largest,
     /// What must be near others.
     Dependents,
+    /// One replica of each service, then the next of each; what must be spread or kept apart leads each round. So that
+    /// machines carry one of each, where two of one kind would waste them.
+    Rounds,
 }
 
 /// The replicas of `todo` in that order.
@@ -279,7 +282,8 @@ pub(crate) fn ordered(model: &Model<'_>, order: Order, todo: &[usize]) -> Vec<us
         (least, request.gpu, request.cpu, request.memory, request.disk)
     };
     let mut left: Vec<usize> = (0..model.services.len()).collect();
-    left.sort_by(|a, b| size(*b).cmp(&size(*a)).then(a.cmp(b)));
+    let free = |s: usize| order == Order::Rounds && model.services[s].spec.spread.is_empty() && !apart(model, s);
+    left.sort_by(|a, b| free(*a).cmp(&free(*b)).then(size(*b).cmp(&size(*a))).then(a.cmp(b)));
     let mut rank = vec![0; model.services.len()];
     for position in 0..rank.len() {
         let linked = |s: usize| {
@@ -297,18 +301,31 @@ pub(crate) fn ordered(model: &Model<'_>, order: Order, todo: &[usize]) -> Vec<us
             let mut others: Vec<usize> = match order {
                 Order::Targets => targets.collect(),
                 Order::Dependents => sources.collect(),
-                Order::Largest => Vec::new(),
+                Order::Largest | Order::Rounds => Vec::new(),
             };
             others.retain(|o| *o != s);
             others
         };
-        let free = left.iter().position(|s| linked(*s).iter().all(|o| !left.contains(o)));
-        let service = left.remove(free.unwrap_or(0));
+        let next = left.iter().position(|s| linked(*s).iter().all(|o| !left.contains(o)));
+        let service = left.remove(next.unwrap_or(0));
         rank[service] = position;
     }
     let mut replicas = todo.to_vec();
-    replicas.sort_by_key(|r| (rank[model.service_of[*r]], *r));
+    replicas.sort_by_key(|r| {
+        let service = model.service_of[*r];
+        let round = if order == Order::Rounds {
+            r - model.services[service].first
+        } else {
+            0
+        };
+        (round, rank[service], *r)
+    });
     replicas
+}
+
+/// Whether no two replicas of a service may share a machine.
+fn apart(model: &Model<'_>, service: usize) -> bool {
+    model.services[service].conflicts.binary_search(&service).is_ok()
 }
 
 /// Places each of `todo` where the policy's score is lowest, within the budget; `on_choice` sees each survey before the

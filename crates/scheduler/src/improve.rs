@@ -6,18 +6,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use skyloom_core::Dimension;
+
 use crate::construct::{Order, Work, ordered};
 use crate::model::Model;
-use crate::pack::{Tactic, pack, view_units, weights};
+use crate::pack::{Only, Tactic, pack, view_units};
+use crate::portfolio::{portfolio, regions_by_estimate};
 use crate::rules::{View, all_hold, settle};
 use crate::state::{HOURS, State};
 
-/// Regions tried for whole placements and for services, cheapest estimates first. Beyond the first few the estimate is
-/// far above the best; with 48 every region of the usual catalogues' cheapest half is tried.
-const REGIONS_MAX: usize = 48;
-
 /// Packings that the local search starts from. The best packing does not always lead to the best end.
 const STARTS_MAX: usize = 4;
+
+/// Up to this many machines one replica gives way to another machine's: the ways grow with their cube.
+const ROOM_MACHINES_MAX: usize = 12;
 
 /// Up to this many machines pairs of them are rebuilt; beyond it the pairs grow faster than they pay.
 const PAIRS_MACHINES_MAX: usize = 40;
@@ -43,7 +45,7 @@ pub(crate) struct Search<'s, 'm> {
 }
 
 /// Replicas without a place, then millionths of a dollar per month.
-type Cost = (usize, i128);
+pub(crate) type Cost = (usize, i128);
 
 /// Completes `start` as cheaply as the work budget allows.
 pub(crate) fn cheapest(search: &mut Search<'_, '_>, start: &State) -> State {
@@ -63,74 +65,13 @@ pub(crate) fn cheapest(search: &mut Search<'_, '_>, start: &State) -> State {
     best.map_or_else(|| start.clone(), |(_, state)| state)
 }
 
-/// Packings in several orders, anywhere and region by region; the cheapest first, equal costs once.
-fn portfolio(search: &mut Search<'_, '_>, start: &State) -> Vec<(Cost, State)> {
-    let todo: Vec<usize> = (0..start.at.len()).filter(|r| start.at[*r].is_none()).collect();
-    let mut found: Vec<(Cost, State)> = Vec::new();
-    // Half of the work is left to the local search.
-    let share = search.work.max / 2;
-    for order in [Order::Targets, Order::Largest, Order::Dependents] {
-        for amortise in [true, false] {
-            let tactic = Tactic { region: None, amortise };
-            found.push(search.first(start, &ordered(search.model, order, &todo), tactic));
-            if search.work.done > share && !found.is_empty() {
-                return sorted(found);
-            }
-        }
-    }
-    let order = ordered(search.model, Order::Targets, &todo);
-    for region in regions_by_estimate(search.model, &todo) {
-        for amortise in [true, false] {
-            let tactic = Tactic {
-                region: Some(region),
-                amortise,
-            };
-            found.push(search.first(start, &order, tactic));
-        }
-        if search.work.done > share {
-            break;
-        }
-    }
-    sorted(found)
-}
-
-fn sorted(mut found: Vec<(Cost, State)>) -> Vec<(Cost, State)> {
-    found.sort_by_key(|(cost, _)| *cost);
-    found.dedup_by_key(|(cost, _)| *cost);
-    found
-}
-
-/// Regions by what the replicas would cost there each on its own machine, the cheapest first.
-fn regions_by_estimate(model: &Model<'_>, todo: &[usize]) -> Vec<usize> {
-    let anywhere = weights(model);
-    let mut estimates = vec![0i128; model.regions.len()];
-    let mut usable = vec![false; model.regions.len()];
-    let mut counts = vec![0i128; model.services.len()];
-    todo.iter().for_each(|r| counts[model.service_of[*r]] += 1);
-    for (service, spec) in model.services.iter().enumerate().filter(|(s, _)| counts[*s] > 0) {
-        let mut here: Vec<Option<i128>> = vec![None; model.regions.len()];
-        for &option in &spec.shortlist {
-            let opt = &model.options[option];
-            here[opt.region].get_or_insert(i128::from(opt.price.as_micros()));
-            usable[opt.region] = true;
-        }
-        for (estimate, price) in estimates.iter_mut().zip(here) {
-            *estimate += counts[service] * price.unwrap_or(anywhere[service]);
-        }
-    }
-    let mut regions: Vec<usize> = (0..usable.len()).filter(|r| usable[*r]).collect();
-    regions.sort_by_key(|r| (estimates[*r], *r));
-    regions.truncate(REGIONS_MAX);
-    regions
-}
-
 impl Search<'_, '_> {
     fn cost(&self, state: &State) -> Cost {
         (state.unplaced(), state.total_per_month(self.model))
     }
 
     /// A packing on top of `start`; what would break a rule stays out of it.
-    fn first(&mut self, start: &State, todo: &[usize], tactic: Tactic) -> (Cost, State) {
+    pub(crate) fn first(&mut self, start: &State, todo: &[usize], tactic: Tactic) -> (Cost, State) {
         let mut state = start.clone();
         pack(self.model, &mut state, todo, tactic, self.work);
         self.work.add(state.at.len());
@@ -220,7 +161,7 @@ impl Search<'_, '_> {
 /// Takes improvements until no move gives one or the work is used up.
 fn descend(search: &mut Search<'_, '_>, mut state: State) -> State {
     type Neighbourhood = fn(&mut Search<'_, '_>, &State) -> Option<State>;
-    const MOVES: [Neighbourhood; 8] = [
+    const MOVES: [Neighbourhood; 9] = [
         rescue,
         relocate,
         drain,
@@ -229,6 +170,7 @@ fn descend(search: &mut Search<'_, '_>, mut state: State) -> State {
         absorb,
         take_service,
         rebuild_pairs,
+        make_room,
     ];
     let mut index = 0;
     while index < MOVES.len() && !search.work.exhausted() {
@@ -242,11 +184,11 @@ fn descend(search: &mut Search<'_, '_>, mut state: State) -> State {
 }
 
 const ANYWHERE: Tactic = Tactic {
-    region: None,
+    only: Only::Anything,
     amortise: false,
 };
 const ANYWHERE_AMORTISED: Tactic = Tactic {
-    region: None,
+    only: Only::Anything,
     amortise: true,
 };
 
@@ -349,7 +291,7 @@ fn onto_one(search: &mut Search<'_, '_>, state: &State, replicas: &[usize], limi
         let requests = replicas.iter().map(|r| model.request(model.service_of[*r]).get(d));
         requests.into_iter().try_fold(0u64, u64::checked_add)
     };
-    let sums = skyloom_core::Dimension::ALL.map(|d| (d, total(d)));
+    let sums = Dimension::ALL.map(|d| (d, total(d)));
     for &option in &model.services[model.service_of[lead]].shortlist {
         let opt = &model.options[option];
         if i128::from(opt.price.as_micros()) >= limit || search.work.exhausted() {
@@ -441,7 +383,7 @@ fn take_service(search: &mut Search<'_, '_>, state: &State) -> Option<State> {
             .collect();
         for region in regions_by_estimate(model, &movable) {
             let tactic = Tactic {
-                region: Some(region),
+                only: Only::Region(region),
                 amortise: true,
             };
             if search.work.exhausted() {
@@ -464,11 +406,52 @@ fn rebuild_pairs(search: &mut Search<'_, '_>, state: &State) -> Option<State> {
     for (index, (_, first)) in machines.iter().enumerate() {
         for (_, second) in &machines[index + 1..] {
             let removed: Vec<usize> = first.iter().chain(second).copied().collect();
-            for tactic in [ANYWHERE_AMORTISED, ANYWHERE] {
+            let ways = [
+                (ANYWHERE_AMORTISED, Order::Largest),
+                (ANYWHERE, Order::Largest),
+                (ANYWHERE_AMORTISED, Order::Rounds),
+            ];
+            for (tactic, order) in ways {
                 if search.work.exhausted() {
                     return None;
                 }
-                if let Some(better) = search.rebuilt(state, &removed, tactic, Order::Largest) {
+                if let Some(better) = search.rebuilt(state, &removed, tactic, order) {
+                    return Some(better);
+                }
+            }
+        }
+    }
+    None
+}
+
+/// One replica to another open machine, though that alone does not pay, and then a machine's replicas elsewhere.
+fn make_room(search: &mut Search<'_, '_>, state: &State) -> Option<State> {
+    let in_use = state.slots.iter().filter(|s| !s.residents.is_empty()).count();
+    if in_use > ROOM_MACHINES_MAX {
+        return None;
+    }
+    let machines = search.open_machines(state);
+    for replica in (0..state.at.len()).filter(|r| !search.pinned[*r]).collect::<Vec<_>>() {
+        let Some(from) = state.at[replica] else { continue };
+        for to in (0..state.slots.len()).filter(|to| *to != from && !state.slots[*to].residents.is_empty()) {
+            let mut moved = state.clone();
+            moved.remove(search.model, replica);
+            search
+                .work
+                .add(COPY_UNITS * state.slots.len() + view_units(search.model, replica));
+            let view = View::new(search.model, &moved, replica);
+            let option = moved.slots[to].option;
+            if view.reject(search.model, &moved, option, Some(to)).is_some() {
+                continue;
+            }
+            moved.add(search.model, replica, to);
+            for (_, residents) in machines.iter().filter(|(slot, _)| *slot != to) {
+                if search.work.exhausted() {
+                    return None;
+                }
+                let drained: Vec<usize> = residents.iter().copied().filter(|r| *r != replica).collect();
+                let better = search.rebuilt(&moved, &drained, ANYWHERE, Order::Largest);
+                if let Some(better) = better.filter(|b| search.cost(b) < search.cost(state)) {
                     return Some(better);
                 }
             }

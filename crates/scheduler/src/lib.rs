@@ -30,6 +30,7 @@ mod model;
 mod pack;
 mod place;
 pub mod policy;
+mod portfolio;
 mod problem;
 mod rebalance;
 mod report;

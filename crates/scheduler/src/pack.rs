@@ -4,17 +4,37 @@
 use skyloom_core::{Dimension, Resources, SpreadOver};
 
 use crate::construct::{EgressAt, Work, machine_cost};
-use crate::model::Model;
+use crate::model::{Model, Opt};
 use crate::rules::View;
 use crate::state::{HOURS, State};
 
 /// How a packing chooses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Tactic {
-    /// Buy only here, where a service can be here at all.
-    pub(crate) region: Option<usize>,
+    /// What may be bought.
+    pub(crate) only: Only,
     /// Charge a bought machine by how much of it what remains would use, instead of in full.
     pub(crate) amortise: bool,
+}
+
+/// What a packing may buy. A service that can use nothing of it may buy anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Only {
+    Anything,
+    /// In one region.
+    Region(usize),
+    /// One type in one region, for one kind of purchase.
+    Group(usize),
+}
+
+impl Only {
+    fn admits(self, option: &Opt<'_>) -> bool {
+        match self {
+            Self::Anything => true,
+            Self::Region(region) => option.region == region,
+            Self::Group(group) => option.group == group,
+        }
+    }
 }
 
 /// Least price per hour of a machine that could hold one replica; 1 where nothing can be bought, so that weights stay
@@ -34,7 +54,10 @@ pub(crate) fn pack(model: &Model<'_>, state: &mut State, todo: &[usize], tactic:
             missed.push(replica);
         }
     }
-    let anywhere = Tactic { region: None, ..tactic };
+    let anywhere = Tactic {
+        only: Only::Anything,
+        ..tactic
+    };
     for (index, &replica) in missed.iter().enumerate() {
         place_one(model, state, replica, &missed[index..], anywhere, &weights, work);
     }
@@ -74,16 +97,15 @@ fn place_one(
         best = least(best, (extra, extra, false, slot));
     }
     let spec = &model.services[service];
-    let regional = tactic
-        .region
-        .filter(|r| spec.shortlist.iter().any(|o| model.options[*o].region == *r));
+    let usable = spec.shortlist.iter().any(|o| tactic.only.admits(&model.options[*o]));
+    let only = if usable { tactic.only } else { Only::Anything };
     let mut counts = vec![0u64; model.services.len()];
     remaining.iter().for_each(|r| counts[model.service_of[*r]] += 1);
     let total: i128 = counts.iter().zip(weights).map(|(n, w)| i128::from(*n) * w).sum();
     let mut filled = (usize::MAX, 1);
     for &option in &spec.shortlist {
         let opt = &model.options[option];
-        if regional.is_some_and(|r| r != opt.region) {
+        if !only.admits(opt) {
             continue;
         }
         let full = i128::from(opt.price.as_micros()) * HOURS;
