@@ -343,6 +343,39 @@ fn cancelling_keeps_or_undoes_as_configured() {
 }
 
 #[test]
+fn after_a_stop_no_call_is_begun() {
+    let mut saga = Saga::new(small_plan(), SagaConfig::new(), 1).unwrap();
+    commands(&mut saga);
+    saga.handle(Event::Recorded { seq: 1 }, T0).unwrap();
+    // The intent is on its way to the journal when the caller cancels; both become durable at once.
+    saga.handle(Event::CancelRequested, T0).unwrap();
+    let said = commands(&mut saga);
+    assert_eq!(kinds(&said), ["record intent", "record cancel-requested"]);
+    saga.handle(Event::Recorded { seq: 2 }, T0).unwrap();
+    assert_eq!(kinds(&commands(&mut saga)), ["create #0"]);
+    saga.handle(Event::Recorded { seq: 3 }, T0).unwrap();
+    assert_eq!(commands(&mut saga), []);
+    saga.handle(created(MACHINE, "vm-1"), T0).unwrap();
+    assert_eq!(kinds(&recorded(&mut saga, T0)), ["record observed", "record ended"]);
+    // The other way round: nothing is called any more.
+    let mut saga = Saga::new(small_plan(), SagaConfig::new(), 1).unwrap();
+    commands(&mut saga);
+    saga.handle(Event::CancelRequested, T0).unwrap();
+    saga.handle(Event::Recorded { seq: 1 }, T0).unwrap();
+    saga.handle(Event::Recorded { seq: 2 }, T0).unwrap();
+    assert_eq!(
+        kinds(&recorded(&mut saga, T0)),
+        [
+            "record cancel-requested",
+            "record intent",
+            "record withdrawn",
+            "record ended"
+        ]
+    );
+    assert_eq!(saga.status(), SagaStatus::Cancelled { kept: vec![] });
+}
+
+#[test]
 fn retries_are_bounded_also_over_crashes() {
     let plan = small_plan();
     let mut world = World::default();
