@@ -1,7 +1,7 @@
 //! A world for whole control planes: a simulated cloud whose time follows tokio's paused clock.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -120,7 +120,7 @@ impl World {
             .state_dir(folder)
             .provider(self.driver.clone())
             .clock(self.driver.clock)
-            .catalogue(Catalogue::builtin())
+            .catalogue(one_region())
     }
 
     pub(crate) fn open(&self) -> Result<Arc<ControlPlane>, Error> {
@@ -165,6 +165,13 @@ impl World {
         names.sort();
         names
     }
+}
+
+/// The offers of one region: these tests are about what happens to a decision, not about making it.
+fn one_region() -> Catalogue {
+    static CATALOGUE: OnceLock<Catalogue> = OnceLock::new();
+    let read = || Catalogue::builtin().retain(|offer| offer.key.region.to_string() == "aws/eu-central-1");
+    CATALOGUE.get_or_init(read).clone()
 }
 
 /// A shop of `replicas` workers behind one store, in the European Union.

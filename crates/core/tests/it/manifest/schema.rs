@@ -14,7 +14,7 @@ fn the_published_schema_is_true() {
     let published: Value = serde_json::from_str(PUBLISHED).unwrap();
     assert!(
         published == json_schema(),
-        "docs/manifest.schema.json is old: `cargo run -p skyloom-core --features schema --example manifest_schema > \
+        "docs/manifest.schema.json is old: `cargo run --example manifest_schema > \
          docs/manifest.schema.json`"
     );
 }

@@ -1,8 +1,7 @@
 //! What a first copy and a run without changes cost: CPU seconds and peak memory, for small files on local disk.
 //!
-//! `cargo run --release -p skyloom-sync --example resync -- FOLDER [OBJECTS] [BYTES]` makes its files in FOLDER, which
+//! `cargo run --release --example resync -- FOLDER [OBJECTS] [BYTES]` makes its files in FOLDER, which
 //! must not exist, and removes them afterwards; each has BYTES and eight more. Linux only: it reads /proc/self.
-#![expect(clippy::disallowed_methods, reason = "an example measures the outside world")]
 
 use std::error::Error;
 use std::fs;
@@ -11,8 +10,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use futures::executor::block_on;
-use skyloom_core::Timestamp;
-use skyloom_sync::{BaseFile, Durability, LocalDisk, SyncConfig, SyncMode, sync, verify};
+use skyloom::core::Timestamp;
+use skyloom::sync::{BaseFile, Durability, LocalDisk, SyncConfig, SyncMode, sync, verify};
 
 /// Ticks a second of the figures in /proc/self/stat, the same on every Linux.
 const TICKS: u32 = 100;
