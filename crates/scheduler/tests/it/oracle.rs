@@ -307,11 +307,11 @@ fn tally(seeds: std::ops::Range<u64>, replicas_max: u64) -> Tally {
 #[test]
 fn the_cheapest_is_never_below_the_optimum_and_nearly_always_at_it() {
     let tally = tally(0..250, 5);
-    println!("{tally:?}");
-    // Measured over seeds 1,000..5,000: see docs of the crate's benches; the floor leaves a margin.
-    assert!(tally.solved >= 150, "{tally:?}");
-    assert!(f64::from(tally.optimal) >= 0.95 * f64::from(tally.solved), "{tally:?}");
-    assert!(tally.missed <= 2 && tally.worst < 0.25, "{tally:?}");
+    // Measured over seeds 1,000..5,000, on which nothing was tuned but the kinds of moves: 3,661 of 3,664 optimal, none
+    // missed, the worst 16 % above. The floor leaves a margin.
+    assert!(tally.solved >= 150 && tally.impossible >= 5, "{tally:?}");
+    assert!(f64::from(tally.optimal) >= 0.98 * f64::from(tally.solved), "{tally:?}");
+    assert!(tally.missed <= 1 && tally.worst < 0.25, "{tally:?}");
 }
 
 #[test]
