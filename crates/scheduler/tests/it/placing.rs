@@ -67,7 +67,8 @@ fn healing_places_only_what_is_missing() {
         .iter()
         .find(|a| a.replica.to_string() == "web/1")
         .unwrap();
-    let rows: [(&str, fn(&mut World, &Assignment)); 3] = [
+    type Breaks = fn(&mut World, &Assignment);
+    let rows: [(&str, Breaks); 3] = [
         ("its process died", |w, lost| {
             let replica = w
                 .snapshot

@@ -224,7 +224,7 @@ fn random(seed: u64) -> World {
         if !dice.one_in(3) {
             continue;
         }
-        node.utilisation = Some(Ratio::new(dice.roll(100) as f64 / 100.0).unwrap());
+        node.utilisation = Some(Ratio::new(f64::from(u32::try_from(dice.roll(100)).unwrap()) / 100.0).unwrap());
     }
     let mut world = World::new().with(services.clone()).with_nodes(nodes).without_offers();
     for service in &services {
