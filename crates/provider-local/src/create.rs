@@ -144,14 +144,13 @@ impl Inner {
             .split_first()
             .map_or(("", [].as_slice()), |(w, a)| (w, a));
         let command = spawn::command(program, arguments, environment, &mark, &self.store.work(&id));
-        let child = spawn::start(command, word, &self.store.log(&id))?;
+        let mut child = spawn::start(command, word, &self.store.log(&id))?;
         let pid = child.id().and_then(|pid| i32::try_from(pid).ok());
         // Not waited for yet, so that it can be identified even when it has ended already.
         let identified = match pid {
             Some(pid) => identify(pid),
             None => Err(Fault::unexpected("a started process has no number")),
         };
-        self.children.watch(&self.store, &id, replica.run, child);
         let completed = identified.and_then(|process| {
             let process = Some(process);
             let completed = Record {
@@ -160,31 +159,32 @@ impl Inner {
             };
             self.store.replace(lock, &completed).map(|()| completed)
         });
-        match completed {
+        let outcome = match completed {
             Ok(completed) => {
                 self.give_ports(&completed);
                 *record = completed;
                 Ok(())
             }
             Err(fault) => {
-                self.kill_now(&prefix)?;
-                Err(fault)
+                drop(child.start_kill()); // has ended by itself: what was wanted
+                self.kill_now(&prefix).and(Err(fault))
             }
-        }
+        };
+        self.children.watch(&self.store, &id, replica.run, child);
+        outcome
     }
 
     /// Ends all processes of a thing at once, and waits for it.
     fn kill_now(&self, prefix: &str) -> Result<(), Fault> {
         let deadline = Instant::now() + KILL_WAIT_MAX;
         loop {
-            let mut left = members(prefix, None)?;
+            let left = members(prefix, None)?; // none is in a group: no group was recorded, each is addressed
             if left.is_empty() {
                 return Ok(());
             }
             if Instant::now() >= deadline {
                 return Err(Fault::from(Cause::Timeout { after: KILL_WAIT_MAX }));
             }
-            left.iter_mut().for_each(|member| member.in_group = false); // the group was never recorded
             signal(&left, None, Signal::KILL);
             std::thread::sleep(Duration::from_millis(2));
         }

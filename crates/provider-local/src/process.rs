@@ -97,13 +97,17 @@ const fn exit_code(status: i32) -> Option<i32> {
 }
 
 /// All live processes of a replica, whoever started them. Reads the whole process table once.
+///
+/// A process that is just loading its program shows no environment for a moment; it is waited for, since a process
+/// that is overlooked here is one that is never ended.
 pub(crate) fn members(prefix: &str, process: Option<&ProcessId>) -> Result<Vec<Member>, Fault> {
     let boot = boot_id()?;
     let process = process.filter(|p| p.boot == boot);
     let mut leader_is_ours = false;
     let mut found = Vec::new();
+    let deadline = Instant::now() + EXEC_WAIT_MAX;
     for other in all_processes().map_err(proc_fault)? {
-        let Some((other, stat)) = readable(other)? else {
+        let Some((other, stat)) = readable(other)?.and_then(|found| loaded(found, deadline)) else {
             continue;
         };
         let in_group = process.is_some_and(|p| p.pid == stat.pgrp);
@@ -138,22 +142,14 @@ fn member(stat: &Stat, in_group: bool) -> Member {
 /// and lead a group, the one that began first.
 ///
 /// Only to be called with the folder's lock, so that a child of a dead controller has reached its program (see
-/// `store`). Even then the kernel closes the lock a moment before it shows the new environment; such processes are
-/// looked at again until they have one.
+/// `store`). Even then the kernel closes the lock a moment before it shows the new environment, which is waited for.
 pub(crate) fn find_started(mark: &str) -> Result<Option<ProcessId>, Fault> {
     let deadline = Instant::now() + EXEC_WAIT_MAX;
     let mut first: Option<(u64, i32)> = None;
     for other in all_processes().map_err(proc_fault)? {
-        let Some((other, mut stat)) = readable(other)? else {
+        let Some((other, stat)) = readable(other)?.and_then(|found| loaded(found, deadline)) else {
             continue;
         };
-        while is_in_exec(&other, &stat) && Instant::now() < deadline {
-            std::thread::sleep(EXEC_PAUSE);
-            match other.stat() {
-                Ok(again) => stat = again,
-                Err(_) => break,
-            }
-        }
         let leads = stat.pgrp == stat.pid && !matches!(stat.state, 'Z' | 'X' | 'x');
         if leads && mark_of(&other).is_some_and(|found| found == mark.as_bytes()) {
             let candidate = (stat.starttime, stat.pid);
@@ -161,6 +157,15 @@ pub(crate) fn find_started(mark: &str) -> Result<Option<ProcessId>, Fault> {
         }
     }
     first.map(|(_, pid)| identify(pid)).transpose()
+}
+
+/// The process when it has its environment, waiting for one that is just loading its program; `None` when it ended.
+fn loaded((process, mut stat): (Process, Stat), deadline: Instant) -> Option<(Process, Stat)> {
+    while is_in_exec(&process, &stat) && Instant::now() < deadline {
+        std::thread::sleep(EXEC_PAUSE);
+        stat = process.stat().ok()?;
+    }
+    Some((process, stat))
 }
 
 /// Whether it has memory but no environment yet, which the kernel shows only while a program is being loaded.

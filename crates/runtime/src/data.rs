@@ -42,7 +42,7 @@ pub enum DataError {
         /// Its name.
         data: DataName,
         /// What went wrong.
-        source: skyloom_sync::StoreError,
+        source: Box<skyloom_sync::StoreError>,
     },
     /// Copies could not be made equal.
     #[error("synchronise data set `{data}`")]
@@ -50,7 +50,7 @@ pub enum DataError {
         /// Its name.
         data: DataName,
         /// What went wrong.
-        source: SyncError,
+        source: Box<SyncError>,
     },
 }
 
@@ -140,9 +140,9 @@ impl DataPlaces {
         let name = file_name(&format!("{}-{}", region.cloud, region.region));
         let folder = self.folder.join("data").join(set.name.as_str()).join(name);
         fs::create_dir_all(&folder).map_err(StoreError::io("create", &folder))?;
-        let open = |source| DataError::Open {
+        let open = |source: skyloom_sync::StoreError| DataError::Open {
             data: set.name.clone(),
-            source,
+            source: Box::new(source),
         };
         let store = LocalDisk::open(&folder).map_err(open)?;
         let location = folder.to_string_lossy().into_owned();
@@ -194,7 +194,7 @@ impl DataPlaces {
                 .await
                 .map_err(|source| DataError::Sync {
                     data: data.clone(),
-                    source,
+                    source: Box::new(source),
                 })?;
             copies.push(CopyOutcome {
                 region: copy.region.clone(),

@@ -21,7 +21,7 @@ pub enum Error {
     Store(#[from] StoreError),
     /// A provider.
     #[error(transparent)]
-    Driver(#[from] DriverError),
+    Driver(Box<DriverError>),
     /// No driver was registered.
     #[error("build a control plane without a driver")]
     NoDriver,
@@ -95,6 +95,12 @@ pub enum Error {
     /// No rebalancing can be thought about.
     #[error(transparent)]
     Rebalance(#[from] RebalanceError),
+}
+
+impl From<DriverError> for Error {
+    fn from(error: DriverError) -> Self {
+        Self::Driver(Box::new(error))
+    }
 }
 
 fn more(count: usize) -> String {

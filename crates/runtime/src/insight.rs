@@ -109,7 +109,7 @@ impl Metrics {
         let asked = state.replicas.iter().filter_map(|(id, known)| {
             let driver = shared.drivers.for_cloud(&known.spec.site.region.cloud)?;
             let measures = driver.capabilities().usage;
-            measures.then(|| async move { (id, &known.spec.replica, driver.usage(id).await) })
+            measures.then_some(async move { (id, &known.spec.replica, driver.usage(id).await) })
         });
         let answers: Vec<(&ResourceId, &ReplicaId, Result<Usage, DriverError>)> = join_all(asked).await;
         let mut taken = Vec::new();

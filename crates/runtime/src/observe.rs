@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use futures::future::join_all;
-use skyloom_core::{Node, ObservedReplica, ReplicaState, ResourceId, Snapshot};
+use skyloom_core::{Class, Node, ObservedReplica, ReplicaState, ResourceId, Snapshot};
 use skyloom_provider::{Driver, Resource, ResourceState};
 
+use crate::drivers::retry;
 use crate::endpoints::Endpoint;
 use crate::error::Error;
 use crate::event::Event;
@@ -24,7 +25,7 @@ pub(crate) struct Seen {
 
 /// Looks at everything once: lists at every provider, probes what runs, keeps the endpoints true.
 pub(crate) async fn observe(shared: &Shared, state: &State) -> Result<Seen, Error> {
-    let listed = shared.drivers.list(&shared.owner).await?;
+    let listed = shared.drivers.list(&shared.owner, &shared.config.saga.retry).await?;
     let mut resources: BTreeMap<ResourceId, Resource> = listed.into_iter().map(|r| (r.id.clone(), r)).collect();
     let strangers: Vec<ResourceId> = resources
         .keys()
@@ -32,6 +33,7 @@ pub(crate) async fn observe(shared: &Shared, state: &State) -> Result<Seen, Erro
         .cloned()
         .collect();
     let strangers = strangers.iter().filter_map(|id| resources.remove(id)).collect();
+    look_up_unlisted(shared, state, &mut resources).await?;
     let nodes = state.machines.values().map(|known| Node {
         machine: known.machine.clone(),
         resource: known.resource.clone(),
@@ -61,6 +63,35 @@ pub(crate) async fn observe(shared: &Shared, state: &State) -> Result<Seen, Erro
         resources,
         strangers,
     })
+}
+
+/// A listing may lag behind what was just made, so what it does not show is asked for by id before it counts as lost.
+async fn look_up_unlisted(
+    shared: &Shared,
+    state: &State,
+    resources: &mut BTreeMap<ResourceId, Resource>,
+) -> Result<(), Error> {
+    let replicas = state.replicas.iter().map(|(id, known)| (id, &known.spec.site));
+    let machines = state
+        .machines
+        .values()
+        .map(|known| (&known.resource, &known.machine.site));
+    for (id, site) in replicas.chain(machines) {
+        if resources.contains_key(id) {
+            continue;
+        }
+        let Some(driver) = shared.drivers.for_cloud(&site.region.cloud) else {
+            continue;
+        };
+        match retry(&shared.config.saga.retry, || driver.get(id)).await {
+            Ok(resource) => {
+                resources.insert(id.clone(), resource);
+            }
+            Err(error) if error.class() == Class::NotFound => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
 }
 
 /// One replica: its state by the provider and by its own answers. Its place in the endpoints follows.

@@ -4,8 +4,8 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use skyloom_core::Catalogue;
 use skyloom_core::catalogue::{CsvOptions, OnRow, Problem};
+use skyloom_core::{Catalogue, Purchase};
 
 #[expect(
     clippy::disallowed_methods,
@@ -76,5 +76,52 @@ fn every_published_list_is_read_and_every_row_accounted_for() {
         );
         assert_eq!(got, (rows, unusable, absurd), "{file}: {:?}", read.skipped.last());
         assert_eq!(Catalogue::read_csv(&bytes, &options).is_err(), absurd > 0, "{file}");
+    }
+}
+
+#[test]
+fn the_builtin_figures_are_the_published_ones() {
+    let Some(folder) = folder() else { return };
+    let builtin = Catalogue::builtin();
+    // The lists whose date the built-in prices of that cloud carry.
+    let lists = [
+        ("aws-2022-12.csv.gz", "2022-12-01"),
+        ("aws-2026-07.csv.gz", "2026-07-20"),
+        ("azure-2022-12.csv.gz", "2022-12-01"),
+        ("azure-2026-06.csv.gz", "2026-06-18"),
+        ("gcp-2026-08.csv.gz", "2026-08-01"),
+        ("nebius.csv", "2026-01-01"),
+        ("vultr.csv", "2024-01-01"),
+        ("ovh.csv", "2025-06-01"),
+    ];
+    for (file, as_of) in lists {
+        let options = CsvOptions::new(file, "a published list", as_of.parse().unwrap()).with_absurd(OnRow::Skip);
+        let list = Catalogue::read_csv(&unpacked(&folder.join(file)), &options)
+            .unwrap()
+            .catalogue;
+        let cloud = list.clouds()[0];
+        let mut compared = 0;
+        for ours in builtin.offers().iter().filter(|o| o.key.region.cloud == *cloud) {
+            // One row per zone in some lists; the built-in price is the dearest zone's.
+            let rows = || {
+                list.in_region(&ours.key.region)
+                    .iter()
+                    .filter(|o| o.key.instance == ours.key.instance)
+            };
+            for purchase in [Purchase::OnDemand, Purchase::Spot] {
+                let Some(price) = ours.price(purchase).filter(|p| p.as_of == options.as_of) else {
+                    continue;
+                };
+                let published = rows().filter_map(|o| o.price(purchase)).map(|p| p.per_hour).max();
+                assert_eq!(Some(price.per_hour), published, "{} {purchase}", ours.key);
+                compared += 1;
+            }
+            assert!(
+                rows().all(|o| (o.vcpus, o.capacity) == (ours.vcpus, ours.capacity)),
+                "{}",
+                ours.key
+            );
+        }
+        assert!(compared >= 20, "{file}: {compared}");
     }
 }

@@ -173,8 +173,9 @@ impl<'a> Steps<'a> {
         Ok(Some(BarrierId(id)))
     }
 
-    /// The plan. `kept_price`: what all machines cost before.
-    pub(super) fn finish(self, deployment: ServiceName, snapshot: SnapshotRef) -> Result<Plan, PlanError> {
+    /// The plan, without barriers for which nobody waits.
+    pub(super) fn finish(mut self, deployment: ServiceName, snapshot: SnapshotRef) -> Result<Plan, PlanError> {
+        self.drop_unused_barriers();
         let before = MicroUsdPerHour::checked_sum(self.nodes.values().map(|node| node.machine.price));
         let before = before.ok_or(PlanError::PriceOverflow)?;
         let change =
@@ -198,6 +199,36 @@ impl<'a> Steps<'a> {
             price_before: before,
             price_after: after,
         })
+    }
+
+    fn drop_unused_barriers(&mut self) {
+        let index = |id: &BarrierId| id.0 as usize;
+        let mut used = vec![false; self.barriers.len()];
+        self.steps
+            .iter()
+            .flat_map(|s| &s.after_all)
+            .for_each(|id| used[index(id)] = true);
+        // Parts come before the whole: backwards, every whole is seen before its parts.
+        for whole in (0..used.len()).rev() {
+            if used[whole] {
+                self.barriers[whole]
+                    .after_all
+                    .iter()
+                    .for_each(|id| used[index(id)] = true);
+            }
+        }
+        let mut kept = 0;
+        let mut renumbered = Vec::with_capacity(used.len());
+        for used in &used {
+            renumbered.push(BarrierId(kept));
+            kept += u32::from(*used);
+        }
+        let mut position = 0..;
+        self.barriers
+            .retain(|_| position.next().is_some_and(|i: usize| used[i]));
+        let of_steps = self.steps.iter_mut().flat_map(|s| &mut s.after_all);
+        let of_barriers = self.barriers.iter_mut().flat_map(|b| &mut b.after_all);
+        of_steps.chain(of_barriers).for_each(|id| *id = renumbered[index(id)]);
     }
 
     fn push(

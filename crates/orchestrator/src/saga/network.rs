@@ -165,12 +165,13 @@ fn earlier(step: StepId, after: Option<StepId>) -> Result<(), MalformedPlan> {
     }
 }
 
-/// A created replica with a health check must become healthy even if nobody waits for it: else the plan did not succeed.
+/// A created replica must become healthy even if nobody waits for it (without a health check: run), else the plan did
+/// not succeed. One that has to complete need not be seen running.
 fn needs_of(plan: &Plan, step: usize, edges: &[Edge]) -> Vec<Until> {
-    let checked = matches!(&plan.steps[step].action, Action::CreateReplica { spec } if spec.health.is_some());
+    let is_new = matches!(&plan.steps[step].action, Action::CreateReplica { .. });
     let asked = edges.iter().filter_map(|edge| edge.until);
     let mut needs: Vec<Until> = asked.filter(|until| *until != Until::Done).collect();
-    if checked && !needs.contains(&Until::Completed) {
+    if is_new && !needs.contains(&Until::Completed) {
         needs.push(Until::Healthy);
     }
     needs.sort_unstable();

@@ -98,7 +98,7 @@ proptest! {
         prop_assert_eq!(Runner::new(&start.plan, config(), &mut world, order).finish(), SagaStatus::Succeeded);
         let end = content(&world);
         for lost in start.plan.steps.iter().map(|s| s.id) {
-            for fault in [Fault::Lost, Fault::Silent, Fault::Refused(Class::Throttled)] {
+            for fault in [Fault::Lost(Class::Transient), Fault::Silent, Fault::Refused(Class::Throttled)] {
                 let mut world = start.world.clone();
                 let mut runner = Runner::new(&start.plan, config(), &mut world, order)
                     .with_faults(move |step, nth, call| (step == lost && nth == 0 && is_call(call)).then_some(fault));
@@ -125,14 +125,15 @@ proptest! {
         let mut faulty = dice.clone();
         let faults = move |_: StepId, _: u32, _: &Command| {
             let fault = [
-                Fault::Lost,
+                Fault::Lost(Class::Transient),
+                Fault::Lost(Class::Bug),
                 Fault::Silent,
                 Fault::Refused(Class::Transient),
                 Fault::Refused(Class::Throttled),
                 Fault::Refused(Class::Exhausted),
                 Fault::Refused(Class::Bug),
                 Fault::Refused(Class::Conflict),
-            ][faulty.below(7)];
+            ][faulty.below(8)];
             faulty.one_in(chance).then_some(fault)
         };
         let mut runner = Runner::new(&start.plan, config, &mut world, order).with_faults(faults);

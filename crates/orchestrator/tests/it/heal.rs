@@ -134,6 +134,24 @@ fn a_job_that_has_ended_is_well_and_a_server_that_has_is_not() {
 }
 
 #[test]
+fn a_clock_that_goes_backwards_frees_no_budget() {
+    let policy = HealPolicy::new()
+        .with_budget(1, SECOND * 100)
+        .with_backoff(RetryPolicy::new(9, SECOND, SECOND));
+    let mut history = HealHistory::new();
+    let dead = Some(ReplicaState::Failed);
+    assert_eq!(ask(Some(ReplicaState::Healthy), &mut history, &policy, at(1_000)), []);
+    let first = ask(dead, &mut history, &policy, at(900));
+    assert!(matches!(first[..], [HealAction::Replace { .. }]));
+    // By the latest time ever seen the first replacement was at 1,000.
+    let second = ask(dead, &mut history, &policy, at(1_050));
+    assert!(
+        matches!(second[..], [HealAction::Wait { until, .. }] if until == at(1_100)),
+        "{second:?}"
+    );
+}
+
+#[test]
 fn the_longest_sick_come_first_where_the_budget_is_short() {
     let policy = HealPolicy::new().with_budget(1, SECOND * 100);
     let shop = shop();

@@ -12,6 +12,7 @@ mod graph;
 mod heal;
 mod plan;
 mod plan_property;
+mod rollback;
 mod runner;
 mod saga;
 mod scenario;

@@ -11,8 +11,8 @@ use crate::world::{World, is_call};
 pub(crate) enum Fault {
     /// It fails without effect.
     Refused(Class),
-    /// It has its effect and the answer is lost.
-    Lost,
+    /// It has its effect and the answer is lost, or beyond understanding.
+    Lost(Class),
     /// Neither effect nor answer.
     Silent,
 }
@@ -90,7 +90,7 @@ impl<'a> Runner<'a> {
         }
         for call in std::mem::take(&mut self.calls) {
             let fault = self.fault(&call);
-            if self.dice.one_in(2) && matches!(fault, None | Some(Fault::Lost)) {
+            if self.dice.one_in(2) && matches!(fault, None | Some(Fault::Lost(_))) {
                 self.perform(&call);
             }
         }
@@ -164,9 +164,9 @@ impl<'a> Runner<'a> {
         };
         let event = match fault {
             Some(Fault::Refused(class)) => failed(class),
-            Some(Fault::Lost) => {
+            Some(Fault::Lost(class)) => {
                 self.perform(call);
-                failed(Class::Transient)
+                failed(class)
             }
             // The deadline will tell.
             Some(Fault::Silent) => return,

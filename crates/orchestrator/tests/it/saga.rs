@@ -4,16 +4,14 @@ use std::time::Duration;
 
 use skyloom_core::{Action, Class, Condition, Plan, RetryPolicy, StepId, Timestamp, Until};
 use skyloom_orchestrator::{
-    Command, Event, MalformedPlan, OnCancel, Record, ReplayError, Saga, SagaConfig, SagaError, SagaStatus, StopCause,
-    plan,
+    Command, Event, MalformedPlan, Record, ReplayError, Saga, SagaConfig, SagaError, SagaStatus, plan,
 };
 
 use crate::fixture::{checked, empty, manifest, needs, place, resource, service, shop};
 use crate::runner::{Fault, Runner, step_of};
-use crate::scenario::scenario;
 use crate::world::World;
 
-fn shop_plan() -> Plan {
+pub(crate) fn shop_plan() -> Plan {
     let manifest = shop();
     let before = empty();
     let placement = place(&manifest, &before, |_| 16, |replica| format!("m-{}", replica.service()));
@@ -21,7 +19,7 @@ fn shop_plan() -> Plan {
 }
 
 /// One machine, one replica with a health check.
-fn small_plan() -> Plan {
+pub(crate) fn small_plan() -> Plan {
     let manifest = manifest(vec![checked(service("a", 1))]);
     let before = empty();
     let placement = place(&manifest, &before, |_| 4, |_| String::from("m"));
@@ -57,8 +55,8 @@ fn kinds(commands: &[Command]) -> Vec<String> {
 }
 
 const T0: Timestamp = Timestamp::EPOCH;
-const MACHINE: StepId = StepId(0);
-const REPLICA: StepId = StepId(1);
+pub(crate) const MACHINE: StepId = StepId(0);
+pub(crate) const REPLICA: StepId = StepId(1);
 
 fn created(step: StepId, id: &str) -> Event {
     let resource = resource(id);
@@ -235,111 +233,37 @@ fn a_full_disk_or_a_later_controller_stops_everything() {
     }
 }
 
-/// Every step that creates fails once for good: all is rolled back, with that step as cause. Every step that deletes
-/// fails once for good: all else is done.
 #[test]
-fn every_step_fails_once() {
-    for seed in 0..15 {
-        let start = scenario(seed);
-        for broken in &start.plan.steps {
-            let mut world = start.world.clone();
-            let id = broken.id;
-            let faults = move |step, _, _: &Command| (step == id).then_some(Fault::Refused(Class::Invalid));
-            let mut runner = Runner::new(&start.plan, SagaConfig::new(), &mut world, seed).with_faults(faults);
-            let status = runner.finish();
-            let deletes = matches!(
-                broken.action,
-                Action::DeleteReplica { .. } | Action::DeleteMachine { .. }
-            );
-            let awaits = matches!(broken.action, Action::AwaitReplica { .. });
-            let waited_for = runner
-                .log
-                .iter()
-                .any(|c| matches!(c, Command::AwaitReady { step, .. } if *step == id));
-            match status {
-                SagaStatus::Incomplete { left } if deletes => assert_eq!(left[0].step, id),
-                SagaStatus::RolledBack { cause, .. } if !deletes => assert_eq!(cause.step, id),
-                SagaStatus::Succeeded if awaits => assert!(!waited_for),
-                other => panic!("step {id} of seed {seed}: {other:?}"),
-            }
-        }
-    }
-}
-
-#[test]
-fn a_failed_plan_leaves_nothing_of_its_own() {
-    let plan = shop_plan();
-    let last = plan.steps.last().unwrap().id;
-    let mut world = World::default();
-    let faults = move |step, _, command: &Command| {
-        (step == last && matches!(command, Command::AwaitReady { .. })).then_some(Fault::Refused(Class::Bug))
-    };
-    let mut runner = Runner::new(&plan, SagaConfig::new(), &mut world, 5).with_faults(faults);
-    let status = runner.finish();
-    assert!(matches!(&status, SagaStatus::RolledBack { cause, kept } if cause.step == last && kept.is_empty()));
-    assert_eq!(runner.saga.progress().undone, 10);
-    let undone: Vec<StepId> = runner
-        .log
-        .iter()
-        .filter(|c| matches!(c, Command::Delete { .. }))
-        .map(step_of)
-        .collect();
-    let position = |step: StepId| undone.iter().position(|s| *s == step).unwrap();
-    for step in &plan.steps {
-        for after in plan.all_after(step) {
-            assert!(
-                position(step.id) < position(after.step),
-                "{} goes before {}",
-                step.id,
-                after.step
-            );
-        }
-    }
-    assert!(world.things.is_empty());
-}
-
-#[test]
-fn what_cannot_be_undone_is_reported_with_all_that_carries_it() {
-    let plan = small_plan();
-    let mut world = World::default();
-    let faults = |step, _, command: &Command| {
-        (step == REPLICA && matches!(command, Command::AwaitReady { .. } | Command::Delete { .. }))
-            .then_some(Fault::Refused(Class::Denied))
-    };
-    let mut runner = Runner::new(&plan, SagaConfig::new(), &mut world, 5).with_faults(faults);
-    let SagaStatus::Stuck { cause, left } = runner.finish() else {
-        panic!("not stuck")
-    };
-    assert!(matches!(cause, StopCause::Failed(failure) if failure.step == REPLICA));
-    assert_eq!(left.iter().map(|f| f.step).collect::<Vec<_>>(), [MACHINE, REPLICA]);
-    assert_eq!(world.things.len(), 2);
-}
-
-#[test]
-fn cancelling_keeps_or_undoes_as_configured() {
-    for (on_cancel, left) in [(OnCancel::Keep, 2), (OnCancel::Compensate, 0)] {
-        let plan = small_plan();
-        let mut world = World::default();
-        let config = SagaConfig::new().with_on_cancel(on_cancel);
-        let faults = |step, _, call: &Command| {
-            (step == REPLICA && matches!(call, Command::AwaitReady { .. })).then_some(Fault::Silent)
-        };
-        let mut runner = Runner::new(&plan, config, &mut world, 5).with_faults(faults);
-        while runner.saga.resources().len() < 2 {
-            runner.step(usize::MAX);
-        }
-        runner.handle(Event::CancelRequested);
-        runner.handle(Event::CancelRequested);
-        let status = runner.finish();
-        assert!(
-            matches!(&status, SagaStatus::Cancelled { kept } if kept.len() == left),
-            "{status:?}"
-        );
-        let stopped = runner.log.contains(&Command::StopAwaiting { step: REPLICA });
-        assert!(stopped);
-        runner.handle(Event::CancelRequested);
-        assert_eq!(world.things.len(), left);
-    }
+fn after_a_stop_no_call_is_begun() {
+    let mut saga = Saga::new(small_plan(), SagaConfig::new(), 1).unwrap();
+    commands(&mut saga);
+    saga.handle(Event::Recorded { seq: 1 }, T0).unwrap();
+    // The intent is on its way to the journal when the caller cancels; both become durable at once.
+    saga.handle(Event::CancelRequested, T0).unwrap();
+    let said = commands(&mut saga);
+    assert_eq!(kinds(&said), ["record intent", "record cancel-requested"]);
+    saga.handle(Event::Recorded { seq: 2 }, T0).unwrap();
+    assert_eq!(kinds(&commands(&mut saga)), ["create #0"]);
+    saga.handle(Event::Recorded { seq: 3 }, T0).unwrap();
+    assert_eq!(commands(&mut saga), []);
+    saga.handle(created(MACHINE, "vm-1"), T0).unwrap();
+    assert_eq!(kinds(&recorded(&mut saga, T0)), ["record observed", "record ended"]);
+    // The other way round: nothing is called any more.
+    let mut saga = Saga::new(small_plan(), SagaConfig::new(), 1).unwrap();
+    commands(&mut saga);
+    saga.handle(Event::CancelRequested, T0).unwrap();
+    saga.handle(Event::Recorded { seq: 1 }, T0).unwrap();
+    saga.handle(Event::Recorded { seq: 2 }, T0).unwrap();
+    assert_eq!(
+        kinds(&recorded(&mut saga, T0)),
+        [
+            "record cancel-requested",
+            "record intent",
+            "record withdrawn",
+            "record ended"
+        ]
+    );
+    assert_eq!(saga.status(), SagaStatus::Cancelled { kept: vec![] });
 }
 
 #[test]

@@ -25,6 +25,7 @@ async fn a_second_driver_takes_over_what_runs() {
     assert_eq!(fixture.processes(None), before, "nothing was started or ended");
     assert!(fixture.driver.usage(&made.id).await.unwrap().network_in.is_some());
 
+    fixture.until_printed(&made.id, "kept").await;
     // A stop reads the environment back, so that a start can give it again.
     fixture.driver.stop(&made.id, STOP, EPOCH).await.unwrap();
     fixture.driver.start(&made.id, EPOCH).await.unwrap();

@@ -246,12 +246,30 @@ pub(crate) fn processes(root: &Path, thing: Option<&ResourceId>) -> BTreeSet<i32
     let numbers = fs::read_dir("/proc").unwrap().flatten();
     let numbers = numbers.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
     let has_mark = |pid: &i32| {
-        let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        let environment = loaded_environment(*pid);
         environment
             .split(|b| *b == 0)
             .any(|variable| variable.starts_with(wanted.as_bytes()))
     };
     numbers.filter(has_mark).collect()
+}
+
+/// The environment of a process. One that is loading its program has memory (field 23) and no environment (field 51)
+/// for a moment; it is looked at again.
+fn loaded_environment(pid: i32) -> Vec<u8> {
+    let began = Instant::now();
+    loop {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+        let Ok(environment) = fs::read(format!("/proc/{pid}/environ")) else {
+            return Vec::new(); // gone, or somebody else's
+        };
+        let field = |number: usize| fields.get(number - 3).copied().unwrap_or_default();
+        let is_loading = field(3) != "Z" && field(23) != "0" && field(51) == "0";
+        if !environment.is_empty() || !is_loading || began.elapsed() > Duration::from_secs(1) {
+            return environment;
+        }
+    }
 }
 
 /// The state letter of a process, and its parent; `None` when it is gone, zombies included in what is there.

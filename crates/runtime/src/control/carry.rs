@@ -6,6 +6,7 @@ use skyloom_provider::Epoch;
 
 use super::plane::{ControlPlane, Inner, Interrupted, Outcome};
 use crate::apply::{Applying, JournalEntry, append};
+use crate::drivers::retry;
 use crate::error::Error;
 use crate::observe::observe;
 use crate::store::State;
@@ -133,7 +134,11 @@ impl ControlPlane {
         for resource in strangers {
             if let Some(driver) = self.shared.drivers.for_cloud(&resource.site.region.cloud) {
                 let stop = skyloom_core::StopSpec::default();
-                driver.delete(&resource.id, stop, Epoch(self.shared.epoch())).await?;
+                let epoch = Epoch(self.shared.epoch());
+                retry(&self.shared.config.saga.retry, || {
+                    driver.delete(&resource.id, stop, epoch)
+                })
+                .await?;
             }
         }
         Ok(())

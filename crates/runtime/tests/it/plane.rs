@@ -231,7 +231,7 @@ async fn crash_and_recover(seed: u64, crash_after: Duration) -> (World, u64) {
         .await
         .is_err();
     drop(sky);
-    let sky = world.open().unwrap();
+    let sky = world.reopen().await;
     assert_eq!(sky.interrupted().await.is_some(), interrupted);
     sky.recover(&world.me).await.unwrap();
     assert_eq!(

@@ -10,6 +10,7 @@ use skyloom_provider::sim::{SimCloud, SimConfig};
 use skyloom_provider::{
     Capabilities, CreateRequest, Driver, DriverError, Epoch, ExecOutput, Kind, Quota, Resource, Usage,
 };
+use skyloom_runtime::store::StoreError;
 use skyloom_runtime::{Clock, ControlPlane, ControlPlaneBuilder, Error};
 use skyloom_security::access::Principal;
 use tokio::time::Instant;
@@ -124,6 +125,19 @@ impl World {
 
     pub(crate) fn open(&self) -> Result<Arc<ControlPlane>, Error> {
         self.builder_in(self.folder.path()).build().map(Arc::new)
+    }
+
+    /// Opens the folder again after a crash: calls that were dropped give the lease back as soon as their tasks have
+    /// been told, which takes a few turns of the executor.
+    pub(crate) async fn reopen(&self) -> Arc<ControlPlane> {
+        const TURNS_MAX: usize = 100;
+        for _ in 0..TURNS_MAX {
+            match self.open() {
+                Err(Error::Store(StoreError::Held { .. })) => tokio::task::yield_now().await,
+                opened => return opened.unwrap(),
+            }
+        }
+        self.open().unwrap()
     }
 
     /// Names of everything that the cloud holds, sorted; a name twice is a duplicate.

@@ -125,7 +125,7 @@ fn crate_roots_declare_and_export_only() {
         .filter(|path| {
             let text = fs::read_to_string(path).unwrap();
             text.lines().any(|line| {
-                ["fn ", "pub fn ", "impl ", "struct ", "enum "]
+                ["fn ", "pub fn ", "impl ", "pub struct ", "pub enum "]
                     .iter()
                     .any(|w| line.starts_with(w))
             })
@@ -155,19 +155,16 @@ fn every_integration_test_file_is_declared() {
 #[test]
 fn nothing_is_skipped_or_left_undone() {
     // Written in two parts, so that this file does not find itself.
-    let words = [
-        concat!("#[ig", "nore"),
-        concat!("TO", "DO"),
-        concat!("FIX", "ME"),
-        concat!("thread::sl", "eep("),
-    ];
+    let words = [concat!("#[ig", "nore"), concat!("TO", "DO"), concat!("FIX", "ME")];
+    let in_tests = [concat!("thread::sl", "eep(")];
     let mut bad = Vec::new();
     for path in files("rs") {
         let text = fs::read_to_string(&path).unwrap();
+        let is_test = path.iter().any(|part| part == "tests");
         for (number, line) in text.lines().enumerate() {
+            let banned = words.iter().chain(in_tests.iter().filter(|_| is_test));
             bad.extend(
-                words
-                    .iter()
+                banned
                     .filter(|w| line.contains(**w))
                     .map(|w| format!("{}:{}: {w}", shown(&path), number + 1)),
             );

@@ -220,3 +220,36 @@ impl LocalDisk {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    /// What the lock cannot keep out: a program that replaces the file between look and rename.
+    #[test]
+    fn a_file_that_was_replaced_since_it_was_looked_at_is_put_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = LocalDisk::open(folder.path()).unwrap();
+        let (path, key) = (folder.path().join("a"), Key::new("a").unwrap());
+        let write = |text: &str| {
+            std::fs::File::create(&path)
+                .unwrap()
+                .write_all(text.as_bytes())
+                .unwrap()
+        };
+        write("seen");
+        let found = store.find(store.root.as_fd(), "a", &key).unwrap().unwrap();
+        write("edited meanwhile");
+        let mut staged = store.hidden.stage().unwrap();
+        staged.file.write_all(b"new").unwrap();
+        let placed = store.place_over(store.root.as_fd(), "a", &staged, &found);
+        assert_eq!(placed, Err(Errno::AGAIN));
+        let now = store.find(store.root.as_fd(), "a", &key).unwrap().unwrap();
+        assert_eq!(now.hash, ContentHash::of(b"edited meanwhile"));
+        store.place_over(store.root.as_fd(), "a", &staged, &now).unwrap();
+        let now = store.find(store.root.as_fd(), "a", &key).unwrap().unwrap();
+        assert_eq!(now.hash, ContentHash::of(b"new"));
+    }
+}

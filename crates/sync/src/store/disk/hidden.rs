@@ -250,3 +250,44 @@ fn fresh_id(root: BorrowedFd<'_>) -> io::Result<String> {
     );
     Ok(ContentHash::of(text.as_bytes()).prefix(32))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lock_of_a_key_holds_against_another_opening_of_the_store() {
+        let folder = tempfile::tempdir().unwrap();
+        let root: OwnedFd = File::options().read(true).open(folder.path()).unwrap().into();
+        let (one, two) = (
+            Hidden::open(root.as_fd()).unwrap().0,
+            Hidden::open(root.as_fd()).unwrap().0,
+        );
+        let key = Key::new("a").unwrap();
+        let stripe = ContentHash::of(b"a").prefix(2);
+        let try_two = || lock(two.locks.as_fd(), &stripe, FlockOperation::NonBlockingLockExclusive).is_ok();
+        let held = one.lock(&key).unwrap();
+        assert!(!try_two());
+        drop(held);
+        assert!(try_two());
+    }
+
+    #[test]
+    fn what_a_dead_process_left_is_swept_and_what_a_living_one_writes_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let root: OwnedFd = File::options().read(true).open(folder.path()).unwrap().into();
+        let living = Hidden::open(root.as_fd()).unwrap().0;
+        let staged = living.stage().unwrap();
+        let dead = make_folder(living.tmp.as_fd(), "s-dead").unwrap();
+        create(dead.as_fd(), "f-0").unwrap();
+        let other = Hidden::open(root.as_fd()).unwrap().0;
+        let mut sessions = vec![living.session_name.clone(), other.session_name.clone()];
+        sessions.sort();
+        let mut found = names(&living.tmp).unwrap();
+        found.sort();
+        assert_eq!(found, sessions);
+        assert!(names(&living.session).unwrap().contains(&staged.name));
+        drop(other);
+        assert_eq!(names(&living.tmp).unwrap(), std::slice::from_ref(&living.session_name));
+    }
+}
