@@ -124,14 +124,7 @@ fn in_hindsight(model: &Model<'_>, state: &mut State, replica: usize, policy: &d
 
 fn explanation(model: &Model<'_>, report: &Report<'_>, replica: usize, slot: usize, taken: &Taken) -> Explanation {
     let parts = report.policy.parts();
-    let mut chosen = candidate(
-        model,
-        taken.best.option,
-        taken.best.slot.and_then(|s| report.ids.get(&s)),
-    );
-    if report.pinned[replica] {
-        chosen.machine = report.ids.get(&slot).cloned();
-    }
+    let chosen = candidate(model, taken.best.option, report.ids.get(&slot));
     let usd = |extra: i128| MicroUsd::from_micros(i64::try_from(extra).unwrap_or(i64::MAX));
     let because = if report.pinned[replica] {
         "it runs there already and still satisfies every rule".to_owned()
@@ -178,7 +171,7 @@ fn deciding(taken: &Taken) -> usize {
 fn lost_because(parts: &[&str; 4], best: Ranked, second: Ranked) -> String {
     let usd = |micros: i128| MicroUsd::from_micros(i64::try_from(micros).unwrap_or(i64::MAX));
     match best.score.first_difference(&second.score) {
-        None => "it is as good; the other comes first by name".to_owned(),
+        None => "it is as good in every respect; the chosen one comes first by name".to_owned(),
         Some(part) if parts[part].contains("USD") => {
             let (more, than) = (
                 second.extra - best.extra,

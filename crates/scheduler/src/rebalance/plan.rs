@@ -353,10 +353,12 @@ impl<'w, 'm> World<'w, 'm> {
         if let Some(measured) = self.model.options[node].node.and_then(|n| n.utilisation) {
             return measured.get();
         }
-        let own: f64 = state.slots[node].residents.iter().map(|r| self.share(*r, node)).sum();
-        let others = self.model.foreign.iter().filter(|f| f.node == node);
+        let own = state.slots[node].residents.iter().map(|r| self.share(*r, node));
         let capacity = &self.model.options[node].capacity;
-        (own + others.map(|f| dominant(&f.request, capacity)).sum::<f64>()).min(1.0)
+        let others = self.model.foreign.iter().filter(|f| f.node == node);
+        let others = others.map(|f| dominant(&f.request, capacity));
+        // Not `sum`: the sum of nothing is minus zero.
+        own.chain(others).fold(0.0, |sum, share| sum + share).min(1.0)
     }
 
     /// The part of a machine that a replica uses, by its dominant resource.

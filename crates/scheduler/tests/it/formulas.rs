@@ -71,7 +71,7 @@ fn shifts_that_make_no_sense_are_refused() {
 
 #[test]
 fn utilisation_names_its_zero_case_and_refuses_what_is_no_number() {
-    assert_eq!(utilisation(30.0, 60.0).unwrap().get(), 0.5);
+    assert_eq!(utilisation(30.0, 60.0).unwrap(), Ratio::new(0.5).unwrap());
     assert_eq!(utilisation(0.0, 60.0).unwrap(), Ratio::ZERO);
     assert!(matches!(utilisation(0.0, 0.0), Err(FormulaError::ZeroTotal { .. })));
     assert!(matches!(utilisation(2.0, 1.0), Err(FormulaError::OverTotal { .. })));
@@ -165,7 +165,7 @@ proptest! {
     #[test]
     fn imbalance_figures_keep_their_ranges_and_agree_on_evenness(u in proptest::collection::vec(0.0f64..=1.0, 1..30)) {
         let imbalance = Imbalance::of(&ratios(&u), Mean::Arithmetic).unwrap();
-        let n = u.len() as f64;
+        let n = f64::from(u32::try_from(u.len()).unwrap());
         prop_assert!(imbalance.rms <= imbalance.max_abs + 1e-12 && imbalance.max_abs <= 1.0);
         prop_assert!(imbalance.jain <= 1.0 + 1e-12 && imbalance.jain >= 1.0 / n - 1e-12);
         // Jain's fairness is 1 / (1 + cv²): two ways to one figure.

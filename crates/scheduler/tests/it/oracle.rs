@@ -268,6 +268,10 @@ struct Tally {
     worst: f64,
 }
 
+fn dollars(micros: i128) -> f64 {
+    MicroUsd::from_micros(i64::try_from(micros).unwrap()).as_usd()
+}
+
 fn tally(seeds: std::ops::Range<u64>, replicas_max: u64) -> Tally {
     let mut tally = Tally::default();
     for seed in seeds {
@@ -297,7 +301,7 @@ fn tally(seeds: std::ops::Range<u64>, replicas_max: u64) -> Tally {
                 );
                 tally.solved += 1;
                 tally.optimal += u32::from(total == least);
-                tally.worst = tally.worst.max(total as f64 / least as f64 - 1.0);
+                tally.worst = tally.worst.max(dollars(total) / dollars(least) - 1.0);
             }
         }
     }
@@ -307,11 +311,11 @@ fn tally(seeds: std::ops::Range<u64>, replicas_max: u64) -> Tally {
 #[test]
 fn the_cheapest_is_never_below_the_optimum_and_nearly_always_at_it() {
     let tally = tally(0..250, 5);
-    println!("{tally:?}");
-    // Measured over seeds 1,000..5,000: see docs of the crate's benches; the floor leaves a margin.
-    assert!(tally.solved >= 150, "{tally:?}");
-    assert!(f64::from(tally.optimal) >= 0.95 * f64::from(tally.solved), "{tally:?}");
-    assert!(tally.missed <= 2 && tally.worst < 0.25, "{tally:?}");
+    // Measured over seeds 1,000..5,000, on which nothing was tuned but the kinds of moves: 3,661 of 3,664 optimal, none
+    // missed, the worst 16 % above. The floor leaves a margin.
+    assert!(tally.solved >= 150 && tally.impossible >= 5, "{tally:?}");
+    assert!(f64::from(tally.optimal) >= 0.98 * f64::from(tally.solved), "{tally:?}");
+    assert!(tally.missed <= 1 && tally.worst < 0.25, "{tally:?}");
 }
 
 #[test]
@@ -326,9 +330,8 @@ fn one_more_offer_never_makes_the_optimum_dearer() {
         more.parts
             .offers
             .push(offer("beta/ams", "extra", 2, 4, Some(30_000), None));
-        match (optimum(&world), optimum(&more)) {
-            (Some(before), after) => assert!(after.unwrap() <= before, "seed {seed}"),
-            (None, _) => {}
+        if let Some(before) = optimum(&world) {
+            assert!(optimum(&more).unwrap() <= before, "seed {seed}");
         }
     }
 }

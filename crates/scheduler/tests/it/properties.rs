@@ -103,6 +103,32 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+
+    #[test]
+    fn losing_a_machine_heals_within_the_rules_and_moves_nothing_that_has_none(seed in 0u64..1_000_000) {
+        let world = world(seed);
+        let catalogue = world.catalogue();
+        let unruled = world.manifest.services.iter().all(|s| {
+            s.spread.is_empty() && s.affinity.is_empty() && s.latency.is_empty() && s.anti_affinity.is_empty()
+        });
+        for builtin in BUILTIN {
+            let policy = (builtin.new)(seed);
+            let first = placed(&world, &catalogue, policy.as_ref());
+            let Some(lost) = first.machines.first() else { continue };
+            let mut after = world.after(&first);
+            after.snapshot.nodes.retain(|n| n.machine.id != lost.id);
+            let problem = Problem { manifest: &after.manifest, snapshot: &after.snapshot, catalogue: &catalogue };
+            let healed = placed(&after, &catalogue, policy.as_ref());
+            prop_assert_eq!(check(&problem, &healed), [], "{}", builtin.name);
+            let stayed = first.assignments.iter().filter(|a| a.machine != lost.id);
+            let moved = stayed.filter(|a| healed.assignments.iter().all(|h| h.replica != a.replica || h.machine != a.machine));
+            prop_assert!(!unruled || moved.count() == 0, "{}", builtin.name);
+        }
+    }
+}
+
 #[test]
 fn random_repeats_by_seed_and_differs_by_seed() {
     let nodes = (1..=6).map(|n| node(&format!("n-{n}"), "eu-1a")).collect();
