@@ -2,5 +2,6 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot unwrap has failed")]
 
 mod plane;
+mod services;
 mod store;
 mod world;
