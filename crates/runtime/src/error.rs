@@ -1,6 +1,6 @@
 //! What a call of the control plane can fail with. Each cause keeps the error of the part that it came from.
 
-use skyloom_core::{Class, ReplicaId};
+use skyloom_core::{Class, ReplicaId, ServiceName};
 use skyloom_orchestrator::{GraphError, MalformedPlan, PlanError, ReplayError, SagaStatus, StalePlan};
 use skyloom_provider::DriverError;
 use skyloom_scheduler::{PlaceError, RebalanceError, Unsatisfied};
@@ -62,6 +62,17 @@ pub enum Error {
     /// The audit record could not be written, so nothing was done.
     #[error("record the call in the audit log; nothing was done")]
     AuditUnavailable(#[source] StoreError),
+    /// The call was carried out, and its outcome could not be written into the audit log: the trail has a gap.
+    #[error("record the outcome of a call that was carried out")]
+    OutcomeUnrecorded(#[source] StoreError),
+    /// Another deployment runs here: one control plane has one.
+    #[error("apply `{asked}` where `{running}` is deployed")]
+    OtherDeployment {
+        /// What is there.
+        running: ServiceName,
+        /// What was to be applied.
+        asked: ServiceName,
+    },
     /// The audit trail is not what was signed.
     #[error(transparent)]
     Audit(#[from] AuditVerifyError),
@@ -133,7 +144,7 @@ impl Error {
     #[must_use]
     pub fn class(&self) -> Class {
         match self {
-            Self::Store(error) | Self::AuditUnavailable(error) => error.class(),
+            Self::Store(error) | Self::AuditUnavailable(error) | Self::OutcomeUnrecorded(error) => error.class(),
             Self::Driver(error) => error.class(),
             Self::NoDriver | Self::Name(_) => Class::Invalid,
             Self::UnknownPlace(error) => error.class(),
@@ -142,7 +153,7 @@ impl Error {
             Self::Unsatisfied(_) => Class::Exhausted,
             Self::Plan(error) => error.class(),
             Self::Malformed(error) => error.class(),
-            Self::Stale(_) | Self::Interrupted { .. } => Class::Conflict,
+            Self::Stale(_) | Self::Interrupted { .. } | Self::OtherDeployment { .. } => Class::Conflict,
             Self::Denied { .. } => Class::Denied,
             Self::Audit(error) => error.class(),
             Self::Replay(error) => error.class(),

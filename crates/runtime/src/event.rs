@@ -66,6 +66,13 @@ pub enum Event {
         /// From detection to healthy.
         took: Duration,
     },
+    /// A lost replica is not replaced any more: it was replaced too often in vain.
+    GivenUp {
+        /// Which.
+        replica: ReplicaId,
+        /// How often it was replaced.
+        replacements: u32,
+    },
     /// A look at the replicas failed; the next one comes all the same.
     SupervisionFailed {
         /// What was said.

@@ -106,8 +106,15 @@ impl Shared {
             outcome,
             subject,
         };
-        let recorded = self.audit().append(record).map_err(Error::AuditUnavailable);
-        let value = result?;
-        recorded.map(|()| value)
+        let recorded = self.audit().append(record).map_err(Error::OutcomeUnrecorded);
+        match (result, recorded) {
+            (Ok(value), Ok(())) => Ok(value),
+            (Ok(_), Err(unrecorded)) => Err(unrecorded),
+            (Err(error), Ok(())) => Err(error),
+            (Err(error), Err(unrecorded)) => {
+                tracing::error!(%unrecorded, "the outcome of a failed call is missing in the audit log");
+                Err(error)
+            }
+        }
     }
 }

@@ -1,6 +1,8 @@
 //! From a plan to a new generation of the state: journal, saga, state, in this order.
 
-use skyloom_core::{Manifest, Plan};
+use std::sync::{Arc, PoisonError};
+
+use skyloom_core::{Manifest, Plan, StopSpec};
 use skyloom_orchestrator::SagaStatus;
 use skyloom_provider::Epoch;
 
@@ -22,79 +24,61 @@ impl ControlPlane {
         if let Some(manifest) = &manifest {
             self.shared.data.adopt(manifest)?;
         }
-        let entry = JournalEntry::Plan {
-            plan: Box::new(plan.clone()),
-            manifest: manifest.clone().map(Box::new),
-        };
-        append(&inner.journal, vec![entry]).await?;
+        let journal = Arc::clone(&inner.journal);
+        let mut state = inner.state.clone();
+        // Before anything is written: a plan that does not hold together must not get into the journal.
+        let applying = Applying::new(&self.shared, &journal, &mut state, plan.clone())?;
         // From here on a dropped future, like a crash, leaves the plan to be resumed. What is in the journal by then is
-        // read back from it.
+        // read back from it; nothing is, when the drop came before the write.
         inner.interrupted = Some(Interrupted {
             plan: plan.clone(),
             manifest: manifest.clone(),
             records: Vec::new(),
         });
-        let mut state = inner.state.clone();
-        let applying = Applying::new(&self.shared, &inner.journal, &mut state, plan.clone())?;
+        let entry = JournalEntry::Plan {
+            plan: Box::new(plan.clone()),
+            manifest: manifest.clone().map(Box::new),
+        };
+        if let Err(error) = append(&inner.journal, vec![entry]).await {
+            inner.interrupted = None;
+            return Err(error.into());
+        }
         let status = applying.run().await?;
-        self.finish(inner, state, &plan, manifest, status)
+        self.settle(inner, state, &plan, manifest, &status)?;
+        Outcome::of(&plan, status)
     }
 
-    /// Goes on with an interrupted plan, or stops it where `and_stop` says so. Nothing to do gives an empty outcome.
-    pub(super) async fn resume(&self, inner: &mut Inner, and_stop: bool) -> Result<Option<Outcome>, Error> {
-        let Some(interrupted) = inner.read_interrupted()? else {
-            return Ok(None);
-        };
-        let Interrupted {
+    /// Goes on with an interrupted plan, or stops it where `and_stop` says so; `None` when there is none.
+    pub(super) async fn resume(&self, inner: &mut Inner, and_stop: bool) -> Result<Option<Resumed>, Error> {
+        let Some(Interrupted {
             plan,
             manifest,
             records,
-        } = interrupted;
+        }) = inner.read_interrupted()?
+        else {
+            inner.interrupted = None;
+            return Ok(None);
+        };
         if let Some(manifest) = &manifest {
             self.shared.data.adopt(manifest)?;
         }
+        let journal = Arc::clone(&inner.journal);
         let mut state = inner.state.clone();
-        let mut applying = Applying::resume(&self.shared, &inner.journal, &mut state, plan.clone(), &records)?;
+        for record in &records {
+            state.record(&plan, record);
+        }
+        // Replicas of before the crash enter the endpoints before any that depend on them are started.
+        observe(&self.shared, &state).await?;
+        let mut applying = Applying::resume(&self.shared, &journal, &mut state, plan.clone(), &records)?;
         if and_stop {
             applying.stop().await;
         }
-        match applying.run().await? {
-            status @ SagaStatus::Cancelled { .. } if and_stop => {
-                let steps = plan.steps.len() as u64;
-                self.settle(inner, state, &plan, manifest, &status)?;
-                Ok(Some(Outcome {
-                    plan: plan.id(),
-                    steps,
-                    status,
-                }))
-            }
-            status => self.finish(inner, state, &plan, manifest, status).map(Some),
-        }
+        let status = applying.run().await?;
+        self.settle(inner, state, &plan, manifest, &status)?;
+        Ok(Some(Resumed { plan, status }))
     }
 
-    /// Makes the reached state durable and empties the journal; an outcome short of success is an error.
-    fn finish(
-        &self,
-        inner: &mut Inner,
-        state: State,
-        plan: &Plan,
-        manifest: Option<Manifest>,
-        status: SagaStatus,
-    ) -> Result<Outcome, Error> {
-        if matches!(status, SagaStatus::Halted { .. }) {
-            return Err(Error::PlanFailed(Box::new(status)));
-        }
-        self.settle(inner, state, plan, manifest, &status)?;
-        match status {
-            SagaStatus::Succeeded => Ok(Outcome {
-                plan: plan.id(),
-                steps: plan.steps.len() as u64,
-                status,
-            }),
-            status => Err(Error::PlanFailed(Box::new(status))),
-        }
-    }
-
+    /// Makes the reached state durable and empties the journal. A halted plan stays in the journal, to be resumed.
     fn settle(
         &self,
         inner: &mut Inner,
@@ -103,44 +87,63 @@ impl ControlPlane {
         manifest: Option<Manifest>,
         status: &SagaStatus,
     ) -> Result<(), Error> {
-        state.generation = state.generation.saturating_add(1);
-        state.last_plan = Some(plan.id());
-        if !matches!(status, SagaStatus::RolledBack { .. }) {
-            state.deployment = manifest.is_some().then(|| plan.deployment.clone());
-            state.manifest = manifest;
+        if matches!(status, SagaStatus::Halted { .. }) {
+            return Err(Error::PlanFailed(Box::new(status.clone())));
         }
-        let nothing_left = state.replicas.is_empty() && state.machines.is_empty();
-        if !nothing_left && state.deployment.is_none() {
-            // A teardown that left something: it still is somebody's.
-            state.deployment = Some(plan.deployment.clone());
-            state.manifest = inner.state.manifest.clone();
-        }
+        state.settle(plan, manifest, status);
         state.save(&inner.state_path)?;
         inner.state = state;
         inner.interrupted = None;
-        inner
-            .journal
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .reset()?;
+        if let Some(manifest) = &inner.state.manifest {
+            self.shared.data.adopt(manifest)?;
+        }
+        inner.journal.lock().unwrap_or_else(PoisonError::into_inner).reset()?;
         Ok(())
     }
 
-    /// Removes what carries our owner tag and is in no state: after a teardown nothing of ours may stay.
+    /// Removes what carries our owner tag and is in no state: left by a call that was given up, or by hand. All are
+    /// tried; the first failure is told.
+    ///
+    /// This is not journalled: what is removed is in no state before, and the owner tag still finds it after a crash.
     pub(super) async fn remove_strangers(&self, state: &State) -> Result<(), Error> {
         let mut strangers = observe(&self.shared, state).await?.strangers;
         // Replicas before the machines that carry them.
         strangers.sort_by_key(|resource| std::cmp::Reverse(resource.kind));
+        let mut first_failure = None;
         for resource in strangers {
-            if let Some(driver) = self.shared.drivers.for_cloud(&resource.site.region.cloud) {
-                let stop = skyloom_core::StopSpec::default();
-                let epoch = Epoch(self.shared.epoch());
-                retry(&self.shared.config.saga.retry, || {
-                    driver.delete(&resource.id, stop, epoch)
-                })
-                .await?;
+            let Some(driver) = self.shared.drivers.for_cloud(&resource.site.region.cloud) else {
+                continue;
+            };
+            let (stop, epoch) = (StopSpec::default(), Epoch(self.shared.epoch()));
+            let removed = retry(&self.shared.config.saga.retry, || {
+                driver.delete(&resource.id, stop, epoch)
+            })
+            .await;
+            if let Err(error) = removed {
+                tracing::error!(resource = %resource.id, %error, "a stranger could not be removed");
+                first_failure.get_or_insert(error);
             }
         }
-        Ok(())
+        first_failure.map_or(Ok(()), |error| Err(error.into()))
+    }
+}
+
+/// An interrupted plan that has come to its end.
+pub(super) struct Resumed {
+    pub(super) plan: Plan,
+    pub(super) status: SagaStatus,
+}
+
+impl Outcome {
+    /// An outcome; short of success it is an error.
+    pub(super) fn of(plan: &Plan, status: SagaStatus) -> Result<Self, Error> {
+        match status {
+            SagaStatus::Succeeded => Ok(Self {
+                plan: plan.id(),
+                steps: plan.steps.len() as u64,
+                status,
+            }),
+            status => Err(Error::PlanFailed(Box::new(status))),
+        }
     }
 }

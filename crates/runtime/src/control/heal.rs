@@ -48,7 +48,7 @@ impl ControlPlane {
     pub async fn heal(&self, principal: &Principal) -> Result<HealReport, Error> {
         let mut inner = self.inner.lock().await;
         inner.refuse_when_interrupted()?;
-        let Some(manifest) = inner.state.manifest.clone() else {
+        let Some(manifest) = inner.state.manifest_in_force().cloned() else {
             return Ok(HealReport::default());
         };
         let begun = self.shared.now();
@@ -64,13 +64,15 @@ impl ControlPlane {
             });
         }
         let names: Vec<String> = replaced.iter().map(ToString::to_string).collect();
-        let admitted = self.shared.admit(
-            principal,
-            Action::Heal,
-            &manifest.name,
-            BTreeSet::new(),
-            names.join(" "),
-        )?;
+        let places = inner
+            .state
+            .replicas
+            .values()
+            .filter(|known| replaced.contains(&known.spec.replica));
+        let regions = places.map(|known| known.spec.site.region.clone()).collect();
+        let admitted = self
+            .shared
+            .admit(principal, Action::Heal, &manifest.name, regions, names.join(" "))?;
         let result = self.replace(&mut inner, &snapshot, decision, &replaced).await;
         let report = self.shared.close(admitted, result)?;
         for healed in &report.healed {
@@ -139,18 +141,46 @@ impl ControlPlane {
     /// that cannot be asked for a while is no reason to stop looking.
     pub async fn supervise(&self, principal: &Principal, stop: impl Future<Output = ()> + Send) {
         tokio::pin!(stop);
+        let mut given_up = BTreeSet::new();
         loop {
             tokio::select! {
                 () = &mut stop => return,
                 () = sleep(self.shared.config.supervise_every) => {}
             }
-            if let Err(error) = self.heal(principal).await {
+            if let Err(error) = self.look_after(principal, &mut given_up).await {
                 tracing::warn!(%error, "a look at the replicas failed");
                 self.shared.tell(Event::SupervisionFailed {
                     detail: error.to_string(),
                 });
             }
         }
+    }
+
+    /// One pass of supervision: a plan that was interrupted (the disk was full for a while) is finished first. Who is
+    /// given up is told once.
+    async fn look_after(&self, principal: &Principal, given_up: &mut BTreeSet<ReplicaId>) -> Result<(), Error> {
+        {
+            let mut inner = self.inner.lock().await;
+            self.recover_as(&mut inner, principal, Action::Heal).await?;
+        }
+        let report = self.heal(principal).await?;
+        let mut still = BTreeSet::new();
+        for action in report.left_alone {
+            if let HealAction::GiveUp {
+                replica, replacements, ..
+            } = action
+            {
+                if !given_up.contains(&replica) {
+                    self.shared.tell(Event::GivenUp {
+                        replica: replica.clone(),
+                        replacements,
+                    });
+                }
+                still.insert(replica);
+            }
+        }
+        *given_up = still;
+        Ok(())
     }
 }
 

@@ -16,6 +16,7 @@ use skyloom_security::access::{Action, Principal};
 use skyloom_security::audit::{Checkpoint, VerifyingLogKey, verify};
 use tokio::sync::{Mutex, broadcast};
 
+use super::carry::Resumed;
 use super::status::Status;
 use super::{ControlPlaneBuilder, Proposal};
 use crate::apply::JournalEntry;
@@ -36,6 +37,17 @@ pub struct ControlPlane {
     pub(super) shared: Arc<Shared>,
     pub(super) inner: Mutex<Inner>,
     pub(super) metrics: Mutex<Metrics>,
+}
+
+/// Stands in the audit log for a deployment whose name is not known any more.
+const NAMELESS: &str = "nameless";
+
+/// Regions that a plan touches.
+fn regions_of(plan: &Plan) -> BTreeSet<RegionKey> {
+    plan.steps
+        .iter()
+        .map(|step| step.action.site().region.clone())
+        .collect()
 }
 
 /// What only one call at a time may touch.
@@ -181,6 +193,7 @@ impl ControlPlane {
 
     async fn apply_admitted(&self, inner: &mut Inner, proposal: Proposal) -> Result<Outcome, Error> {
         inner.refuse_when_interrupted()?;
+        inner.refuse_other_deployment(&proposal)?;
         let seen = observe(&self.shared, &inner.state).await?;
         skyloom_orchestrator::verify(&proposal.plan, &seen.snapshot)?;
         self.carry_out(inner, proposal.plan, Some(proposal.manifest)).await
@@ -210,36 +223,70 @@ impl ControlPlane {
         let Some(interrupted) = &inner.interrupted else {
             return Ok(None);
         };
+        let action = if interrupted.manifest.is_some() {
+            Action::Apply
+        } else {
+            Action::Destroy
+        };
+        self.recover_as(&mut inner, principal, action).await
+    }
+
+    /// As [`ControlPlane::recover`], under a right of the caller's choice.
+    pub(super) async fn recover_as(
+        &self,
+        inner: &mut Inner,
+        principal: &Principal,
+        action: Action,
+    ) -> Result<Option<Outcome>, Error> {
+        let Some(interrupted) = &inner.interrupted else {
+            return Ok(None);
+        };
         let deployment = interrupted.plan.deployment.clone();
         let subject = format!("plan {}, resumed", interrupted.plan.id().short());
         let admitted = self
             .shared
-            .admit(principal, Action::Apply, &deployment, BTreeSet::new(), subject)?;
-        let result = self.resume(&mut inner, false).await;
+            .admit(principal, action, &deployment, regions_of(&interrupted.plan), subject)?;
+        let result = match self.resume(inner, false).await {
+            Ok(Some(Resumed { plan, status })) => Outcome::of(&plan, status).map(Some),
+            Ok(None) => Ok(None),
+            Err(error) => Err(error),
+        };
         self.shared.close(admitted, result)
     }
 
-    /// Takes everything down in reverse order, also what an interrupted plan has left.
+    /// Takes everything down in reverse order, also what an interrupted plan has left, and what carries our owner tag
+    /// though nothing here knows it.
     ///
     /// # Errors
-    /// As [`ControlPlane::apply`].
+    /// [`Error::NothingDeployed`] when there is nothing at all; otherwise as [`ControlPlane::apply`]. What could not be
+    /// removed stays known, so that it can be tried again.
     pub async fn destroy(&self, principal: &Principal) -> Result<Outcome, Error> {
         let mut inner = self.inner.lock().await;
-        let deployment = inner.deployment().ok_or(Error::NothingDeployed)?;
+        let strangers = match inner.deployment() {
+            Some(_) => Vec::new(),
+            None => observe(&self.shared, &inner.state).await?.strangers,
+        };
+        let (deployment, mut regions) = match inner.deployment() {
+            Some(deployment) => (deployment, inner.regions()),
+            None if strangers.is_empty() => return Err(Error::NothingDeployed),
+            None => (ServiceName::new(NAMELESS)?, BTreeSet::new()),
+        };
+        regions.extend(strangers.into_iter().map(|resource| resource.site.region));
         let admitted = self
             .shared
-            .admit(principal, Action::Destroy, &deployment, BTreeSet::new(), "everything")?;
+            .admit(principal, Action::Destroy, &deployment, regions, "everything")?;
         let result = self.destroy_admitted(&mut inner, &deployment).await;
         self.shared.close(admitted, result)
     }
 
     async fn destroy_admitted(&self, inner: &mut Inner, deployment: &ServiceName) -> Result<Outcome, Error> {
+        // However an interrupted plan ends: what it has left is known then, and is taken down with the rest.
         self.resume(inner, true).await?;
+        // Strangers first: a machine that carries one cannot be given back.
+        self.remove_strangers(&inner.state).await?;
         let Seen { snapshot, .. } = observe(&self.shared, &inner.state).await?;
         let plan = skyloom_orchestrator::destroy(deployment, &snapshot, inner.state.manifest.as_ref())?;
-        let outcome = self.carry_out(inner, plan, None).await?;
-        self.remove_strangers(&inner.state).await?;
-        Ok(outcome)
+        self.carry_out(inner, plan, None).await
     }
 
     /// How everything is, looked at now.
@@ -275,6 +322,12 @@ impl ControlPlane {
         let no_replica = || Error::NoReplica {
             replica: replica.clone(),
         };
+        // Asked before it is told whether there is such a replica.
+        let regions = found.iter().map(|(_, known)| known.spec.site.region.clone()).collect();
+        drop(
+            self.shared
+                .admit(principal, Action::ReadLogs, &deployment, regions, replica.to_string())?,
+        );
         let (resource, known) = found.ok_or_else(no_replica)?;
         let driver = self
             .shared
@@ -401,6 +454,33 @@ impl Inner {
             .as_ref()
             .map(|interrupted| interrupted.plan.deployment.clone());
         self.state.deployment.clone().or(begun)
+    }
+
+    /// Regions of everything that is there, or that an unfinished plan touches.
+    fn regions(&self) -> BTreeSet<RegionKey> {
+        let machines = self.state.machines.values().map(|known| &known.machine.site);
+        let replicas = self.state.replicas.values().map(|known| &known.spec.site);
+        let mut regions: BTreeSet<RegionKey> = machines.chain(replicas).map(|site| site.region.clone()).collect();
+        regions.extend(
+            self.interrupted
+                .iter()
+                .flat_map(|interrupted| regions_of(&interrupted.plan)),
+        );
+        regions
+    }
+
+    /// One control plane has one deployment, and the right to apply one is no right to take another down.
+    fn refuse_other_deployment(&self, proposal: &Proposal) -> Result<(), Error> {
+        let asked = &proposal.manifest.name;
+        let running = self.state.deployment.as_ref().filter(|running| *running != asked);
+        let other = running.or_else(|| Some(&proposal.plan.deployment).filter(|planned| *planned != asked));
+        match other {
+            Some(running) => Err(Error::OtherDeployment {
+                running: running.clone(),
+                asked: asked.clone(),
+            }),
+            None => Ok(()),
+        }
     }
 
     pub(super) fn refuse_when_interrupted(&self) -> Result<(), Error> {

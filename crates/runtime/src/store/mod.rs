@@ -15,4 +15,4 @@ pub use audit_file::AuditFile;
 pub use error::StoreError;
 pub use journal::{FileJournal, Medium, Opened};
 pub use lease::Lease;
-pub use state::{KnownMachine, KnownReplica, STATE_VERSION, State};
+pub use state::{Aim, KnownMachine, KnownReplica, STATE_VERSION, State};

@@ -7,13 +7,26 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use skyloom_core::{Action, Digest, Machine, MachineId, Manifest, Plan, ReplicaSpec, ResourceId, ServiceName, StepId};
-use skyloom_orchestrator::Record;
+use skyloom_orchestrator::{Record, SagaStatus, StopCause};
 
 use super::StoreError;
 use super::atomic::{read_if_there, replace_file};
 
 /// Version of the persisted form.
 pub const STATE_VERSION: u32 = 1;
+
+/// What is wanted of a deployment after its last plan: whether anything may be repaired by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Aim {
+    /// The manifest is in force: what is lost is replaced.
+    Up,
+    /// Somebody stopped halfway, or it is not known how far things went: nothing is done until the next plan.
+    #[default]
+    Unsettled,
+    /// It is being taken down; what is left waits for the next attempt.
+    Down,
+}
 
 /// The reached state of one deployment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,12 +39,18 @@ pub struct State {
     pub generation: u64,
     /// The last finished plan.
     pub last_plan: Option<Digest>,
-    /// The manifest in force, for healing and rebalancing.
+    /// What is wanted of it.
+    #[serde(default)]
+    pub aim: Aim,
+    /// The manifest of the last plan that took effect; in force while the aim is [`Aim::Up`].
     pub manifest: Option<Manifest>,
     /// Machines that exist.
     pub machines: BTreeMap<MachineId, KnownMachine>,
     /// Replicas that exist or should, by what the provider calls them: while one moves there are two of its name.
     pub replicas: BTreeMap<ResourceId, KnownReplica>,
+    /// What is being deleted again, while a plan is undone.
+    #[serde(skip)]
+    undoing: BTreeMap<StepId, ResourceId>,
 }
 
 /// A machine that was made.
@@ -57,9 +76,11 @@ impl Default for State {
             deployment: None,
             generation: 0,
             last_plan: None,
+            aim: Aim::Unsettled,
             manifest: None,
             machines: BTreeMap::new(),
             replicas: BTreeMap::new(),
+            undoing: BTreeMap::new(),
         }
     }
 }
@@ -69,7 +90,17 @@ impl State {
     pub fn record(&mut self, plan: &Plan, record: &Record) {
         match record {
             Record::Observed { step, resource, .. } => self.made(plan, *step, resource),
-            Record::Gone { step } | Record::Compensated { step } => self.gone(plan, *step),
+            Record::Gone { step } => self.gone(plan, *step),
+            Record::CompensationIntent { step, resource, .. } => {
+                self.undoing.insert(*step, resource.clone());
+            }
+            // By resource, not by name: while a replica is replaced there are two of its name.
+            Record::Compensated { step } => {
+                if let Some(resource) = self.undoing.remove(step) {
+                    self.replicas.remove(&resource);
+                    self.machines.retain(|_, known| known.resource != resource);
+                }
+            }
             _ => {}
         }
     }
@@ -99,14 +130,52 @@ impl State {
             Some(Action::DeleteMachine { machine, .. }) => {
                 self.machines.remove(machine);
             }
-            // Undone: what it had made is known under its own name.
-            Some(Action::CreateMachine { machine }) => {
-                self.machines.remove(&machine.id);
-            }
-            Some(Action::CreateReplica { spec }) => {
-                self.replicas.retain(|_, known| known.spec != *spec);
-            }
             _ => {}
+        }
+    }
+
+    /// The manifest, if what is lost is to be replaced.
+    #[must_use]
+    pub fn manifest_in_force(&self) -> Option<&Manifest> {
+        self.manifest.as_ref().filter(|_| self.aim == Aim::Up)
+    }
+
+    /// Counts a finished plan and draws the consequence of its outcome. `manifest` is what the plan was to bring about;
+    /// `None` when it was to take everything down.
+    pub fn settle(&mut self, plan: &Plan, manifest: Option<Manifest>, status: &SagaStatus) {
+        self.generation = self.generation.saturating_add(1);
+        self.last_plan = Some(plan.id());
+        self.undoing.clear();
+        let is_teardown = manifest.is_none();
+        match status {
+            // All that was to be there is there, or all is gone.
+            SagaStatus::Succeeded if is_teardown => {
+                (self.deployment, self.manifest, self.aim) = (None, None, Aim::Unsettled);
+            }
+            SagaStatus::Succeeded => (self.manifest, self.aim) = (manifest, Aim::Up),
+            SagaStatus::Incomplete { .. } if !is_teardown => (self.manifest, self.aim) = (manifest, Aim::Up),
+            // The old manifest stays in force: the new one did not work.
+            SagaStatus::RolledBack { .. } => {}
+            SagaStatus::Stuck {
+                cause: StopCause::Failed(_),
+                ..
+            } if !is_teardown => {}
+            // A teardown that was begun is not undone by anybody but the next plan.
+            _ if is_teardown => self.aim = Aim::Down,
+            SagaStatus::Cancelled { .. } | SagaStatus::Stuck { .. } | SagaStatus::Incomplete { .. } => {
+                (self.manifest, self.aim) = (manifest, Aim::Unsettled);
+            }
+            SagaStatus::Running
+            | SagaStatus::Stopping { .. }
+            | SagaStatus::Compensating { .. }
+            | SagaStatus::Halted { .. } => self.aim = Aim::Unsettled,
+        }
+        let nothing_left = self.replicas.is_empty() && self.machines.is_empty();
+        if nothing_left && self.manifest.is_none() {
+            self.deployment = None;
+        } else {
+            // What is left is somebody's, so that it can be taken down.
+            self.deployment = Some(plan.deployment.clone());
         }
     }
 

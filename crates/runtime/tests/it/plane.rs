@@ -288,3 +288,75 @@ async fn a_lost_answer_at_any_call_doubles_nothing() {
         assert!(world.names().is_empty(), "call {call}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_replacement_that_fails_forgets_nothing_and_the_next_destroy_removes_all() {
+    let world = World::new(calm());
+    let sky = world.open().unwrap();
+    sky.apply(sky.plan(&shop(2)).await.unwrap(), &world.me).await.unwrap();
+    let status = sky.status().await.unwrap();
+    let victim = status
+        .replicas
+        .iter()
+        .find(|r| r.replica.to_string() == "worker/1")
+        .unwrap();
+    world.driver.cloud.crash(&victim.resource).unwrap();
+    for _ in 0..5 {
+        world
+            .driver
+            .cloud
+            .fail_next(Operation::Create, Cause::NoCapacity { what: "m".to_owned() });
+    }
+    assert!(sky.heal(&world.me).await.is_err());
+    assert_eq!(sky.status().await.unwrap().strangers, [], "what is there is known");
+    sky.destroy(&world.me).await.unwrap();
+    assert!(world.names().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_teardown_that_fails_midway_is_not_undone_by_healing() {
+    let world = World::new(calm());
+    let sky = world.open().unwrap();
+    sky.apply(sky.plan(&shop(2)).await.unwrap(), &world.me).await.unwrap();
+    for _ in 0..40 {
+        world.driver.cloud.fail_next(Operation::Delete, Cause::Denied);
+    }
+    assert!(sky.destroy(&world.me).await.is_err());
+    let left = world.names();
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    assert_eq!(sky.heal(&world.me).await.unwrap().healed, []);
+    assert_eq!(world.names(), left, "nothing is brought back");
+    let mut tries = 0;
+    while sky.destroy(&world.me).await.is_err() {
+        tries += 1;
+        assert!(tries < 60, "the teardown ends once the provider lets it");
+    }
+    assert!(world.names().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_right_to_apply_one_deployment_takes_no_other_down() {
+    let world = World::new(calm());
+    let sky = world.open().unwrap();
+    sky.apply(sky.plan(&shop(1)).await.unwrap(), &world.me).await.unwrap();
+    let before = world.names();
+    let mut other = shop(1);
+    other.name = "blog".parse().unwrap();
+    let proposal = sky.plan(&other).await.unwrap();
+    assert!(matches!(
+        sky.apply(proposal, &world.me).await,
+        Err(Error::OtherDeployment { .. })
+    ));
+    assert_eq!(world.names(), before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_damaged_proposal_is_refused_and_blocks_nothing() {
+    let world = World::new(calm());
+    let sky = world.open().unwrap();
+    let mut proposal = sky.plan(&shop(1)).await.unwrap();
+    proposal.plan.steps.swap(0, 1);
+    assert!(matches!(sky.apply(proposal, &world.me).await, Err(Error::Malformed(_))));
+    sky.apply(sky.plan(&shop(1)).await.unwrap(), &world.me).await.unwrap();
+    assert_eq!(world.replicas(), ["store/0", "worker/0"]);
+}
