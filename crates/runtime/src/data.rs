@@ -44,6 +44,16 @@ pub enum DataError {
         /// What went wrong.
         source: Box<skyloom_sync::StoreError>,
     },
+    /// The copies differ afterwards: some objects are in conflict, failed, or changed meanwhile.
+    #[error("make the copy of `{data}` in `{region}` equal to its primary; the outcome says which objects differ")]
+    Unequal {
+        /// Its name.
+        data: DataName,
+        /// The first copy that differs.
+        region: RegionKey,
+        /// All that was done.
+        outcome: Box<SyncOutcome>,
+    },
     /// Copies could not be made equal.
     #[error("synchronise data set `{data}`")]
     Sync {
@@ -62,6 +72,7 @@ impl DataError {
             Self::Unknown { .. } => Class::NotFound,
             Self::Folder(error) => error.class(),
             Self::Open { source, .. } => source.class(),
+            Self::Unequal { .. } => Class::Conflict,
             Self::Sync { source, .. } => source.class(),
         }
     }
@@ -102,6 +113,8 @@ pub(crate) struct DataPlaces {
     places: Mutex<BTreeMap<(DataName, RegionKey), DataPlace>>,
     /// The primary copies of the manifest in force.
     primaries: Mutex<BTreeMap<DataName, RegionKey>>,
+    /// One synchronisation at a time: two over one merge base would contradict each other.
+    busy: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl DataPlaces {
@@ -115,6 +128,7 @@ impl DataPlaces {
             folder: folder.to_owned(),
             places: Mutex::new(places),
             primaries: Mutex::default(),
+            busy: Arc::default(),
         }
     }
 
@@ -190,7 +204,8 @@ impl DataPlaces {
         for copy in others {
             let to = self.place(data, &copy.region).ok_or_else(unknown)?.store;
             let base = BaseFile::new(bases.join(file_name(&format!("{}--{}.json", primary.region, copy.region))));
-            let (report, verification) = copy_and_verify(Arc::clone(&from), to, base, config.clone(), now)
+            let busy = Arc::clone(&self.busy).lock_owned().await;
+            let (report, verification) = copy_and_verify(busy, [Arc::clone(&from), to], base, config.clone(), now)
                 .await
                 .map_err(|source| DataError::Sync {
                     data: data.clone(),
@@ -202,23 +217,36 @@ impl DataPlaces {
                 verification,
             });
         }
-        Ok(SyncOutcome {
+        let outcome = SyncOutcome {
             primary: primary.region.clone(),
             copies,
-        })
+        };
+        match outcome.copies.iter().find(|copy| !copy.is_verified()) {
+            None => Ok(outcome),
+            Some(copy) => {
+                let region = copy.region.clone();
+                Err(DataError::Unequal {
+                    data: data.clone(),
+                    region,
+                    outcome: Box::new(outcome),
+                })
+            }
+        }
     }
 }
 
-/// Stores of a local disk block, so the whole runs on a thread that may.
+/// Stores of a local disk block, so the whole runs on a thread that may. It ends there even when nobody waits for it any
+/// more, so it keeps the right to synchronise until then.
 async fn copy_and_verify(
-    from: Arc<dyn Store>,
-    to: Arc<dyn Store>,
+    busy: tokio::sync::OwnedMutexGuard<()>,
+    [from, to]: [Arc<dyn Store>; 2],
     base: BaseFile,
     config: SyncConfig,
     now: Timestamp,
 ) -> Result<(SyncReport, VerifyReport), SyncError> {
     let runtime = tokio::runtime::Handle::current();
     let work = tokio::task::spawn_blocking(move || {
+        let _busy = busy;
         runtime.block_on(async {
             let report = sync(&*from, &*to, &base, &config, now).await?;
             Ok((report, verify(&*from, &*to, &config).await?))

@@ -343,13 +343,20 @@ impl ControlPlane {
         self.shared.events.subscribe()
     }
 
-    /// Makes the copies of a data set equal to its primary.
+    /// Makes the copies of a data set equal to its primary, and verifies both sides by content hash.
     ///
     /// # Errors
-    /// [`Error::Denied`], or [`Error::Data`]: no such data set, or a store failed.
+    /// [`Error::Denied`], or [`Error::Data`]: no such data set, a store failed, or copies differ afterwards.
     pub async fn sync(&self, data: &DataName, principal: &Principal) -> Result<SyncOutcome, Error> {
-        let inner = self.inner.lock().await;
-        let manifest = inner.state.manifest.as_ref().ok_or(Error::NothingDeployed)?;
+        // Copying may take long; replicas are looked after meanwhile.
+        let manifest = self
+            .inner
+            .lock()
+            .await
+            .state
+            .manifest
+            .clone()
+            .ok_or(Error::NothingDeployed)?;
         let regions: BTreeSet<RegionKey> = manifest
             .data_set(data)
             .into_iter()
@@ -361,7 +368,7 @@ impl ControlPlane {
         let synced = self
             .shared
             .data
-            .sync(manifest, data, self.shared.now())
+            .sync(&manifest, data, self.shared.now())
             .await
             .map_err(Error::from);
         self.shared.close(admitted, synced)
