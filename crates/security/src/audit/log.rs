@@ -3,33 +3,35 @@
 use skyloom_core::Class;
 use thiserror::Error;
 
-use super::{AuditRecord, Checkpoint, CheckpointError, Hash, LogKey, VerifyingLogKey, leaf_hash, root_of};
+use super::{AuditRecord, Checkpoint, CheckpointError, Hash, LogKey, MerkleFrontier, VerifyingLogKey, leaf_hash, root_of};
 
-/// The growing end: hashes of the lines so far. It writes nothing: the caller makes [`AuditLog::next_line`]'s line
-/// durable first and then tells by [`AuditLog::appended`].
+/// The growing end: the right edge of the tree over the lines so far, which stays small however long the log is. It
+/// writes nothing: the caller makes [`AuditLog::next_line`]'s line durable first and then tells by
+/// [`AuditLog::appended`]. Proofs are made from the lines themselves, by [`leaf_hash`] and
+/// [`inclusion_proof`](super::inclusion_proof).
 #[derive(Debug, Clone, Default)]
 pub struct AuditLog {
-    leaves: Vec<Hash>,
+    frontier: MerkleFrontier,
 }
 
 impl AuditLog {
     /// The log over lines that are there already (as read back by the caller), in order.
     pub fn from_lines<'a>(lines: impl IntoIterator<Item = &'a str>) -> Self {
-        Self {
-            leaves: lines.into_iter().map(|line| leaf_hash(line.as_bytes())).collect(),
-        }
+        let mut log = Self::default();
+        lines.into_iter().for_each(|line| log.appended(line));
+        log
     }
 
     /// Number of lines.
     #[must_use]
     pub const fn len(&self) -> u64 {
-        self.leaves.len() as u64
+        self.frontier.size()
     }
 
     /// Whether there is none.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        self.leaves.is_empty()
+        self.frontier.size() == 0
     }
 
     /// The record's line, with its sequence number set to the next.
@@ -41,22 +43,16 @@ impl AuditLog {
 
     /// Takes note of a line that is durable now.
     pub fn appended(&mut self, line: &str) {
-        self.leaves.push(leaf_hash(line.as_bytes()));
+        self.frontier.push(leaf_hash(line.as_bytes()));
     }
 
-    /// The hashes of the lines, for proofs.
-    #[must_use]
-    pub fn leaves(&self) -> &[Hash] {
-        &self.leaves
-    }
-
-    /// A signed checkpoint over all lines so far. Linear in them.
+    /// A signed checkpoint over all lines so far. Logarithmic in their number.
     #[must_use]
     pub fn checkpoint(&self, key: &LogKey) -> String {
         key.sign(&Checkpoint {
             origin: key.name().to_owned(),
             size: self.len(),
-            root: root_of(&self.leaves),
+            root: self.frontier.root(),
         })
     }
 }

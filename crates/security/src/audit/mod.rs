@@ -9,5 +9,7 @@ mod record;
 
 pub use checkpoint::{Checkpoint, CheckpointError, LogKey, VerifyingLogKey};
 pub use log::{AuditLog, AuditVerifyError, Verified, verify};
-pub use merkle::{Hash, consistency_proof, inclusion_proof, leaf_hash, root_of, verify_consistency, verify_inclusion};
+pub use merkle::{
+    Hash, MerkleFrontier, consistency_proof, inclusion_proof, leaf_hash, root_of, verify_consistency, verify_inclusion,
+};
 pub use record::{AuditRecord, Outcome};

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use skyloom_core::{ServiceName, Timestamp};
 use skyloom_security::access::{Action, Effect};
 use skyloom_security::audit::{
-    AuditLog, AuditRecord, AuditVerifyError, Checkpoint, CheckpointError, Hash, LogKey, Outcome, consistency_proof,
+    AuditLog, AuditRecord, AuditVerifyError, Checkpoint, CheckpointError, Hash, LogKey, MerkleFrontier, Outcome, consistency_proof,
     inclusion_proof, leaf_hash, root_of, verify, verify_consistency, verify_inclusion,
 };
 
@@ -46,6 +46,18 @@ fn roots_equal_the_published_ones() {
     let leaves = reference_leaves();
     for (size, expected) in roots.iter().enumerate() {
         assert_eq!(hex(&root_of(&leaves[..size])), *expected, "size {size}");
+    }
+}
+
+#[test]
+fn the_growing_edge_has_the_root_of_all_leaves_at_every_size() {
+    let leaves: Vec<Hash> = (0u16..260).map(|i| leaf_hash(&i.to_be_bytes())).collect();
+    let mut frontier = MerkleFrontier::default();
+    assert_eq!(frontier.root(), root_of(&[]));
+    for (size, leaf) in (1..).zip(&leaves) {
+        frontier.push(*leaf);
+        assert_eq!(frontier.size(), size as u64);
+        assert_eq!(frontier.root(), root_of(&leaves[..size]), "size {size}");
     }
 }
 
