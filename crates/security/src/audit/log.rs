@@ -89,7 +89,7 @@ pub enum AuditVerifyError {
         /// Records covered.
         size: u64,
     },
-    /// A line is no record, or not the one due at its place.
+    /// A line is no record, one of a later version, or not the one due at its place.
     #[error("verify the audit log: line {line} is not record {line}")]
     BadRecord {
         /// Line, from 0.
@@ -141,8 +141,7 @@ pub fn verify(
         return Err(AuditVerifyError::Altered { size: checkpoint.size });
     }
     for (line, text) in (0u64..).zip(lines) {
-        let record: Option<AuditRecord> = serde_json::from_str(text).ok();
-        if record.is_none_or(|record| record.sequence != line) {
+        if AuditRecord::from_line(text).is_none_or(|record| record.sequence != line) {
             return Err(AuditVerifyError::BadRecord { line });
         }
     }

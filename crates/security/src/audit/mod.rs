@@ -12,4 +12,4 @@ pub use log::{AuditLog, AuditVerifyError, Verified, verify};
 pub use merkle::{
     Hash, MerkleFrontier, consistency_proof, inclusion_proof, leaf_hash, root_of, verify_consistency, verify_inclusion,
 };
-pub use record::{AuditRecord, Outcome};
+pub use record::{AUDIT_RECORD_VERSION, AuditRecord, Outcome};

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use skyloom_core::{ServiceName, Timestamp};
 use skyloom_security::access::{Action, Effect};
 use skyloom_security::audit::{
-    AuditLog, AuditRecord, AuditVerifyError, Checkpoint, CheckpointError, Hash, LogKey, MerkleFrontier, Outcome, consistency_proof,
+    AUDIT_RECORD_VERSION, AuditLog, AuditRecord, AuditVerifyError, Checkpoint, CheckpointError, Hash, LogKey, MerkleFrontier, Outcome, consistency_proof,
     inclusion_proof, leaf_hash, root_of, verify, verify_consistency, verify_inclusion,
 };
 
@@ -111,6 +111,23 @@ fn a_good_log_verifies_and_goes_on() {
         Ok(5),
         "a record after the checkpoint is counted apart"
     );
+}
+
+#[test]
+fn every_line_names_its_version_and_a_later_one_is_refused() {
+    let line = record("x").to_line();
+    let this = format!("{{\"version\":{AUDIT_RECORD_VERSION},");
+    assert!(line.starts_with(&this), "{line}");
+    assert_eq!(AuditRecord::from_line(&line), Some(record("x")));
+    let later = format!("{{\"version\":{},", AUDIT_RECORD_VERSION + 1);
+    for other in [later.as_str(), "{\"version\":\"1\",", "{"] {
+        let line = line.replacen(&this, other, 1);
+        assert_eq!(AuditRecord::from_line(&line), None, "{line}");
+        let mut log = AuditLog::default();
+        log.appended(&line);
+        let refused = check(&[line], &log.checkpoint(&key()), None);
+        assert_eq!(refused, Err(AuditVerifyError::BadRecord { line: 0 }));
+    }
 }
 
 #[test]
