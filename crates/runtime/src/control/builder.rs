@@ -142,7 +142,8 @@ impl ControlPlaneBuilder {
         let owner = OwnerTag::new(format!("skyloom-{}", hex(&seed(&folder.join("identity"))?[..8])))?;
         let audit_key = match self.audit_key {
             Some(key) => key,
-            None => LogKey::from_seed(owner.as_str(), &seed(&folder.join("audit.key"))?),
+            None => LogKey::from_seed(owner.as_str(), &seed(&folder.join("audit.key"))?)
+                .expect("invariant: `skyloom-` and hexadecimal digits can name a log"),
         };
         let state = State::load(&folder.join("state.json"))?;
         let opened = FileJournal::open::<JournalEntry>(&folder.join("journal"))?;

@@ -171,7 +171,7 @@ fn a_state_of_a_later_version_is_refused() {
 #[test]
 fn the_audit_file_survives_a_torn_line_and_verifies() {
     let folder = tempfile::tempdir().unwrap();
-    let key = || LogKey::from_seed("skyloom/shop", &[3; 32]);
+    let key = || LogKey::from_seed("skyloom/shop", &[3; 32]).unwrap();
     let record = |subject: &str| AuditRecord {
         sequence: 0,
         at: Timestamp::EPOCH,

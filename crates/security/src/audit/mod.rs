@@ -7,7 +7,7 @@ mod log;
 mod merkle;
 mod record;
 
-pub use checkpoint::{Checkpoint, CheckpointError, LogKey, VerifyingLogKey};
+pub use checkpoint::{Checkpoint, CheckpointError, LogKey, LogNameError, VerifyingLogKey};
 pub use log::{AuditLog, AuditVerifyError, Verified, verify};
 pub use merkle::{
     Hash, MerkleFrontier, consistency_proof, inclusion_proof, leaf_hash, root_of, verify_consistency, verify_inclusion,

@@ -1,7 +1,7 @@
 //! The log: published vectors, proofs, and every way of tampering.
 
 use proptest::prelude::*;
-use skyloom_core::{ServiceName, Timestamp};
+use skyloom_core::{Class, ServiceName, Timestamp};
 use skyloom_security::access::{Action, Effect};
 use skyloom_security::audit::{
     AUDIT_RECORD_VERSION, AuditLog, AuditRecord, AuditVerifyError, Checkpoint, CheckpointError, Hash, LogKey, MerkleFrontier, Outcome, consistency_proof,
@@ -62,7 +62,7 @@ fn the_growing_edge_has_the_root_of_all_leaves_at_every_size() {
 }
 
 fn key() -> LogKey {
-    LogKey::from_seed("skyloom/shop", &[7; 32])
+    LogKey::from_seed("skyloom/shop", &[7; 32]).unwrap()
 }
 
 fn record(subject: &str) -> AuditRecord {
@@ -140,10 +140,24 @@ fn the_note_has_the_published_form() {
 }
 
 #[test]
+fn a_name_that_would_break_the_note_is_refused() {
+    for name in ["", "a b", "a\nb", "a\n", "\ta", "a+b", "a\u{2028}b", "a\u{a0}b", "a\u{0}"] {
+        let refused = LogKey::from_seed(name, &[7; 32]).unwrap_err();
+        assert_eq!((refused.name.as_str(), refused.class()), (name, Class::Invalid));
+        assert!(!refused.to_string().contains('\n'), "{refused}");
+    }
+    for name in ["a", "skyloom/shop", "skyloom-0a1b", "b\u{e4}r"] {
+        let key = LogKey::from_seed(name, &[7; 32]).unwrap();
+        let note = AuditLog::default().checkpoint(&key);
+        assert_eq!(key.verifying_key().open(&note).unwrap().origin, name);
+    }
+}
+
+#[test]
 fn another_key_or_log_is_refused() {
     let (lines, note) = log_of(3);
     let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
-    let other_key = LogKey::from_seed("skyloom/shop", &[8; 32]).verifying_key();
+    let other_key = LogKey::from_seed("skyloom/shop", &[8; 32]).unwrap().verifying_key();
     let refused = verify(&lines, &note, &other_key, None).unwrap_err();
     assert!(matches!(
         refused,
