@@ -223,15 +223,39 @@ fn an_audit_trail_that_was_changed_while_nobody_looked_is_not_signed() {
         ("no record", |lines, _| lines.push("x".to_owned()), false),
         ("no checkpoint", |_, note| *note = None, false),
         ("empty checkpoint", |_, note| *note = Some(String::new()), false),
-        ("signature", |_, note| *note = note.take().map(|note| note.replacen("skyloom/shop ", "skyloom/blog ", 1)), false),
+        (
+            "signature",
+            |_, note| {
+                *note = note
+                    .take()
+                    .map(|note| note.replacen("skyloom/shop ", "skyloom/blog ", 1))
+            },
+            false,
+        ),
         (
             "a crash before the checkpoint",
-            |lines, _| lines.push(AuditRecord { sequence: 3, ..audit_record("d") }.to_line()),
+            |lines, _| {
+                lines.push(
+                    AuditRecord {
+                        sequence: 3,
+                        ..audit_record("d")
+                    }
+                    .to_line(),
+                )
+            },
             true,
         ),
         (
             "two behind the checkpoint",
-            |lines, _| lines.extend((3..5).map(|sequence| AuditRecord { sequence, ..audit_record("d") }.to_line())),
+            |lines, _| {
+                lines.extend((3..5).map(|sequence| {
+                    AuditRecord {
+                        sequence,
+                        ..audit_record("d")
+                    }
+                    .to_line()
+                }))
+            },
             false,
         ),
     ];
@@ -259,7 +283,10 @@ fn an_audit_trail_that_was_changed_while_nobody_looked_is_not_signed() {
                 assert_eq!(verified(&audit), (lines.len() as u64 + 1, 0), "{what}");
             }
             Err(error) => {
-                assert!(!good && matches!(error, StoreError::AuditAltered { .. }), "{what}: {error}");
+                assert!(
+                    !good && matches!(error, StoreError::AuditAltered { .. }),
+                    "{what}: {error}"
+                );
                 assert_eq!(error.class(), Class::Denied, "{what}");
                 assert_eq!(fs::read_to_string(&path).unwrap(), bytes, "{what}: left as it is");
             }
@@ -301,7 +328,13 @@ fn a_record_whose_checkpoint_failed_is_signed_by_the_next_append() {
 
 #[test]
 fn a_full_disk_never_tears_the_audit_trail() {
-    let line = AuditRecord { sequence: 1, ..audit_record("two") }.to_line().len() + 1;
+    let line = AuditRecord {
+        sequence: 1,
+        ..audit_record("two")
+    }
+    .to_line()
+    .len()
+        + 1;
     for (room, can_cut) in (0..line).flat_map(|room| [(room, true), (room, false)]) {
         let folder = tempfile::tempdir().unwrap();
         let mut audit = AuditFile::open(folder.path(), audit_key()).unwrap();
@@ -309,7 +342,11 @@ fn a_full_disk_never_tears_the_audit_trail() {
         drop(audit);
         let mut audit = AuditFile::open_on(folder.path(), audit_key(), |file| {
             // The first cut is the one of opening.
-            Box::new(FullDisk { file, room, cuts: if can_cut { usize::MAX } else { 1 } })
+            Box::new(FullDisk {
+                file,
+                room,
+                cuts: if can_cut { usize::MAX } else { 1 },
+            })
         })
         .unwrap();
         assert_eq!(audit.append(audit_record("two")).unwrap_err().class(), Class::Exhausted);
@@ -345,9 +382,16 @@ fn an_audit_trail_whose_sync_failed_goes_on_only_after_it_was_opened_anew() {
     let folder = tempfile::tempdir().unwrap();
     let mut audit = AuditFile::open_on(folder.path(), audit_key(), |file| Box::new(NoSync(file))).unwrap();
     assert!(matches!(audit.append(audit_record("one")), Err(StoreError::Io { .. })));
-    assert!(matches!(audit.append(audit_record("two")), Err(StoreError::Poisoned { .. })));
+    assert!(matches!(
+        audit.append(audit_record("two")),
+        Err(StoreError::Poisoned { .. })
+    ));
     drop(audit);
     let mut audit = AuditFile::open(folder.path(), audit_key()).unwrap();
     audit.append(audit_record("three")).unwrap();
-    assert_eq!(verified(&audit), (2, 0), "the record was there after all, and is signed now");
+    assert_eq!(
+        verified(&audit),
+        (2, 0),
+        "the record was there after all, and is signed now"
+    );
 }

@@ -3,7 +3,9 @@
 use skyloom_core::Class;
 use thiserror::Error;
 
-use super::{AuditRecord, Checkpoint, CheckpointError, Hash, LogKey, MerkleFrontier, VerifyingLogKey, leaf_hash, root_of};
+use super::{
+    AuditRecord, Checkpoint, CheckpointError, Hash, LogKey, MerkleFrontier, VerifyingLogKey, leaf_hash, root_of,
+};
 
 /// The growing end: the right edge of the tree over the lines so far, which stays small however long the log is. It
 /// writes nothing: the caller makes [`AuditLog::next_line`]'s line durable first and then tells by

@@ -4,8 +4,9 @@ use proptest::prelude::*;
 use skyloom_core::{Class, ServiceName, Timestamp};
 use skyloom_security::access::{Action, Effect};
 use skyloom_security::audit::{
-    AUDIT_RECORD_VERSION, AuditLog, AuditRecord, AuditVerifyError, Checkpoint, CheckpointError, Hash, LogKey, MerkleFrontier, Outcome, consistency_proof,
-    inclusion_proof, leaf_hash, root_of, verify, verify_consistency, verify_inclusion,
+    AUDIT_RECORD_VERSION, AuditLog, AuditRecord, AuditVerifyError, Checkpoint, CheckpointError, Hash, LogKey,
+    MerkleFrontier, Outcome, consistency_proof, inclusion_proof, leaf_hash, root_of, verify, verify_consistency,
+    verify_inclusion,
 };
 
 fn hex(hash: &Hash) -> String {
@@ -179,7 +180,17 @@ fn the_note_has_the_published_form() {
 
 #[test]
 fn a_name_that_would_break_the_note_is_refused() {
-    for name in ["", "a b", "a\nb", "a\n", "\ta", "a+b", "a\u{2028}b", "a\u{a0}b", "a\u{0}"] {
+    for name in [
+        "",
+        "a b",
+        "a\nb",
+        "a\n",
+        "\ta",
+        "a+b",
+        "a\u{2028}b",
+        "a\u{a0}b",
+        "a\u{0}",
+    ] {
         let refused = LogKey::from_seed(name, &[7; 32]).unwrap_err();
         assert_eq!((refused.name.as_str(), refused.class()), (name, Class::Invalid));
         assert!(!refused.to_string().contains('\n'), "{refused}");
