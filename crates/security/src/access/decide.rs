@@ -93,12 +93,13 @@ fn matches(rule: &Rule, request: &AccessRequest) -> bool {
 }
 
 /// An allowing rule must cover every region that is touched, a denying one any of them: widening a request never helps.
+/// A request that names no region may touch any: it satisfies no allowance for some regions, and every denial.
 fn covers_regions(rule: &Rule, request: &AccessRequest) -> bool {
     let touched = &request.target.regions;
     rule.regions.is_empty()
         || match rule.effect {
             Effect::Allow => !touched.is_empty() && touched.is_subset(&rule.regions),
-            Effect::Deny => !touched.is_disjoint(&rule.regions),
+            Effect::Deny => touched.is_empty() || !touched.is_disjoint(&rule.regions),
         }
 }
 

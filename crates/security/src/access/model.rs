@@ -99,7 +99,7 @@ impl fmt::Display for Action {
 pub struct Target {
     /// The deployment.
     pub deployment: ServiceName,
-    /// Regions that are touched; empty for none in particular.
+    /// Regions that are touched; empty where that is not known, which is taken as any of them.
     pub regions: BTreeSet<RegionKey>,
 }
 
@@ -161,6 +161,7 @@ pub struct Rule {
     /// said by name.
     pub deployments: BTreeSet<ServiceName>,
     /// Regions that it is about; empty is all. An allowing rule must cover every region touched; a denying one any.
+    /// Where a request names no region, such an allowing rule does not match and such a denying one does.
     pub regions: BTreeSet<RegionKey>,
     /// All must hold.
     pub conditions: Vec<Condition>,

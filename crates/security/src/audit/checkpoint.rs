@@ -62,6 +62,22 @@ impl CheckpointError {
     }
 }
 
+/// Why a text cannot name a log.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("name a log `{}`: a name is not empty and has no white space, control character or `+`", .name.escape_debug())]
+pub struct LogNameError {
+    /// The text.
+    pub name: String,
+}
+
+impl LogNameError {
+    /// What kind of failure it is.
+    #[must_use]
+    pub const fn class(&self) -> Class {
+        Class::Invalid
+    }
+}
+
 impl Checkpoint {
     fn body(&self) -> String {
         format!("{}\n{}\n{}\n", self.origin, self.size, STANDARD.encode(self.root))
@@ -116,12 +132,19 @@ impl fmt::Debug for LogKey {
 impl LogKey {
     /// A key from 32 bytes that came from the operating system's random source. `name` names it in signatures and is
     /// also the origin of its log.
-    #[must_use]
-    pub fn from_seed(name: impl Into<String>, seed: &[u8; 32]) -> Self {
-        Self {
-            name: name.into(),
-            key: SigningKey::from_bytes(seed),
+    ///
+    /// # Errors
+    /// [`LogNameError`]: signed notes have no quoting, so a name that is empty or has white space, a control character
+    /// or `+` could not be read back.
+    pub fn from_seed(name: impl Into<String>, seed: &[u8; 32]) -> Result<Self, LogNameError> {
+        let name = name.into();
+        if name.is_empty() || name.contains(|c: char| c.is_whitespace() || c.is_control() || c == '+') {
+            return Err(LogNameError { name });
         }
+        Ok(Self {
+            name,
+            key: SigningKey::from_bytes(seed),
+        })
     }
 
     /// Name of the key and of its log.

@@ -41,6 +41,54 @@ pub fn root_of(leaves: &[Hash]) -> Hash {
     }
 }
 
+/// The right edge of a growing tree: roots of its complete subtrees, one per set bit of its size, largest first. At most
+/// 64 hashes however many leaves there were, and amortised two hashes per leaf; for the root, one per subtree.
+///
+/// ```
+/// use skyloom_security::audit::{MerkleFrontier, leaf_hash, root_of};
+///
+/// let leaves = [leaf_hash(b"a"), leaf_hash(b"b"), leaf_hash(b"c")];
+/// let mut frontier = MerkleFrontier::default();
+/// for leaf in leaves {
+///     frontier.push(leaf);
+/// }
+/// assert_eq!(frontier.root(), root_of(&leaves));
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct MerkleFrontier {
+    size: u64,
+    subtrees: Vec<Hash>,
+}
+
+impl MerkleFrontier {
+    /// Adds a leaf's hash at the right.
+    pub fn push(&mut self, leaf: Hash) {
+        let mut hash = leaf;
+        for _ in 0..self.size.trailing_ones() {
+            if let Some(left) = self.subtrees.pop() {
+                hash = node_hash(&left, &hash);
+            }
+        }
+        self.subtrees.push(hash);
+        self.size += 1;
+    }
+
+    /// Number of leaves.
+    #[must_use]
+    pub const fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Root over all leaves so far: the one that [`root_of`] gives.
+    #[must_use]
+    pub fn root(&self) -> Hash {
+        let from_right = self.subtrees.iter().rev().copied();
+        from_right
+            .reduce(|right, left| node_hash(&left, &right))
+            .unwrap_or_else(|| root_of(&[]))
+    }
+}
+
 /// Proof that leaf `index` is in the tree over `leaves`: the siblings from the leaf up. `None` outside the tree.
 #[must_use]
 pub fn inclusion_proof(leaves: &[Hash], index: usize) -> Option<Vec<Hash>> {

@@ -7,7 +7,9 @@ mod log;
 mod merkle;
 mod record;
 
-pub use checkpoint::{Checkpoint, CheckpointError, LogKey, VerifyingLogKey};
+pub use checkpoint::{Checkpoint, CheckpointError, LogKey, LogNameError, VerifyingLogKey};
 pub use log::{AuditLog, AuditVerifyError, Verified, verify};
-pub use merkle::{Hash, consistency_proof, inclusion_proof, leaf_hash, root_of, verify_consistency, verify_inclusion};
-pub use record::{AuditRecord, Outcome};
+pub use merkle::{
+    Hash, MerkleFrontier, consistency_proof, inclusion_proof, leaf_hash, root_of, verify_consistency, verify_inclusion,
+};
+pub use record::{AUDIT_RECORD_VERSION, AuditRecord, Outcome};

@@ -5,7 +5,11 @@ use skyloom_core::{ServiceName, Timestamp};
 
 use crate::access::{Action, Effect};
 
-/// Who did what when, and whether it was allowed. Its JSON line is the leaf that is hashed.
+/// Version of the form of a line. It stands in every line, so that a log may go on in a later form.
+pub const AUDIT_RECORD_VERSION: u32 = 1;
+
+/// Who did what when, and whether it was allowed. Its JSON line, which begins with [`AUDIT_RECORD_VERSION`], is the leaf
+/// that is hashed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuditRecord {
     /// Position in the log, from 0.
@@ -45,6 +49,20 @@ pub enum Outcome {
     },
 }
 
+/// A line as it is written.
+#[derive(Serialize)]
+struct LineOut<'a> {
+    version: u32,
+    #[serde(flatten)]
+    record: &'a AuditRecord,
+}
+
+/// The part of a line that every version has.
+#[derive(Deserialize)]
+struct LineVersion {
+    version: u32,
+}
+
 impl AuditRecord {
     /// The bytes of the leaf: one line of JSON, without the line end.
     ///
@@ -52,6 +70,19 @@ impl AuditRecord {
     /// Never: a record has no map with keys that are not text.
     #[must_use]
     pub fn to_line(&self) -> String {
-        serde_json::to_string(self).expect("invariant: a record has a JSON form")
+        let line = LineOut {
+            version: AUDIT_RECORD_VERSION,
+            record: self,
+        };
+        serde_json::to_string(&line).expect("invariant: a record has a JSON form")
+    }
+
+    /// The record in a line; `None` where the line is no record, names no version, or a later one.
+    #[must_use]
+    pub fn from_line(line: &str) -> Option<Self> {
+        let LineVersion { version } = serde_json::from_str(line).ok()?;
+        (version == AUDIT_RECORD_VERSION)
+            .then(|| serde_json::from_str(line).ok())
+            .flatten()
     }
 }

@@ -58,6 +58,11 @@ fn decisions_by_table() {
             vec![Rule::new(Effect::Allow, [Action::Apply]).in_region(region("aws/eu-central-1"))],
         ),
         role(
+            "barred",
+            &[],
+            vec![Rule::new(Effect::Deny, [Action::Apply]).in_region(region("aws/us-east-1"))],
+        ),
+        role(
             "other",
             &[],
             vec![Rule::new(Effect::Allow, [Action::Apply]).for_deployment(name("blog"))],
@@ -74,6 +79,8 @@ fn decisions_by_table() {
         (&["operator", "frozen"], Action::Destroy, DecisionReason::DeniedByRule),
         (&["guarded"], Action::Apply, DecisionReason::NoRuleAllows),
         (&["german"], Action::Apply, DecisionReason::NoRuleAllows),
+        (&["operator", "barred"], Action::Apply, DecisionReason::DeniedByRule),
+        (&["operator", "barred"], Action::Destroy, DecisionReason::Allowed),
         (&["other"], Action::Apply, DecisionReason::NoRuleAllows),
     ];
     for (roles, action, reason) in rows {
@@ -90,6 +97,16 @@ fn decisions_by_table() {
         !set.decide(&inside).is_allowed(),
         "an allowing rule must cover every region touched"
     );
+    for (regions, allowed) in [
+        (&["aws/eu-central-1"][..], true),
+        (&["aws/eu-central-1", "aws/us-east-1"], false),
+        (&["aws/us-east-1"], false),
+        (&[], false),
+    ] {
+        let mut barred = request(&["operator", "barred"], Action::Apply);
+        barred.target.regions = regions.iter().map(|r| region(r)).collect();
+        assert_eq!(set.decide(&barred).is_allowed(), allowed, "{regions:?}");
+    }
 }
 
 #[test]
@@ -184,7 +201,7 @@ fn oracle(roles: &[Role], request: &AccessRequest) -> bool {
             } else if rule.effect == Effect::Allow {
                 !touched.is_empty() && touched.iter().all(|r| rule.regions.contains(r))
             } else {
-                touched.iter().any(|r| rule.regions.contains(r))
+                touched.is_empty() || touched.iter().any(|r| rule.regions.contains(r))
             };
             rule.actions.contains(&request.action)
                 && in_regions

@@ -1,11 +1,12 @@
 //! The log: published vectors, proofs, and every way of tampering.
 
 use proptest::prelude::*;
-use skyloom_core::{ServiceName, Timestamp};
+use skyloom_core::{Class, ServiceName, Timestamp};
 use skyloom_security::access::{Action, Effect};
 use skyloom_security::audit::{
-    AuditLog, AuditRecord, AuditVerifyError, Checkpoint, CheckpointError, Hash, LogKey, Outcome, consistency_proof,
-    inclusion_proof, leaf_hash, root_of, verify, verify_consistency, verify_inclusion,
+    AUDIT_RECORD_VERSION, AuditLog, AuditRecord, AuditVerifyError, Checkpoint, CheckpointError, Hash, LogKey,
+    MerkleFrontier, Outcome, consistency_proof, inclusion_proof, leaf_hash, root_of, verify, verify_consistency,
+    verify_inclusion,
 };
 
 fn hex(hash: &Hash) -> String {
@@ -49,8 +50,20 @@ fn roots_equal_the_published_ones() {
     }
 }
 
+#[test]
+fn the_growing_edge_has_the_root_of_all_leaves_at_every_size() {
+    let leaves: Vec<Hash> = (0u16..260).map(|i| leaf_hash(&i.to_be_bytes())).collect();
+    let mut frontier = MerkleFrontier::default();
+    assert_eq!(frontier.root(), root_of(&[]));
+    for (size, leaf) in (1..).zip(&leaves) {
+        frontier.push(*leaf);
+        assert_eq!(frontier.size(), size as u64);
+        assert_eq!(frontier.root(), root_of(&leaves[..size]), "size {size}");
+    }
+}
+
 fn key() -> LogKey {
-    LogKey::from_seed("skyloom/shop", &[7; 32])
+    LogKey::from_seed("skyloom/shop", &[7; 32]).unwrap()
 }
 
 fn record(subject: &str) -> AuditRecord {
@@ -102,6 +115,61 @@ fn a_good_log_verifies_and_goes_on() {
 }
 
 #[test]
+fn every_line_names_its_version_and_a_later_one_is_refused() {
+    let line = record("x").to_line();
+    let this = format!("{{\"version\":{AUDIT_RECORD_VERSION},");
+    assert!(line.starts_with(&this), "{line}");
+    assert_eq!(AuditRecord::from_line(&line), Some(record("x")));
+    let later = format!("{{\"version\":{},", AUDIT_RECORD_VERSION + 1);
+    for other in [later.as_str(), "{\"version\":\"1\",", "{"] {
+        let line = line.replacen(&this, other, 1);
+        assert_eq!(AuditRecord::from_line(&line), None, "{line}");
+        let mut log = AuditLog::default();
+        log.appended(&line);
+        let refused = check(&[line], &log.checkpoint(&key()), None);
+        assert_eq!(refused, Err(AuditVerifyError::BadRecord { line: 0 }));
+    }
+}
+
+#[test]
+fn a_log_goes_on_only_from_what_was_signed() {
+    let (lines, note) = log_of(4);
+    let (_, older) = log_of(3);
+    let (_, oldest) = log_of(2);
+    let (_, later) = log_of(5);
+    let mut forged = lines.clone();
+    forged[1] = forged[1].replace("mira", "eve");
+    let mut gap = lines.clone();
+    gap[3] = gap[3].replace("\"sequence\":3", "\"sequence\":4");
+    let other = LogKey::from_seed("skyloom/shop", &[8; 32]).unwrap();
+    let other_note = AuditLog::from_lines(lines.iter().map(String::as_str)).checkpoint(&other);
+    type Row<'a> = (&'a [String], Option<&'a str>, Result<u64, &'a str>);
+    let rows: Vec<Row<'_>> = vec![
+        (&[], None, Ok(0)),
+        (&lines[..1], None, Ok(1)),
+        (&lines[..2], None, Err("Unsigned { records: 2 }")),
+        (&lines, Some(&note), Ok(4)),
+        (&lines, Some(&older), Ok(4)),
+        (&lines, Some(&oldest), Err("Unsigned { records: 2 }")),
+        (&lines, Some(&later), Err("Truncated { signed: 5, found: 4 }")),
+        (&lines, Some(&other_note), Err("Checkpoint(BadSignature")),
+        (&lines, Some(""), Err("Checkpoint(Malformed")),
+        (&forged, Some(&note), Err("Altered { size: 4 }")),
+        (&gap, Some(&older), Err("BadRecord { line: 3 }")),
+        (&lines[1..2], None, Err("BadRecord { line: 0 }")),
+    ];
+    for (lines, note, expected) in rows {
+        let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+        let resumed = AuditLog::resume(&lines, note, &key().verifying_key()).map(|log| log.len());
+        match (resumed, expected) {
+            (Ok(found), Ok(expected)) => assert_eq!(found, expected),
+            (Err(found), Err(expected)) => assert!(format!("{found:?}").starts_with(expected), "{found:?}"),
+            (found, expected) => panic!("{found:?}, expected {expected:?}"),
+        }
+    }
+}
+
+#[test]
 fn the_note_has_the_published_form() {
     let (_, note) = log_of(1);
     let lines: Vec<&str> = note.lines().collect();
@@ -111,10 +179,34 @@ fn the_note_has_the_published_form() {
 }
 
 #[test]
+fn a_name_that_would_break_the_note_is_refused() {
+    for name in [
+        "",
+        "a b",
+        "a\nb",
+        "a\n",
+        "\ta",
+        "a+b",
+        "a\u{2028}b",
+        "a\u{a0}b",
+        "a\u{0}",
+    ] {
+        let refused = LogKey::from_seed(name, &[7; 32]).unwrap_err();
+        assert_eq!((refused.name.as_str(), refused.class()), (name, Class::Invalid));
+        assert!(!refused.to_string().contains('\n'), "{refused}");
+    }
+    for name in ["a", "skyloom/shop", "skyloom-0a1b", "b\u{e4}r"] {
+        let key = LogKey::from_seed(name, &[7; 32]).unwrap();
+        let note = AuditLog::default().checkpoint(&key);
+        assert_eq!(key.verifying_key().open(&note).unwrap().origin, name);
+    }
+}
+
+#[test]
 fn another_key_or_log_is_refused() {
     let (lines, note) = log_of(3);
     let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
-    let other_key = LogKey::from_seed("skyloom/shop", &[8; 32]).verifying_key();
+    let other_key = LogKey::from_seed("skyloom/shop", &[8; 32]).unwrap().verifying_key();
     let refused = verify(&lines, &note, &other_key, None).unwrap_err();
     assert!(matches!(
         refused,
