@@ -164,9 +164,13 @@ async fn running(shared: &Shared, known: &KnownReplica, resource: &Resource) -> 
         return (ReplicaState::Started, "no driver".to_owned());
     };
     let driver: &dyn Driver = driver.as_ref();
-    tracker.record(probe(driver, resource, &check.probe, check.timeout).await, check);
+    let now = shared.now();
+    // However often somebody looks, a replica is asked once per interval, so that the counts mean what the manifest says.
+    if tracker.is_due(now, check) {
+        let result = probe(driver, resource, &check.probe, check.timeout).await;
+        tracker.record_at(now, result, check);
+        shared.set_health(&resource.id, tracker.clone());
+    }
     let problem = tracker.last_problem().unwrap_or_default().to_owned();
-    let state = tracker.state();
-    shared.set_health(&resource.id, tracker);
-    (state, problem)
+    (tracker.state_at(now, resource.created_at, check), problem)
 }
