@@ -164,7 +164,11 @@ mod tests {
             if let Some(last) = last {
                 tracker.record_at(Timestamp::from_secs(last), ProbeResult::Good, &check());
             }
-            assert_eq!(tracker.is_due(Timestamp::from_secs(now), &check()), due, "{last:?} {now}");
+            assert_eq!(
+                tracker.is_due(Timestamp::from_secs(now), &check()),
+                due,
+                "{last:?} {now}"
+            );
         }
     }
 
