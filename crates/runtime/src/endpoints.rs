@@ -41,16 +41,20 @@ pub struct Endpoints {
     path: PathBuf,
     healthy: BTreeMap<ResourceId, Endpoint>,
     services: BTreeSet<ServiceName>,
+    /// Whether the file shows this list and not one of before a restart.
+    is_shown: bool,
 }
 
 impl Endpoints {
-    /// An empty list shown at `path`; the file appears with the first change.
+    /// An empty list shown at `path`; the file appears, or replaces one of before, with the first change or the first
+    /// [`Self::set_all`].
     #[must_use]
     pub const fn new(path: PathBuf) -> Self {
         Self {
             path,
             healthy: BTreeMap::new(),
             services: BTreeSet::new(),
+            is_shown: false,
         }
     }
 
@@ -58,6 +62,30 @@ impl Endpoints {
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Makes `healthy` the whole list, with an empty one for each of `services` (and each service of before) that has
+    /// no entry. Writes once, and only when this changes something or the file is still one of before a restart.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the file cannot be replaced; the list is then unchanged.
+    pub fn set_all(
+        &mut self,
+        services: impl IntoIterator<Item = ServiceName>,
+        healthy: BTreeMap<ResourceId, Endpoint>,
+    ) -> Result<(), StoreError> {
+        let mut named = self.services.clone();
+        named.extend(services);
+        named.extend(healthy.values().map(|endpoint| endpoint.replica.service().clone()));
+        if self.is_shown && named == self.services && healthy == self.healthy {
+            return Ok(());
+        }
+        let services = std::mem::replace(&mut self.services, named);
+        let before = std::mem::replace(&mut self.healthy, healthy);
+        self.write().inspect_err(|_| {
+            self.services = services;
+            self.healthy = before;
+        })
     }
 
     /// Lets a healthy replica in.
@@ -131,8 +159,10 @@ impl Endpoints {
         endpoints
     }
 
-    fn write(&self) -> Result<(), StoreError> {
+    fn write(&mut self) -> Result<(), StoreError> {
         let json = serde_json::to_vec_pretty(&self.to_file()).expect("invariant: an endpoints file has a JSON form");
-        replace_file(&self.path, &json)
+        replace_file(&self.path, &json)?;
+        self.is_shown = true;
+        Ok(())
     }
 }

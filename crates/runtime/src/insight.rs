@@ -2,7 +2,7 @@
 //!
 //! The judging and forecasting are `skyloom-analytics`'; this asks drivers, turns counters into rates and keeps bounds.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use futures::future::join_all;
@@ -17,9 +17,18 @@ use thiserror::Error;
 use crate::shared::Shared;
 use crate::store::State;
 
+/// Most series kept at once: all metrics of as many replicas as a placement takes by default. Values may come from the
+/// embedder, under any name, and each series takes memory.
+const SERIES_MAX: usize = 4 * 10_000;
+
+/// A difference in bytes of memory that is too small to matter. Linux counts resident pages per task in batches of 64, so
+/// an idle process stands still and then steps by up to 64 pages of 4 KiB.
+const MEMORY_RESOLUTION: f64 = 262_144.0;
+
 /// What is measured of a replica.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Metric {
     /// Processor time per time, in cores.
     Cpu,
@@ -78,6 +87,7 @@ impl InsightError {
 
 /// One value that was taken, and what the detector says of it.
 #[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
 pub struct Taken {
     /// Which replica.
     pub replica: ReplicaId,
@@ -97,15 +107,30 @@ pub(crate) struct Metrics {
     last: BTreeMap<ResourceId, Usage>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Tracked {
     series: Series,
     detector: Detector,
 }
 
+impl Tracked {
+    fn new(metric: Metric) -> Self {
+        let detector = match metric {
+            Metric::Memory => Detector::new().with_resolution(MEMORY_RESOLUTION),
+            Metric::Cpu | Metric::NetworkIn | Metric::NetworkOut => Ok(Detector::new()),
+        };
+        Self {
+            series: Series::default(),
+            detector: detector.expect("invariant: the resolution is finite and not negative"),
+        }
+    }
+}
+
 impl Metrics {
-    /// Takes one sample of every live replica. Drivers that cannot measure are passed over.
+    /// Takes one sample of every live replica. Drivers that cannot measure are passed over; series of replicas that the
+    /// state does not know any more end here.
     pub(crate) async fn sample(&mut self, shared: &Shared, state: &State) -> Vec<Taken> {
+        self.keep_only(&state.replicas.values().map(|known| &known.spec.replica).collect());
         let asked = state.replicas.iter().filter_map(|(id, known)| {
             let driver = shared.drivers.for_cloud(&known.spec.site.region.cloud)?;
             let measures = driver.capabilities().usage;
@@ -115,7 +140,15 @@ impl Metrics {
         let mut taken = Vec::new();
         let mut last = BTreeMap::new();
         for (id, replica, answer) in answers {
-            let Ok(usage) = answer else { continue };
+            let usage = match answer {
+                Ok(usage) => usage,
+                Err(error) => {
+                    tracing::debug!(%error, %replica, resource = %id, "the usage could not be read");
+                    // The counters go on meanwhile: the next answer gives the mean rate since the last one.
+                    last.extend(self.last.remove_entry(id));
+                    continue;
+                }
+            };
             if let Some(before) = self.last.get(id) {
                 for (metric, value) in rates(before, &usage) {
                     let sample = Sample { at: usage.at, value };
@@ -128,7 +161,12 @@ impl Metrics {
         taken
     }
 
-    /// Keeps and judges one value; `None` for one that is not later than the last (a clock that went back).
+    fn keep_only(&mut self, known: &BTreeSet<&ReplicaId>) {
+        self.tracked.retain(|(replica, _), _| known.contains(replica));
+    }
+
+    /// Keeps and judges one value; `None` for one that is not later than the last (a clock that went back), and for a
+    /// new series when there are [`SERIES_MAX`].
     pub(crate) fn take(
         &mut self,
         replica: &ReplicaId,
@@ -136,7 +174,12 @@ impl Metrics {
         sample: Sample,
         kept_max: usize,
     ) -> Option<Taken> {
-        let tracked = self.tracked.entry((replica.clone(), metric)).or_default();
+        let key = (replica.clone(), metric);
+        if self.tracked.len() >= SERIES_MAX && !self.tracked.contains_key(&key) {
+            tracing::debug!(%replica, ?metric, "no new series: there are {SERIES_MAX}");
+            return None;
+        }
+        let tracked = self.tracked.entry(key).or_insert_with(|| Tracked::new(metric));
         tracked.series.push(sample).ok()?;
         tracked.series.keep_last(kept_max);
         let verdict = tracked.detector.push(sample).ok()?;
@@ -205,4 +248,51 @@ fn rates(before: &Usage, now: &Usage) -> Vec<(Metric, f64)> {
     rates.extend(per_second(Metric::NetworkIn, before.network_in, now.network_in));
     rates.extend(per_second(Metric::NetworkOut, before.network_out, now.network_out));
     rates
+}
+
+#[cfg(test)]
+mod tests {
+    use skyloom_core::Timestamp;
+
+    use super::*;
+
+    fn replica(index: u32) -> ReplicaId {
+        ReplicaId::new("web".parse().unwrap(), index)
+    }
+
+    fn sample(second: i64, value: f64) -> Sample {
+        let at = Timestamp::from_secs(second);
+        Sample { at, value }
+    }
+
+    #[test]
+    fn a_step_of_some_pages_is_no_anomaly_and_a_leap_is_one() {
+        const STILL: i64 = 200;
+        let rows = [(4096.0, false), (65_536.0, false), (262_144.0, false), (1e9, true)];
+        for (step, is_anomaly) in rows {
+            let mut metrics = Metrics::default();
+            for second in 0..STILL {
+                let taken = metrics
+                    .take(&replica(0), Metric::Memory, sample(second, 5e7), 500)
+                    .unwrap();
+                assert!(!taken.verdict.is_anomaly);
+            }
+            let taken = metrics.take(&replica(0), Metric::Memory, sample(STILL, 5e7 + step), 500);
+            assert_eq!(taken.unwrap().verdict.is_anomaly, is_anomaly, "a step of {step} bytes");
+        }
+    }
+
+    #[test]
+    fn series_are_bounded_and_end_with_their_replica() {
+        let mut metrics = Metrics::default();
+        for index in 0..u32::try_from(SERIES_MAX).unwrap() {
+            assert!(metrics.take(&replica(index), Metric::Cpu, sample(1, 0.5), 9).is_some());
+        }
+        let (old, new) = (replica(0), replica(u32::MAX));
+        assert!(metrics.take(&new, Metric::Cpu, sample(1, 0.5), 9).is_none());
+        assert!(metrics.take(&old, Metric::Cpu, sample(2, 0.5), 9).is_some());
+        metrics.keep_only(&BTreeSet::from([&old]));
+        assert_eq!(metrics.tracked.len(), 1);
+        assert!(metrics.take(&new, Metric::Cpu, sample(1, 0.5), 9).is_some());
+    }
 }

@@ -50,7 +50,8 @@ pub(crate) async fn observe(shared: &Shared, state: &State) -> Result<Seen, Erro
         .replicas
         .iter()
         .map(|(id, known)| look(shared, id, known, resources.get(id)));
-    let mut replicas: Vec<ObservedReplica> = join_all(looks).await.into_iter().collect::<Result<_, _>>()?;
+    let looks = join_all(looks).await;
+    let mut replicas = show(shared, state, looks)?;
     replicas.sort_by(|a, b| (&a.replica, &a.resource).cmp(&(&b.replica, &b.resource)));
     let snapshot = Snapshot {
         generation: state.generation,
@@ -94,48 +95,67 @@ async fn look_up_unlisted(
     Ok(())
 }
 
-/// One replica: its state by the provider and by its own answers. Its place in the endpoints follows.
-async fn look(
-    shared: &Shared,
-    id: &ResourceId,
-    known: &KnownReplica,
-    resource: Option<&Resource>,
-) -> Result<ObservedReplica, Error> {
+/// What a look at one replica gives.
+struct Look {
+    observed: ObservedReplica,
+    /// Its place in the endpoints, if it is healthy.
+    endpoint: Option<Endpoint>,
+    /// What to tell if it was healthy until now.
+    lost: Option<Event>,
+}
+
+/// Makes the endpoints what the looks have shown, all at once: nobody reads a list in which some were not looked at yet.
+fn show(shared: &Shared, state: &State, looks: Vec<Look>) -> Result<Vec<ObservedReplica>, Error> {
+    let of_replicas = state.replicas.values().map(|known| known.spec.replica.service());
+    let wanted = state.manifest.iter().flat_map(|manifest| &manifest.services);
+    let services = of_replicas.chain(wanted.map(|service| &service.name)).cloned();
+    let mut healthy = BTreeMap::new();
+    let mut events = Vec::new();
+    let mut replicas = Vec::new();
+    for look in looks {
+        if let Some(endpoint) = look.endpoint {
+            healthy.insert(look.observed.resource.clone(), endpoint);
+        }
+        events.extend(look.lost);
+        replicas.push(look.observed);
+    }
+    let shown = shared.endpoints().set_all(services, healthy);
+    // Told even when the list could not be written: the next look does not find them healthy until now any more.
+    events.into_iter().for_each(|event| shared.tell(event));
+    shown?;
+    Ok(replicas)
+}
+
+/// One replica: its state by the provider and by its own answers.
+async fn look(shared: &Shared, id: &ResourceId, known: &KnownReplica, resource: Option<&Resource>) -> Look {
     let before = shared.health_of(id);
     let (state, problem) = match resource {
         None => (ReplicaState::Lost, "the provider does not know it any more".to_owned()),
         Some(resource) => state_of(shared, known, resource).await,
     };
-    if state == ReplicaState::Healthy {
-        if let Some(resource) = resource {
-            let endpoint = Endpoint {
-                replica: known.spec.replica.clone(),
-                ports: resource.endpoints.clone(),
-            };
-            shared.endpoints().enter(id, endpoint)?;
-        }
-    } else {
-        shared.endpoints().leave(id)?;
-        if before.is_healthy() {
-            let replica = known.spec.replica.clone();
-            shared.tell(Event::Lost {
-                replica,
-                resource: id.clone(),
-                detail: problem,
-            });
-        }
-        if !state.is_live() {
-            shared.forget_health(id);
-        }
+    let is_healthy = state == ReplicaState::Healthy;
+    if !state.is_live() {
+        shared.forget_health(id);
     }
-    Ok(ObservedReplica {
-        replica: known.spec.replica.clone(),
-        machine: known.spec.machine.clone(),
-        resource: id.clone(),
-        request: known.spec.request,
-        spec: known.spec.digest(),
-        state,
-    })
+    Look {
+        endpoint: resource.filter(|_| is_healthy).map(|resource| Endpoint {
+            replica: known.spec.replica.clone(),
+            ports: resource.endpoints.clone(),
+        }),
+        lost: (!is_healthy && before.is_healthy()).then(|| Event::Lost {
+            replica: known.spec.replica.clone(),
+            resource: id.clone(),
+            detail: problem,
+        }),
+        observed: ObservedReplica {
+            replica: known.spec.replica.clone(),
+            machine: known.spec.machine.clone(),
+            resource: id.clone(),
+            request: known.spec.request,
+            spec: known.spec.digest(),
+            state,
+        },
+    }
 }
 
 async fn state_of(shared: &Shared, known: &KnownReplica, resource: &Resource) -> (ReplicaState, String) {
@@ -164,9 +184,13 @@ async fn running(shared: &Shared, known: &KnownReplica, resource: &Resource) -> 
         return (ReplicaState::Started, "no driver".to_owned());
     };
     let driver: &dyn Driver = driver.as_ref();
-    tracker.record(probe(driver, resource, &check.probe, check.timeout).await, check);
+    let now = shared.now();
+    // However often somebody looks, a replica is asked once per interval, so that the counts mean what the manifest says.
+    if tracker.is_due(now, check) {
+        let result = probe(driver, resource, &check.probe, check.timeout).await;
+        tracker.record_at(now, result, check);
+        shared.set_health(&resource.id, tracker.clone());
+    }
     let problem = tracker.last_problem().unwrap_or_default().to_owned();
-    let state = tracker.state();
-    shared.set_health(&resource.id, tracker);
-    (state, problem)
+    (tracker.state_at(now, resource.created_at, check), problem)
 }

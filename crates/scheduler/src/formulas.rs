@@ -154,6 +154,36 @@ pub fn utilisation_per_dimension(used: &Resources, capacity: &Resources) -> Resu
     Ok(folded)
 }
 
+/// Formula 1 for a machine by what its replicas use: the sum over them, folded to the dominant dimension. A replica that
+/// is not measured counts as using what it asks for. Measured use can be more than the machine has (several rehearsed
+/// machines share one real one); it is then fully used. `None` for a machine that has nothing.
+///
+/// ```
+/// use skyloom_core::{Bytes, Millicores, Resources};
+/// use skyloom_scheduler::formulas::measured_utilisation;
+///
+/// let cores = |n| Resources::new(Millicores::from_millicores(n * 1000), Bytes::ZERO);
+/// let (asks, uses) = (cores(2), cores(1));
+/// let u = measured_utilisation(&cores(4), [(&asks, Some(&uses)), (&asks, None)]);
+/// assert_eq!(u.map(|u| u.get()), Some(0.75));
+/// ```
+#[must_use]
+pub fn measured_utilisation<'a>(
+    capacity: &Resources,
+    replicas: impl IntoIterator<Item = (&'a Resources, Option<&'a Resources>)>,
+) -> Option<Ratio> {
+    let used = replicas.into_iter().fold(Resources::ZERO, |sum, (request, measured)| {
+        let sum = sum.checked_add(measured.unwrap_or(request)).unwrap_or(*capacity);
+        Resources {
+            cpu: sum.cpu.min(capacity.cpu),
+            memory: sum.memory.min(capacity.memory),
+            disk: sum.disk.min(capacity.disk),
+            gpu: sum.gpu.min(capacity.gpu),
+        }
+    });
+    utilisation_of(&used, capacity, Fold::Dominant).ok()
+}
+
 /// Which `Ū` formula 2 compares with.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -1,14 +1,18 @@
 //! Rebalancing: measured use goes to the scheduler, its moves become a plan like any other.
+//!
+//! Replicas that are not sound are left where they are: whether and when they are replaced is healing's, within its
+//! budget.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use serde::Serialize;
 use skyloom_core::{
-    Assignment, Bytes, CostSummary, Machine, Manifest, MicroUsd, MicroUsdPerHour, Millicores, Placement, ReplicaId,
-    Resources, Snapshot, share_price,
+    Assignment, Bytes, CostSummary, Machine, Manifest, MicroUsd, MicroUsdPerHour, Millicores, ObservedReplica,
+    Placement, ReplicaId, ReplicaState, ResourceId, Resources, Snapshot, Timestamp, share_price,
 };
-use skyloom_scheduler::formulas::{Fold, utilisation_of};
-use skyloom_scheduler::{Problem, Rebalance, RebalanceConfig, RebalanceInput};
+use skyloom_scheduler::formulas::measured_utilisation;
+use skyloom_scheduler::{Problem, Rebalance, RebalanceConfig, RebalanceInput, Refusal};
 use skyloom_security::access::{Action, Principal};
 
 use super::ControlPlane;
@@ -16,12 +20,17 @@ use super::plane::{Inner, Outcome};
 use crate::error::Error;
 use crate::insight::{Metric, Metrics};
 use crate::observe::observe;
+use crate::store::{StoreError, read_if_there, replace_file};
 
 /// Samples that make up "now": enough to smooth one odd value, few enough to follow a change within seconds.
 const RECENT_SAMPLES: usize = 10;
 
+/// Beside the state: a restart does not shorten the cooldown.
+const LAST_MOVED_FILE: &str = "rebalanced.json";
+
 /// A decision to move or not, and what came of it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Rebalanced {
     /// The decision with its reasons.
     pub decision: Rebalance,
@@ -66,7 +75,11 @@ impl ControlPlane {
         let admitted = self
             .shared
             .admit(principal, Action::Rebalance, &manifest.name, regions, subject)?;
-        let result = self.carry_out(&mut inner, plan, Some(manifest)).await;
+        // Durable before anything is moved: moves that fail halfway are a disturbance too, and count for the cooldown.
+        let result = match save_last_moved(&inner.state_path, self.shared.now()) {
+            Ok(()) => self.carry_out(&mut inner, plan, Some(manifest)).await,
+            Err(error) => Err(error.into()),
+        };
         let outcome = self.shared.close(admitted, result)?;
         Ok(Rebalanced {
             decision,
@@ -83,19 +96,109 @@ impl ControlPlane {
         let mut snapshot = observe(&self.shared, &inner.state).await?.snapshot;
         let usage = usage(&snapshot, &*self.metrics.lock().await);
         measure(&mut snapshot, &usage);
+        let movable = movable(&snapshot);
         let problem = Problem {
             manifest: &manifest,
-            snapshot: &snapshot,
+            snapshot: &movable,
             catalogue: &self.shared.catalogue,
         };
         let input = RebalanceInput {
             problem,
             usage: &usage,
-            last_moved: None,
+            last_moved: load_last_moved(&inner.state_path)?,
         };
-        let decision = skyloom_scheduler::rebalance(&input, config)?;
-        Ok((manifest, snapshot, decision))
+        let mut decision = skyloom_scheduler::rebalance(&input, config)?;
+        if let (false, Some(replica)) = (decision.moves.is_empty(), missing(&manifest, &snapshot)) {
+            decision.moves.clear();
+            decision.refusal = Some(Refusal::NotWhole { replica });
+            decision.ce = None;
+            decision.imbalance_after = decision.imbalance_before;
+            decision.utilisation_after = decision.utilisation_before.clone();
+        }
+        Ok((manifest, with_patience(snapshot), decision))
     }
+}
+
+/// When the last rebalance moved something; `None` when none ever did.
+fn load_last_moved(state_path: &Path) -> Result<Option<Timestamp>, StoreError> {
+    let path = state_path.with_file_name(LAST_MOVED_FILE);
+    let Some(bytes) = read_if_there(&path)? else {
+        return Ok(None);
+    };
+    serde_json::from_slice(&bytes)
+        .map(Some)
+        .map_err(|error| StoreError::Format {
+            path,
+            detail: error.to_string(),
+        })
+}
+
+fn save_last_moved(state_path: &Path, at: Timestamp) -> Result<(), StoreError> {
+    let json = serde_json::to_vec(&at).expect("invariant: a time has a JSON form");
+    replace_file(&state_path.with_file_name(LAST_MOVED_FILE), &json)
+}
+
+/// The replica of each name that stays, by the planner's order: the soundest, then the first by what the provider calls
+/// it. While one moves, and after a plan that failed, there are two of a name.
+fn best_of_each(snapshot: &Snapshot) -> BTreeMap<&ReplicaId, &ObservedReplica> {
+    let rank = |replica: &ObservedReplica| match replica.state {
+        ReplicaState::Completed => 0,
+        ReplicaState::Healthy => 1,
+        ReplicaState::Started => 2,
+        ReplicaState::Pending | ReplicaState::Unhealthy => 3,
+        ReplicaState::Failed | ReplicaState::Lost => 4,
+    };
+    let mut best: BTreeMap<&ReplicaId, &ObservedReplica> = BTreeMap::new();
+    for replica in &snapshot.replicas {
+        let kept = best.entry(&replica.replica).or_insert(replica);
+        if (rank(replica), &replica.resource) < (rank(kept), &kept.resource) {
+            *kept = replica;
+        }
+    }
+    best
+}
+
+/// The snapshot as the scheduler is to see it: what lives, once. What has ended is not moved, since moving it would run
+/// it again.
+fn movable(snapshot: &Snapshot) -> Snapshot {
+    let live = best_of_each(snapshot).into_values().filter(|r| r.state.is_live());
+    Snapshot {
+        replicas: live.cloned().collect(),
+        ..snapshot.clone()
+    }
+}
+
+/// The snapshot as the plan is to see it: a replica that is not sound counts all the same, so that the plan leaves it
+/// alone, unless there is a sounder one of its name.
+fn with_patience(mut snapshot: Snapshot) -> Snapshot {
+    let best: BTreeSet<ResourceId> = best_of_each(&snapshot)
+        .into_values()
+        .map(|replica| replica.resource.clone())
+        .collect();
+    for replica in &mut snapshot.replicas {
+        let is_sick = matches!(
+            replica.state,
+            ReplicaState::Unhealthy | ReplicaState::Failed | ReplicaState::Lost
+        );
+        if is_sick && best.contains(&replica.resource) {
+            replica.state = ReplicaState::Healthy;
+        }
+    }
+    snapshot
+}
+
+/// The first replica that the manifest asks for and that is on no machine.
+fn missing(manifest: &Manifest, snapshot: &Snapshot) -> Option<ReplicaId> {
+    let best = best_of_each(snapshot);
+    let is_placed = |replica: &ReplicaId| {
+        best.get(replica)
+            .is_some_and(|there| snapshot.node(&there.machine).is_some())
+    };
+    let wanted = manifest
+        .services
+        .iter()
+        .flat_map(|service| (0..service.replicas.get()).map(|index| ReplicaId::new(service.name.clone(), index)));
+    wanted.into_iter().find(|replica| !is_placed(replica))
 }
 
 /// What each replica used lately; those never sampled are absent.
@@ -123,25 +226,15 @@ fn whole(amount: f64) -> u64 {
     amount.clamp(0.0, 9_007_199_254_740_992.0) as u64
 }
 
-/// Enters each machine's measured utilisation (formula 1). A rehearsal's processes share one real machine and may use
-/// more than the planned one has; a machine is then fully used.
+/// Enters each machine's utilisation by what its live replicas use.
 fn measure(snapshot: &mut Snapshot, usage: &BTreeMap<ReplicaId, Resources>) {
     for node in &mut snapshot.nodes {
-        let capacity = node.machine.capacity;
         let here = snapshot
             .replicas
             .iter()
-            .filter(|replica| replica.machine == node.machine.id);
-        let measured = here.filter_map(|replica| usage.get(&replica.replica));
-        let used = measured.fold(Resources::ZERO, |sum, used| {
-            let sum = sum.checked_add(used).unwrap_or(capacity);
-            Resources {
-                cpu: sum.cpu.min(capacity.cpu),
-                memory: sum.memory.min(capacity.memory),
-                ..Resources::ZERO
-            }
-        });
-        node.utilisation = utilisation_of(&used, &capacity, Fold::default()).ok();
+            .filter(|replica| replica.machine == node.machine.id && replica.state.is_live());
+        let used = here.map(|replica| (&replica.request, usage.get(&replica.replica)));
+        node.utilisation = measured_utilisation(&node.machine.capacity, used);
     }
 }
 
@@ -154,8 +247,8 @@ fn after_moves(snapshot: &Snapshot, decision: &Rebalance) -> Placement {
             .find(|m| m.replica == *replica)
             .map(|m| m.to.clone())
     };
-    let live = snapshot.replicas.iter().filter(|replica| replica.state.is_live());
-    let mut assignments: Vec<Assignment> = live
+    let mut assignments: Vec<Assignment> = best_of_each(snapshot)
+        .into_values()
         .map(|replica| Assignment {
             replica: replica.replica.clone(),
             machine: target(&replica.replica).unwrap_or_else(|| replica.machine.clone()),
@@ -163,7 +256,6 @@ fn after_moves(snapshot: &Snapshot, decision: &Rebalance) -> Placement {
             share: MicroUsdPerHour::ZERO,
         })
         .collect();
-    assignments.sort_by(|a, b| a.replica.cmp(&b.replica));
     let is_used = |machine: &&Machine| assignments.iter().any(|assignment| assignment.machine == machine.id);
     let machines: Vec<Machine> = snapshot
         .nodes
@@ -201,5 +293,55 @@ fn after_moves(snapshot: &Snapshot, decision: &Rebalance) -> Placement {
             total_per_month: per_month,
             ..CostSummary::default()
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use skyloom_core::Digest;
+
+    use super::*;
+
+    fn observed(replica: &str, resource: &str, state: ReplicaState) -> ObservedReplica {
+        ObservedReplica {
+            replica: replica.parse().unwrap(),
+            machine: skyloom_core::MachineId::new("m").unwrap(),
+            resource: ResourceId::new(resource).unwrap(),
+            request: Resources::ZERO,
+            spec: Digest::of(&0),
+            state,
+        }
+    }
+
+    #[test]
+    fn the_scheduler_sees_what_lives_once_and_the_plan_leaves_the_sick_alone() {
+        use ReplicaState::{Completed, Failed, Healthy, Lost, Unhealthy};
+        let mut snapshot = Snapshot::empty(1, Timestamp::EPOCH);
+        snapshot.replicas = vec![
+            observed("web/0", "a", Lost),
+            observed("web/0", "b", Healthy),
+            observed("web/0", "c", Healthy),
+            observed("web/1", "d", Failed),
+            observed("web/2", "e", Unhealthy),
+            observed("job/0", "f", Completed),
+        ];
+        let movable = movable(&snapshot);
+        let seen: Vec<&str> = movable.replicas.iter().map(|r| r.resource.as_str()).collect();
+        assert_eq!(seen, ["b", "e"]);
+        let patient = with_patience(snapshot);
+        let states: Vec<ReplicaState> = patient.replicas.iter().map(|r| r.state).collect();
+        assert_eq!(states, [Lost, Healthy, Healthy, Healthy, Healthy, Completed]);
+    }
+
+    #[test]
+    fn the_last_rebalance_is_remembered_across_restarts() {
+        let folder = tempfile::tempdir().unwrap();
+        let state_path = folder.path().join("state.json");
+        assert_eq!(load_last_moved(&state_path).unwrap(), None);
+        let at = Timestamp::from_secs(7);
+        save_last_moved(&state_path, at).unwrap();
+        assert_eq!(load_last_moved(&state_path).unwrap(), Some(at));
+        std::fs::write(state_path.with_file_name(LAST_MOVED_FILE), "soon").unwrap();
+        assert!(matches!(load_last_moved(&state_path), Err(StoreError::Format { .. })));
     }
 }

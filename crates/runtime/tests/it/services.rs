@@ -52,6 +52,41 @@ fn endpoints_hold_who_entered_and_has_not_left() {
 }
 
 #[test]
+fn a_whole_list_is_written_when_it_changes_and_replaces_one_of_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("endpoints.json");
+    let id = |text: &str| ResourceId::new(text).unwrap();
+    let web = || ["web".parse().unwrap(), "store".parse().unwrap()];
+    let count = |service: &str| read(&path).services.get(service).map(Vec::len);
+    Endpoints::new(path.clone())
+        .enter(&id("old"), endpoint("web/0", 1))
+        .unwrap();
+
+    let mut endpoints = Endpoints::new(path.clone());
+    endpoints.set_all(web(), BTreeMap::new()).unwrap();
+    assert_eq!(
+        (count("web"), count("store")),
+        (Some(0), Some(0)),
+        "the stale entry is gone"
+    );
+    let both = BTreeMap::from([(id("a"), endpoint("web/0", 1)), (id("b"), endpoint("web/1", 2))]);
+    endpoints.set_all(web(), both.clone()).unwrap();
+    assert_eq!((count("web"), count("store")), (Some(2), Some(0)));
+
+    fs::remove_file(&path).unwrap();
+    endpoints.set_all(web(), both).unwrap();
+    assert!(!path.exists(), "what is shown already is not written again");
+    endpoints.leave(&id("a")).unwrap();
+    assert_eq!(count("web"), Some(1));
+    endpoints.set_all([], BTreeMap::new()).unwrap();
+    assert_eq!(
+        (count("web"), count("store")),
+        (Some(0), Some(0)),
+        "a service is not forgotten"
+    );
+}
+
+#[test]
 fn a_list_that_cannot_be_written_stays_as_it_was() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("missing-folder").join("endpoints.json");

@@ -127,6 +127,11 @@ pub enum Refusal {
     },
     /// Fewer than two machines are ready, or nothing runs on them.
     NothingToMove,
+    /// A replica that the manifest asks for is nowhere, or its machine is not: it is to be placed first.
+    NotWhole {
+        /// Which.
+        replica: ReplicaId,
+    },
     /// The machine named as the target is not there or not ready.
     NoSuchTarget {
         /// Which.
@@ -156,6 +161,7 @@ impl fmt::Display for Refusal {
         match self {
             Self::TooSoon { wait } => write!(f, "the last rebalance is too recent: wait {wait:?} more"),
             Self::NothingToMove => f.write_str("there are not two ready machines with something to move"),
+            Self::NotWhole { replica } => write!(f, "`{replica}` runs nowhere and is to be placed first"),
             Self::NoSuchTarget { machine } => write!(f, "the target `{machine}` is not there or not ready"),
             Self::Even { rms } => write!(f, "no move would save anything at an imbalance of {rms:.4}"),
             Self::NotWorthIt { best, ce_max } => {
