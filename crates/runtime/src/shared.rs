@@ -66,6 +66,7 @@ impl Shared {
             audit,
             endpoints,
         } = parts;
+        let drivers = drivers.timed(config.saga.call_within);
         Self {
             config,
             owner,
