@@ -11,7 +11,7 @@ use skyloom_provider::{Cause, CreateRequest, Driver, DriverError, Epoch, NewRepl
 use tokio::time::sleep;
 
 use crate::endpoints::Endpoint;
-use crate::env::{References, environment};
+use crate::env::{EnvError, References, render_all};
 use crate::health::HealthTracker;
 use crate::probe::probe;
 use crate::shared::Shared;
@@ -150,15 +150,17 @@ async fn create(
         Action::CreateReplica { spec } => {
             let machine = machine.ok_or_else(|| Failed::new(Class::Bug, "the replica's machine is not known"))?;
             let data = |name: &skyloom_core::DataName| shared.data.location(name);
-            let env = {
+            let failed = |error: EnvError| Failed::new(error.class(), chain(&error));
+            // The endpoints are given back at the end of this statement, before anybody is asked for a secret.
+            let rendered = {
                 let endpoints = shared.endpoints();
                 let references = References {
                     endpoints: &endpoints,
                     data: &data,
-                    secrets: &*shared.secrets,
                 };
-                environment(spec, &references).map_err(|error| Failed::new(error.class(), chain(&error)))?
+                render_all(spec, &references).map_err(failed)?
             };
+            let env = rendered.resolve(&*shared.secrets).map_err(failed)?;
             What::Replica(Box::new(NewReplica {
                 spec: spec.clone(),
                 machine,
