@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use skyloom_core::{
-    Action, Class, HealthCheck, OperationId, Plan, ReplicaId, ResourceId, StepId, StopSpec, Token, Until,
+    Action, Class, EnvValue, HealthCheck, OperationId, Plan, ReplicaId, ResourceId, StepId, StopSpec, Token, Until,
 };
 use skyloom_orchestrator::Event;
 use skyloom_provider::{Cause, CreateRequest, Driver, DriverError, Epoch, NewReplica, Resource, ResourceState, What};
@@ -71,7 +71,7 @@ impl From<DriverError> for Failed {
         };
         Self {
             class: error.class(),
-            detail: error.to_string(),
+            detail: chain(&error),
             fenced_by,
         }
     }
@@ -84,6 +84,19 @@ impl Failed {
             detail: detail.into(),
             fenced_by: None,
         }
+    }
+
+    /// The same with every secret of the request taken out of the detail, which goes into the journal: what a driver
+    /// or a provider says may quote what it was given.
+    fn without_secrets(mut self, what: &What) -> Self {
+        let What::Replica(new) = what else { return self };
+        for (name, value) in &new.env {
+            let is_secret = matches!(new.spec.run.env.get(name), Some(EnvValue::Secret(_)));
+            if is_secret && !value.expose().is_empty() {
+                self.detail = self.detail.replace(value.expose(), "[redacted]");
+            }
+        }
+        self
     }
 }
 
@@ -177,7 +190,9 @@ async fn create(
         epoch,
         what,
     };
-    Ok(driver(shared, action)?.create(&request).await?.id)
+    let made = driver(shared, action)?.create(&request).await;
+    made.map(|resource| resource.id)
+        .map_err(|error| Failed::from(error).without_secrets(&request.what))
 }
 
 /// An error with its causes, on one line.
