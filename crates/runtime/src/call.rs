@@ -122,9 +122,12 @@ pub(crate) async fn carry_out(shared: Arc<Shared>, plan: Arc<Plan>, call: Call) 
         Call::Lookup { operation, token, .. } => look_up(&shared, action, &operation, &token)
             .await
             .map(|resource| Event::Found { step, resource }),
-        Call::AwaitReady { resource, until, .. } => await_ready(&shared, action, &resource, until)
-            .await
-            .map(|()| Event::Ready { step, until }),
+        Call::AwaitReady { resource, until, .. } => {
+            let may_complete = may_complete(&plan, step, action);
+            await_ready(&shared, action, &resource, until, may_complete)
+                .await
+                .map(|until| Event::Ready { step, until })
+        }
         Call::Delete { resource, stop, .. } => delete(&shared, action, &resource, stop)
             .await
             .map_err(Failed::from)
@@ -250,8 +253,27 @@ const fn replica_of(action: &Action) -> Option<(&ReplicaId, Option<&HealthCheck>
     }
 }
 
-/// Looks again and again until the thing has reached the condition. The end of the wait is the saga's to decide.
-async fn await_ready(shared: &Shared, action: &Action, id: &ResourceId, until: Until) -> Result<(), Failed> {
+/// Whether the replica of a step may end with success instead of running on: it is a job. Nothing says that it should
+/// run for ever (neither ports nor a health check), or a later step waits for its end.
+fn may_complete(plan: &Plan, step: StepId, action: &Action) -> bool {
+    let is_silent = match action {
+        Action::CreateReplica { spec } => spec.health.is_none() && spec.run.ports.is_empty(),
+        _ => false,
+    };
+    let edges = plan.steps.iter().flat_map(|other| &other.after);
+    let mut edges = edges.chain(plan.barriers.iter().flat_map(|barrier| &barrier.after));
+    is_silent || edges.any(|edge| edge.step == step && edge.until == Until::Completed)
+}
+
+/// Looks again and again until the thing has reached the condition, and tells what it has reached: a job that is to
+/// run may have completed before anybody saw it run. The end of the wait is the saga's to decide.
+async fn await_ready(
+    shared: &Shared,
+    action: &Action,
+    id: &ResourceId,
+    until: Until,
+    may_complete: bool,
+) -> Result<Until, Failed> {
     let driver = driver(shared, action)?;
     let (replica, check) = replica_of(action).unzip();
     let check = check.flatten();
@@ -268,11 +290,14 @@ async fn await_ready(shared: &Shared, action: &Action, id: &ResourceId, until: U
         };
         match (&resource.state, until) {
             (ResourceState::Exited { code: Some(0) }, Until::Completed | Until::Done)
-            | (ResourceState::Running, Until::Done) => return Ok(()),
+            | (ResourceState::Running, Until::Done) => return Ok(until),
+            (ResourceState::Exited { code: Some(0) }, Until::Healthy) if may_complete => return Ok(Until::Completed),
             (ResourceState::Running, Until::Healthy) => {
                 if is_healthy(driver.as_ref(), &resource, check, &mut tracker).await {
                     let entered = replica.map_or(Ok(()), |replica| shared.became_healthy(&resource, replica, tracker));
-                    return entered.map_err(|error| Failed::new(error.class(), chain(&error)));
+                    return entered
+                        .map(|()| until)
+                        .map_err(|error| Failed::new(error.class(), chain(&error)));
                 }
                 let since = *running_since.get_or_insert_with(|| shared.now());
                 still_starting(&resource, check, &tracker, shared.now().saturating_since(since))?;
