@@ -422,10 +422,7 @@ async fn append_under(
 ) -> Result<(), StoreError> {
     let (lease, journal) = (Arc::clone(shared), Arc::clone(journal));
     write_aside(move || {
-        let written = journal
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .append(&entries);
+        let written = journal.lock().unwrap_or_else(PoisonError::into_inner).append(&entries);
         drop(journal);
         drop(lease);
         written
