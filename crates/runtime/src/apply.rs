@@ -3,13 +3,17 @@
 //! Records are written in batches with one sync each; calls run beside each other as tasks. Nothing is decided here.
 
 use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use futures::FutureExt as _;
 use serde::{Deserialize, Serialize};
-use skyloom_core::{Action, Manifest, Plan, ResourceId, StepId};
+use skyloom_core::{Action, Class, Manifest, Plan, ResourceId, StepId, StopSpec};
 use skyloom_orchestrator::{Command, Event as SagaEvent, Record, Saga, SagaConfig, SagaError, SagaStatus};
-use tokio::task::{AbortHandle, JoinSet};
-use tokio::time::sleep;
+use tokio::sync::watch;
+use tokio::task::{AbortHandle, JoinError, JoinSet};
+use tokio::time::{sleep, timeout};
 
 use crate::call::{self, Call};
 use crate::error::Error;
@@ -42,9 +46,29 @@ pub(crate) struct Applying<'a> {
     state: &'a mut State,
     plan: Arc<Plan>,
     saga: Saga,
-    /// Every call under way ends as an event of its step.
-    calls: JoinSet<SagaEvent>,
-    awaiting: BTreeMap<StepId, AbortHandle>,
+    /// Calls under way, and removals of strays.
+    tasks: JoinSet<Ended>,
+    /// Calls so far.
+    calls: u64,
+    /// The last call of each step.
+    latest: BTreeMap<StepId, Latest>,
+    /// Requests to stop that came after the beginning.
+    cancels: watch::Receiver<u64>,
+}
+
+/// The last call of a step. Earlier ones are superseded.
+struct Latest {
+    call: u64,
+    is_wait: bool,
+    handle: AbortHandle,
+}
+
+/// How a task has ended.
+enum Ended {
+    /// A call, with the saga's event of its step.
+    Call { step: StepId, call: u64, event: SagaEvent },
+    /// The removal of a stray; nobody waits for it.
+    Stray,
 }
 
 impl<'a> Applying<'a> {
@@ -56,21 +80,7 @@ impl<'a> Applying<'a> {
         plan: Plan,
     ) -> Result<Self, Error> {
         let saga = Saga::new(plan.clone(), saga_config(shared), shared.epoch())?;
-        let plan = Arc::new(plan);
-        Ok(Self {
-            shared,
-            journal,
-            state,
-            plan,
-            saga,
-            calls: JoinSet::new(),
-            awaiting: BTreeMap::new(),
-        })
-    }
-
-    /// Asks the saga to stop before it goes on: what is under way is settled, nothing new is begun.
-    pub(crate) async fn stop(&mut self) {
-        self.handle(SagaEvent::CancelRequested).await;
+        Ok(Self::over(shared, journal, state, plan, saga))
     }
 
     /// A plan from where its journal ends.
@@ -85,16 +95,32 @@ impl<'a> Applying<'a> {
         for record in records {
             state.record(&plan, record);
         }
-        let plan = Arc::new(plan);
-        Ok(Self {
+        Ok(Self::over(shared, journal, state, plan, saga))
+    }
+
+    fn over(
+        shared: &'a Arc<Shared>,
+        journal: &'a Arc<Mutex<FileJournal>>,
+        state: &'a mut State,
+        plan: Plan,
+        saga: Saga,
+    ) -> Self {
+        Self {
             shared,
             journal,
             state,
-            plan,
+            plan: Arc::new(plan),
             saga,
-            calls: JoinSet::new(),
-            awaiting: BTreeMap::new(),
-        })
+            tasks: JoinSet::new(),
+            calls: 0,
+            latest: BTreeMap::new(),
+            cancels: shared.cancels(),
+        }
+    }
+
+    /// Asks the saga to stop before it goes on: what is under way is settled, nothing new is begun.
+    pub(crate) async fn stop(&mut self) {
+        self.handle(SagaEvent::CancelRequested);
     }
 
     /// Carries the plan out to its end, or to where the journal or a later controller stops it.
@@ -107,14 +133,41 @@ impl<'a> Applying<'a> {
         loop {
             self.carry_out_commands().await?;
             let status = self.saga.status();
-            if status.is_final() && self.calls.is_empty() {
+            if status.is_final() {
+                self.wind_up().await;
                 self.shared.tell(Event::PlanEnded {
                     outcome: outcome_text(&status).to_owned(),
                 });
                 return Ok(status);
             }
-            let event = self.next_event().await;
-            self.take(event).await;
+            if let Some(event) = self.next_event().await {
+                self.take(event);
+            }
+        }
+    }
+
+    /// Lets end what is under way after the saga has: it may have had its effect. Waits are dropped at once, the rest
+    /// when its time is over.
+    async fn wind_up(&mut self) {
+        let waits = self.latest.values().filter(|latest| latest.is_wait);
+        waits.for_each(|wait| wait.handle.abort());
+        let grace = self.plan.steps.iter().map(|step| stop_of(&step.action).grace).max();
+        let patience = self
+            .shared
+            .config
+            .saga
+            .call_within
+            .saturating_add(grace.unwrap_or_default());
+        let ending = async {
+            while let Some(ended) = self.tasks.join_next().await {
+                if let Some(event) = self.event_of(ended) {
+                    self.take(event);
+                }
+            }
+        };
+        if timeout(patience, ending).await.is_err() {
+            tracing::error!(tasks = self.tasks.len(), "calls that did not end are dropped");
+            self.tasks.abort_all();
         }
     }
 
@@ -147,31 +200,44 @@ impl<'a> Applying<'a> {
             .iter()
             .map(|(_, record)| JournalEntry::Saga { record: record.clone() })
             .collect();
-        match append(self.journal, entries).await {
+        match append_under(self.shared, self.journal, entries).await {
             Ok(()) => {
                 for (_, record) in &records {
                     self.state.record(&self.plan, record);
                 }
-                self.handle(SagaEvent::Recorded { seq: last }).await;
+                self.handle(SagaEvent::Recorded { seq: last });
+                self.tell_done(&records);
                 Ok(())
             }
             Err(error) => {
-                let (class, detail) = (error.class(), error.to_string());
-                self.handle(SagaEvent::RecordFailed { class, detail }).await;
-                // What is under way may have had its effect: let it end, so that nothing is left half-told.
-                self.awaiting.values().for_each(AbortHandle::abort);
-                while self.calls.join_next().await.is_some() {}
+                let (class, detail) = (error.class(), call::chain(&error));
+                self.handle(SagaEvent::RecordFailed { class, detail });
+                self.wind_up().await;
                 Err(Error::Store(error))
             }
         }
+    }
+
+    /// Tells watchers which steps' effects are durable by now, whether an answer or a look-up has shown them.
+    fn tell_done(&self, records: &[(u64, Record)]) {
+        let effects = records.iter().filter_map(|(_, record)| match record {
+            Record::Observed { step, .. } | Record::Gone { step } | Record::Compensated { step } => Some(*step),
+            _ => None,
+        });
+        let mut effects = effects.peekable();
+        if effects.peek().is_none() {
+            return;
+        }
+        let done = self.saga.progress().done;
+        effects.for_each(|step| self.shared.tell(Event::StepDone { step, done }));
     }
 
     fn begin(&mut self, command: Command) {
         let call = match command {
             Command::Record { .. } => return,
             Command::StopAwaiting { step } => {
-                if let Some(waiting) = self.awaiting.remove(&step) {
-                    waiting.abort();
+                if let Some(waiting) = self.latest.remove(&step) {
+                    waiting.handle.abort();
                 }
                 return;
             }
@@ -181,12 +247,7 @@ impl<'a> Applying<'a> {
                 token,
                 machine,
             } => {
-                let action = self
-                    .plan
-                    .step(step)
-                    .map(|step| step.action.to_string())
-                    .unwrap_or_default();
-                self.shared.tell(Event::StepBegun { step, action });
+                self.tell_begun(step);
                 Call::Create {
                     step,
                     operation,
@@ -199,64 +260,100 @@ impl<'a> Applying<'a> {
             Command::Delete {
                 step, resource, stop, ..
             } => {
-                let action = self
-                    .plan
-                    .step(step)
-                    .map(|step| step.action.to_string())
-                    .unwrap_or_default();
-                self.shared.tell(Event::StepBegun { step, action });
+                self.tell_begun(step);
                 Call::Delete { step, resource, stop }
             }
         };
-        let (step, is_wait) = (call.step(), matches!(call, Call::AwaitReady { .. }));
-        let handle = self
-            .calls
-            .spawn(call::carry_out(Arc::clone(self.shared), Arc::clone(&self.plan), call));
-        if is_wait && let Some(earlier) = self.awaiting.insert(step, handle) {
-            earlier.abort();
+        self.spawn(call);
+    }
+
+    fn tell_begun(&self, step: StepId) {
+        let action = self.plan.step(step).map(|step| step.action.to_string());
+        self.shared.tell(Event::StepBegun {
+            step,
+            action: action.unwrap_or_default(),
+        });
+    }
+
+    /// Begins a call; an earlier one of the step is superseded.
+    fn spawn(&mut self, call: Call) {
+        self.calls += 1;
+        let (step, number, is_wait) = (call.step(), self.calls, matches!(call, Call::AwaitReady { .. }));
+        let carried_out = call::carry_out(Arc::clone(self.shared), Arc::clone(&self.plan), call);
+        let handle = self.tasks.spawn(async move {
+            // Nothing that a panic could leave half-changed is used afterwards: locks are taken all the same, see
+            // `Shared`.
+            let event = AssertUnwindSafe(carried_out).catch_unwind().await;
+            Ended::Call {
+                step,
+                call: number,
+                event: event.unwrap_or_else(|_| panicked(step)),
+            }
+        });
+        let latest = Latest {
+            call: number,
+            is_wait,
+            handle,
+        };
+        if let Some(earlier) = self.latest.insert(step, latest) {
+            earlier.handle.abort();
         }
     }
 
-    async fn next_event(&mut self) -> SagaEvent {
+    /// What happens next; `None`: nothing that concerns the saga.
+    async fn next_event(&mut self) -> Option<SagaEvent> {
         let until = self
             .saga
             .poll_deadline()
             .map(|at| at.saturating_since(self.shared.now()));
         tokio::select! {
-            Some(ended) = self.calls.join_next() => match ended {
-                Ok(event) => event,
-                // Aborted on request, or a panic in a driver: the saga's deadline covers the latter.
-                Err(_) => SagaEvent::Tick,
-            },
+            // First, so that a request to stop is heard before the next step is begun.
+            biased;
+            Ok(()) = self.cancels.changed() => Some(SagaEvent::CancelRequested),
+            Some(ended) = self.tasks.join_next() => self.event_of(ended),
             () = async { match until { Some(wait) => sleep(wait).await, None => std::future::pending().await } } => {
-                SagaEvent::Tick
+                Some(SagaEvent::Tick)
             }
-            () = self.shared.cancelled() => SagaEvent::CancelRequested,
         }
+    }
+
+    /// The event of a task that has ended. A superseded call may still tell of an effect; that it failed or found
+    /// nothing says nothing about the call in its place.
+    fn event_of(&mut self, ended: Result<Ended, JoinError>) -> Option<SagaEvent> {
+        let (step, number, event) = match ended {
+            Ok(Ended::Call { step, call, event }) => (step, call, event),
+            Ok(Ended::Stray) => return None,
+            Err(error) => {
+                if error.is_panic() {
+                    tracing::error!(%error, "a task panicked");
+                }
+                return None;
+            }
+        };
+        let is_latest = self.latest.get(&step).is_some_and(|latest| latest.call == number);
+        if is_latest {
+            self.latest.remove(&step);
+        }
+        let is_about_itself = matches!(
+            event,
+            SagaEvent::CallFailed { .. } | SagaEvent::Found { resource: None, .. }
+        );
+        (is_latest || !is_about_itself).then_some(event)
     }
 
     /// Tells watchers and the saga.
-    async fn take(&mut self, event: SagaEvent) {
-        match &event {
-            SagaEvent::Created { step, .. } | SagaEvent::Gone { step } => {
-                self.shared.tell(Event::StepDone {
-                    step: *step,
-                    done: self.saga.progress().done,
-                });
-            }
-            SagaEvent::CallFailed { step, detail, .. } => {
-                tracing::warn!(%step, detail, "a call failed");
-                self.shared.tell(Event::StepFailed {
-                    step: *step,
-                    detail: detail.clone(),
-                });
-            }
-            _ => {}
+    fn take(&mut self, event: SagaEvent) {
+        if let SagaEvent::CallFailed { step, detail, .. } = &event {
+            tracing::warn!(%step, detail, "a call failed");
+            self.shared.tell(Event::StepFailed {
+                step: *step,
+                detail: detail.clone(),
+            });
         }
-        self.handle(event).await;
+        self.handle(event);
     }
 
-    async fn handle(&mut self, event: SagaEvent) {
+    fn handle(&mut self, event: SagaEvent) {
         match self.saga.handle(event, self.shared.now()) {
             Ok(()) => {}
             Err(
@@ -265,34 +362,86 @@ impl<'a> Applying<'a> {
                 }
                 | SagaError::TooLate { resource, step },
             ) => {
-                self.remove_stray(step, &resource).await;
+                self.remove_stray(step, resource);
             }
             // The saga's state is as before; its deadlines go on.
             Err(error) => tracing::error!(%error, "an event that cannot be"),
         }
     }
 
-    /// Removes a thing that belongs to nobody. Where that fails, the owner tag still shows it to the next observation.
-    async fn remove_stray(&self, step: StepId, resource: &ResourceId) {
-        let Some(step) = self.plan.step(step) else { return };
-        let stop = match &step.action {
-            Action::CreateReplica { spec } => spec.stop,
-            _ => skyloom_core::StopSpec::default(),
-        };
-        if let Err(error) = call::delete(self.shared, &step.action, resource, stop).await {
-            tracing::error!(%resource, %error, "a stray thing could not be removed");
+    /// Removes a thing that belongs to nobody, beside all else. Where that fails, the owner tag still shows it to the
+    /// next observation.
+    fn remove_stray(&mut self, step: StepId, resource: ResourceId) {
+        let (shared, plan) = (Arc::clone(self.shared), Arc::clone(&self.plan));
+        self.tasks.spawn(async move {
+            if let Some(step) = plan.step(step) {
+                let removed = call::delete(&shared, &step.action, &resource, stop_of(&step.action)).await;
+                if let Err(error) = removed {
+                    tracing::error!(%resource, error = call::chain(&error), "a stray thing could not be removed");
+                }
+            }
+            Ended::Stray
+        });
+    }
+}
+
+/// How what a step makes or removes is stopped.
+fn stop_of(action: &Action) -> StopSpec {
+    match action {
+        Action::CreateReplica { spec } => spec.stop,
+        Action::DeleteReplica { stop, .. } => *stop,
+        Action::CreateMachine { .. } | Action::AwaitReplica { .. } | Action::DeleteMachine { .. } => {
+            StopSpec::default()
         }
+    }
+}
+
+/// What the saga is told of a driver that broke off: a creation may have had its effect.
+fn panicked(step: StepId) -> SagaEvent {
+    tracing::error!(%step, "the driver panicked");
+    SagaEvent::CallFailed {
+        step,
+        class: Class::Bug,
+        // Without the panic's text, which may quote anything: the journal is no place for secrets.
+        detail: "the driver panicked".to_owned(),
     }
 }
 
 /// Makes entries durable without blocking the executor.
 pub(crate) async fn append(journal: &Arc<Mutex<FileJournal>>, entries: Vec<JournalEntry>) -> Result<(), StoreError> {
     let journal = Arc::clone(journal);
-    let written =
-        tokio::task::spawn_blocking(move || journal.lock().unwrap_or_else(PoisonError::into_inner).append(&entries));
-    written
-        .await
-        .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
+    write_aside(move || journal.lock().unwrap_or_else(PoisonError::into_inner).append(&entries)).await
+}
+
+/// As [`append`], keeping the lease until the write has ended, also when nobody waits for it any more: otherwise the
+/// next controller could read the journal while it is still written.
+async fn append_under(
+    shared: &Arc<Shared>,
+    journal: &Arc<Mutex<FileJournal>>,
+    entries: Vec<JournalEntry>,
+) -> Result<(), StoreError> {
+    let (lease, journal) = (Arc::clone(shared), Arc::clone(journal));
+    write_aside(move || {
+        let written = journal.lock().unwrap_or_else(PoisonError::into_inner).append(&entries);
+        drop(journal);
+        drop(lease);
+        written
+    })
+    .await
+}
+
+async fn write_aside(write: impl FnOnce() -> Result<(), StoreError> + Send + 'static) -> Result<(), StoreError> {
+    match tokio::task::spawn_blocking(write).await {
+        Ok(written) => written,
+        Err(ended) => match ended.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // The executor shuts down and has not begun the write.
+            Err(cancelled) => {
+                let not_begun = std::io::Error::new(std::io::ErrorKind::Interrupted, cancelled);
+                Err(StoreError::io("append to", Path::new("journal"))(not_begun))
+            }
+        },
+    }
 }
 
 fn saga_config(shared: &Shared) -> SagaConfig {

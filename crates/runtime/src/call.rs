@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use skyloom_core::{
-    Action, Class, HealthCheck, OperationId, Plan, ReplicaId, ResourceId, StepId, StopSpec, Token, Until,
+    Action, Class, EnvValue, HealthCheck, OperationId, Plan, ReplicaId, ResourceId, StepId, StopSpec, Token, Until,
 };
 use skyloom_orchestrator::Event;
 use skyloom_provider::{Cause, CreateRequest, Driver, DriverError, Epoch, NewReplica, Resource, ResourceState, What};
 use tokio::time::sleep;
 
 use crate::endpoints::Endpoint;
-use crate::env::{References, environment};
+use crate::env::{EnvError, References, render_all};
 use crate::health::HealthTracker;
 use crate::probe::probe;
 use crate::shared::Shared;
@@ -71,7 +71,7 @@ impl From<DriverError> for Failed {
         };
         Self {
             class: error.class(),
-            detail: error.to_string(),
+            detail: chain(&error),
             fenced_by,
         }
     }
@@ -84,6 +84,19 @@ impl Failed {
             detail: detail.into(),
             fenced_by: None,
         }
+    }
+
+    /// The same with every secret of the request taken out of the detail, which goes into the journal: what a driver
+    /// or a provider says may quote what it was given.
+    fn without_secrets(mut self, what: &What) -> Self {
+        let What::Replica(new) = what else { return self };
+        for (name, value) in &new.env {
+            let is_secret = matches!(new.spec.run.env.get(name), Some(EnvValue::Secret(_)));
+            if is_secret && !value.expose().is_empty() {
+                self.detail = self.detail.replace(value.expose(), "[redacted]");
+            }
+        }
+        self
     }
 }
 
@@ -109,9 +122,12 @@ pub(crate) async fn carry_out(shared: Arc<Shared>, plan: Arc<Plan>, call: Call) 
         Call::Lookup { operation, token, .. } => look_up(&shared, action, &operation, &token)
             .await
             .map(|resource| Event::Found { step, resource }),
-        Call::AwaitReady { resource, until, .. } => await_ready(&shared, action, &resource, until)
-            .await
-            .map(|()| Event::Ready { step, until }),
+        Call::AwaitReady { resource, until, .. } => {
+            let may_complete = may_complete(&plan, step, action);
+            await_ready(&shared, action, &resource, until, may_complete)
+                .await
+                .map(|until| Event::Ready { step, until })
+        }
         Call::Delete { resource, stop, .. } => delete(&shared, action, &resource, stop)
             .await
             .map_err(Failed::from)
@@ -150,15 +166,17 @@ async fn create(
         Action::CreateReplica { spec } => {
             let machine = machine.ok_or_else(|| Failed::new(Class::Bug, "the replica's machine is not known"))?;
             let data = |name: &skyloom_core::DataName| shared.data.location(name);
-            let env = {
+            let failed = |error: EnvError| Failed::new(error.class(), chain(&error));
+            // The endpoints are given back at the end of this statement, before anybody is asked for a secret.
+            let rendered = {
                 let endpoints = shared.endpoints();
                 let references = References {
                     endpoints: &endpoints,
                     data: &data,
-                    secrets: &*shared.secrets,
                 };
-                environment(spec, &references).map_err(|error| Failed::new(error.class(), chain(&error)))?
+                render_all(spec, &references).map_err(failed)?
             };
+            let env = rendered.resolve(&*shared.secrets).map_err(failed)?;
             What::Replica(Box::new(NewReplica {
                 spec: spec.clone(),
                 machine,
@@ -175,11 +193,13 @@ async fn create(
         epoch,
         what,
     };
-    Ok(driver(shared, action)?.create(&request).await?.id)
+    let made = driver(shared, action)?.create(&request).await;
+    made.map(|resource| resource.id)
+        .map_err(|error| Failed::from(error).without_secrets(&request.what))
 }
 
 /// An error with its causes, on one line.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
@@ -233,8 +253,27 @@ const fn replica_of(action: &Action) -> Option<(&ReplicaId, Option<&HealthCheck>
     }
 }
 
-/// Looks again and again until the thing has reached the condition. The end of the wait is the saga's to decide.
-async fn await_ready(shared: &Shared, action: &Action, id: &ResourceId, until: Until) -> Result<(), Failed> {
+/// Whether the replica of a step may end with success instead of running on: it is a job. Nothing says that it should
+/// run for ever (neither ports nor a health check), or a later step waits for its end.
+fn may_complete(plan: &Plan, step: StepId, action: &Action) -> bool {
+    let is_silent = match action {
+        Action::CreateReplica { spec } => spec.health.is_none() && spec.run.ports.is_empty(),
+        _ => false,
+    };
+    let edges = plan.steps.iter().flat_map(|other| &other.after);
+    let mut edges = edges.chain(plan.barriers.iter().flat_map(|barrier| &barrier.after));
+    is_silent || edges.any(|edge| edge.step == step && edge.until == Until::Completed)
+}
+
+/// Looks again and again until the thing has reached the condition, and tells what it has reached: a job that is to
+/// run may have completed before anybody saw it run. The end of the wait is the saga's to decide.
+async fn await_ready(
+    shared: &Shared,
+    action: &Action,
+    id: &ResourceId,
+    until: Until,
+    may_complete: bool,
+) -> Result<Until, Failed> {
     let driver = driver(shared, action)?;
     let (replica, check) = replica_of(action).unzip();
     let check = check.flatten();
@@ -251,11 +290,14 @@ async fn await_ready(shared: &Shared, action: &Action, id: &ResourceId, until: U
         };
         match (&resource.state, until) {
             (ResourceState::Exited { code: Some(0) }, Until::Completed | Until::Done)
-            | (ResourceState::Running, Until::Done) => return Ok(()),
+            | (ResourceState::Running, Until::Done) => return Ok(until),
+            (ResourceState::Exited { code: Some(0) }, Until::Healthy) if may_complete => return Ok(Until::Completed),
             (ResourceState::Running, Until::Healthy) => {
                 if is_healthy(driver.as_ref(), &resource, check, &mut tracker).await {
                     let entered = replica.map_or(Ok(()), |replica| shared.became_healthy(&resource, replica, tracker));
-                    return entered.map_err(|error| Failed::new(error.class(), chain(&error)));
+                    return entered
+                        .map(|()| until)
+                        .map_err(|error| Failed::new(error.class(), chain(&error)));
                 }
                 let since = *running_since.get_or_insert_with(|| shared.now());
                 still_starting(&resource, check, &tracker, shared.now().saturating_since(since))?;

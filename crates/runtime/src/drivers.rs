@@ -1,12 +1,15 @@
-//! Which driver carries out what: by cloud, in the order of registration. And the repetition of calls that may be
-//! repeated.
+//! Which driver carries out what: by cloud, in the order of registration. The end of every call, and the repetition of
+//! calls that may be repeated.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use skyloom_core::{CloudId, OwnerTag, RetryDecision, RetryPolicy};
-use skyloom_provider::{Driver, DriverError, Resource};
-use tokio::time::sleep;
+use async_trait::async_trait;
+use skyloom_core::{CloudId, OwnerTag, ResourceId, RetryDecision, RetryPolicy, StopSpec, Token};
+use skyloom_provider::{
+    Capabilities, Cause, CreateRequest, Driver, DriverError, Epoch, ExecOutput, Quota, Resource, Usage,
+};
+use tokio::time::{sleep, timeout};
 
 /// The registered drivers.
 #[derive(Debug, Clone, Default)]
@@ -17,6 +20,12 @@ impl Drivers {
     pub(crate) fn register(&mut self, driver: Arc<dyn Driver>) {
         self.0.push(driver);
         self.0.sort_by_key(|driver| driver.capabilities().clouds.is_none());
+    }
+
+    /// The same drivers, each of whose calls ends within this time.
+    pub(crate) fn timed(self, within: Duration) -> Self {
+        let timed = |driver| Arc::new(Timed { driver, within }) as Arc<dyn Driver>;
+        Self(self.0.into_iter().map(timed).collect())
     }
 
     /// Whether there is none.
@@ -54,6 +63,85 @@ impl Drivers {
             all.extend(retry(policy, || driver.list(owner)).await?);
         }
         Ok(all)
+    }
+}
+
+/// A driver each of whose calls ends: one without an answer in time is [`Cause::Timeout`], its effect in doubt.
+///
+/// Here and nowhere else, so that no caller can forget it. What a call waits for by its nature, the grace of a stop or
+/// the time of a command, comes on top.
+#[derive(Debug)]
+struct Timed {
+    driver: Arc<dyn Driver>,
+    within: Duration,
+}
+
+impl Timed {
+    async fn bounded<T>(
+        &self,
+        operation: &'static str,
+        on_top: Duration,
+        call: impl Future<Output = Result<T, DriverError>> + Send,
+    ) -> Result<T, DriverError> {
+        let after = self.within.saturating_add(on_top);
+        let late = || DriverError::new(self.capabilities().name.clone(), operation, Cause::Timeout { after });
+        timeout(after, call).await.unwrap_or_else(|_| Err(late()))
+    }
+}
+
+#[async_trait]
+impl Driver for Timed {
+    fn capabilities(&self) -> &Capabilities {
+        self.driver.capabilities()
+    }
+
+    async fn create(&self, request: &CreateRequest) -> Result<Resource, DriverError> {
+        self.bounded("create", Duration::ZERO, self.driver.create(request))
+            .await
+    }
+
+    async fn get(&self, id: &ResourceId) -> Result<Resource, DriverError> {
+        self.bounded("get", Duration::ZERO, self.driver.get(id)).await
+    }
+
+    async fn list(&self, owner: &OwnerTag) -> Result<Vec<Resource>, DriverError> {
+        self.bounded("list", Duration::ZERO, self.driver.list(owner)).await
+    }
+
+    async fn find_by_token(&self, owner: &OwnerTag, token: &Token) -> Result<Option<Resource>, DriverError> {
+        let call = self.driver.find_by_token(owner, token);
+        self.bounded("find_by_token", Duration::ZERO, call).await
+    }
+
+    async fn delete(&self, id: &ResourceId, stop: StopSpec, epoch: Epoch) -> Result<(), DriverError> {
+        self.bounded("delete", stop.grace, self.driver.delete(id, stop, epoch))
+            .await
+    }
+
+    async fn stop(&self, id: &ResourceId, stop: StopSpec, epoch: Epoch) -> Result<(), DriverError> {
+        self.bounded("stop", stop.grace, self.driver.stop(id, stop, epoch))
+            .await
+    }
+
+    async fn start(&self, id: &ResourceId, epoch: Epoch) -> Result<(), DriverError> {
+        self.bounded("start", Duration::ZERO, self.driver.start(id, epoch))
+            .await
+    }
+
+    async fn logs(&self, id: &ResourceId, lines: usize) -> Result<Vec<String>, DriverError> {
+        self.bounded("logs", Duration::ZERO, self.driver.logs(id, lines)).await
+    }
+
+    async fn usage(&self, id: &ResourceId) -> Result<Usage, DriverError> {
+        self.bounded("usage", Duration::ZERO, self.driver.usage(id)).await
+    }
+
+    async fn exec(&self, id: &ResourceId, command: &[String], limit: Duration) -> Result<ExecOutput, DriverError> {
+        self.bounded("exec", limit, self.driver.exec(id, command, limit)).await
+    }
+
+    async fn quotas(&self) -> Result<Vec<Quota>, DriverError> {
+        self.bounded("quotas", Duration::ZERO, self.driver.quotas()).await
     }
 }
 

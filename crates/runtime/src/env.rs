@@ -73,35 +73,48 @@ impl EnvError {
     }
 }
 
-/// What references can be resolved from.
+/// What references of addresses and places are rendered from.
 pub(crate) struct References<'a> {
     pub(crate) endpoints: &'a Endpoints,
     pub(crate) data: &'a dyn Fn(&DataName) -> Option<String>,
-    pub(crate) secrets: &'a dyn SecretResolver,
 }
 
-/// The whole environment of a replica, `SKYLOOM_ENDPOINTS` included.
-pub(crate) fn environment(
-    spec: &ReplicaSpec,
-    references: &References<'_>,
-) -> Result<BTreeMap<String, Secret<String>>, EnvError> {
+/// An environment whose addresses and places are rendered and whose secrets are still references.
+///
+/// Two steps, because a resolver is somebody else's code: it may take its time or ask this very control plane, so
+/// nobody may hold the endpoints meanwhile.
+pub(crate) struct Rendered(BTreeMap<String, EnvValue>);
+
+/// The environment of a replica but for its secrets, `SKYLOOM_ENDPOINTS` included.
+pub(crate) fn render_all(spec: &ReplicaSpec, references: &References<'_>) -> Result<Rendered, EnvError> {
     let mut env = BTreeMap::new();
     let list = references.endpoints.path().to_string_lossy().into_owned();
-    env.insert(ENDPOINTS_VARIABLE.to_owned(), Secret::new(list));
+    env.insert(ENDPOINTS_VARIABLE.to_owned(), EnvValue::Text(list));
     for (name, value) in &spec.run.env {
         let value = match value {
-            EnvValue::Text(text) => Secret::new(render(name, text, references)?),
-            EnvValue::Secret(reference) => references
-                .secrets
-                .resolve(reference)
-                .ok_or_else(|| EnvError::NoSecret {
-                    name: name.clone(),
-                    reference: reference.clone(),
-                })?,
+            EnvValue::Text(text) => EnvValue::Text(render(name, text, references)?),
+            EnvValue::Secret(reference) => EnvValue::Secret(reference.clone()),
         };
         env.insert(name.clone(), value);
     }
-    Ok(env)
+    Ok(Rendered(env))
+}
+
+impl Rendered {
+    /// The whole environment.
+    pub(crate) fn resolve(self, secrets: &dyn SecretResolver) -> Result<BTreeMap<String, Secret<String>>, EnvError> {
+        let resolved = self.0.into_iter().map(|(name, value)| {
+            let value = match value {
+                EnvValue::Text(text) => Secret::new(text),
+                EnvValue::Secret(reference) => match secrets.resolve(&reference) {
+                    Some(secret) => secret,
+                    None => return Err(EnvError::NoSecret { name, reference }),
+                },
+            };
+            Ok((name, value))
+        });
+        resolved.collect()
+    }
 }
 
 fn render(name: &str, text: &str, references: &References<'_>) -> Result<String, EnvError> {

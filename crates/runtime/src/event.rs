@@ -27,11 +27,11 @@ pub enum Event {
         /// What it does, for people.
         action: String,
     },
-    /// A step's call had its effect.
+    /// A step's effect is durably recorded: its call has succeeded, or a look-up has found what it made.
     StepDone {
         /// Which.
         step: StepId,
-        /// Steps done so far, readiness included where somebody waits for it.
+        /// Steps done by now, those told at the same time included; readiness counts where somebody waits for it.
         done: u64,
     },
     /// A call failed; the saga decides what follows.

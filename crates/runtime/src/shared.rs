@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use skyloom_core::{Catalogue, OwnerTag, ResourceId, Timestamp};
 use skyloom_security::access::Authorizer;
-use tokio::sync::{Notify, broadcast};
+use tokio::sync::{broadcast, watch};
 
 use crate::clock::Clock;
 use crate::config::RuntimeConfig;
@@ -29,7 +29,9 @@ pub(crate) struct Shared {
     pub(crate) secrets: Arc<dyn SecretResolver>,
     pub(crate) data: DataPlaces,
     pub(crate) events: broadcast::Sender<Event>,
-    pub(crate) cancel: Notify,
+    /// Counts the requests to stop. A number, not a signal: whoever has read it sees every later request, also one that
+    /// comes while nobody waits.
+    cancels: watch::Sender<u64>,
     pub(crate) lease: Lease,
     audit: Mutex<AuditFile>,
     endpoints: Mutex<Endpoints>,
@@ -66,6 +68,7 @@ impl Shared {
             audit,
             endpoints,
         } = parts;
+        let drivers = drivers.timed(config.saga.call_within);
         Self {
             config,
             owner,
@@ -76,7 +79,7 @@ impl Shared {
             secrets,
             data,
             events: broadcast::Sender::new(crate::event::EVENTS_BEHIND_MAX),
-            cancel: Notify::new(),
+            cancels: watch::Sender::new(0),
             lease,
             audit: Mutex::new(audit),
             endpoints: Mutex::new(endpoints),
@@ -97,9 +100,14 @@ impl Shared {
         let _ = self.events.send(event);
     }
 
-    /// Ends when somebody asks to stop what is under way.
-    pub(crate) async fn cancelled(&self) {
-        self.cancel.notified().await;
+    /// Asks what is under way to stop.
+    pub(crate) fn cancel(&self) {
+        self.cancels.send_modify(|count| *count = count.wrapping_add(1));
+    }
+
+    /// The requests to stop from now on; those of before count as seen.
+    pub(crate) fn cancels(&self) -> watch::Receiver<u64> {
+        self.cancels.subscribe()
     }
 
     // A panic while one of these is held leaves the value as it was between two whole changes, so a poisoned lock is

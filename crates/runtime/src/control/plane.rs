@@ -200,8 +200,11 @@ impl ControlPlane {
     }
 
     /// Asks the plan under way to stop: nothing new is begun, calls under way are waited for, what was made stays.
+    ///
+    /// Seen whenever it comes between [`Event::PlanBegun`] and the end of the plan; a plan that begins later is not
+    /// concerned.
     pub fn cancel(&self) {
-        self.shared.cancel.notify_waiters();
+        self.shared.cancel();
     }
 
     /// Short digest of a plan of before a crash that waits for [`ControlPlane::recover`].
