@@ -294,5 +294,8 @@ fn pure_crates_have_no_async_runtime_in_their_tree() {
     ] {
         assert!(!tree(engine).iter().any(is_runtime), "{engine}");
     }
-    assert!(tree("skyloom-runtime").iter().any(is_runtime), "a runtime is recognised where there is one");
+    assert!(
+        tree("skyloom-runtime").iter().any(is_runtime),
+        "a runtime is recognised where there is one"
+    );
 }
