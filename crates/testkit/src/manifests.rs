@@ -24,6 +24,9 @@ pub const REPLICAS_MAX: u32 = 4;
 /// fits the smallest machine of [`crate::catalogue`]. Some services check their health, some keep their replicas apart
 /// (no two on a machine, or evenly over zones), some manifests stay in the European Union. All of them have a place for
 /// every replica. Shrinks to fewer services with fewer dependencies.
+///
+/// # Panics
+/// Never: the names are constant.
 pub fn manifests() -> impl Strategy<Value = Manifest> {
     let services = vec(sketch(), 1..=SERVICES_MAX);
     (services, any::<bool>(), any::<proptest::sample::Index>()).prop_map(|(sketches, eu, turn)| {
