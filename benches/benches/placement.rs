@@ -1,16 +1,20 @@
 //! Placement: the cheapest place for every replica over the whole built-in catalogue, in an empty world.
 //!
 //! Workloads: the shop (7 replicas of 3 services, all constraints), and chains of 5 services with 6 and 60 replicas each
-//! (30 and 300 replicas, residency only). No randomness. Also: loading the catalogue, reading the manifest. Result: time
-//! per decision.
+//! (30 and 300 replicas, residency only); the shop by every policy of the scheduler's table, with one seed. Also: loading
+//! the catalogue, reading the manifest. Result: time per decision.
 #![expect(
     clippy::unwrap_used,
     reason = "a bench that cannot unwrap has failed; macros make its items"
 )]
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
+use skyloom::scheduler::policy::BUILTIN;
 use skyloom::{Catalogue, Manifest};
-use skyloom_benches::{SHOP, chain, cheapest};
+use skyloom_benches::{SHOP, chain, cheapest, placed};
+
+/// For the policies that draw; any will do.
+const SEED: u64 = 1;
 
 fn placement(c: &mut Criterion) {
     let catalogue = Catalogue::builtin();
@@ -29,6 +33,20 @@ fn placement(c: &mut Criterion) {
     group.finish();
 }
 
+fn policies(c: &mut Criterion) {
+    let catalogue = Catalogue::builtin();
+    let manifest = Manifest::parse(SHOP, "shop.toml").unwrap();
+    let mut group = c.benchmark_group("policy");
+    group.sample_size(10);
+    for builtin in BUILTIN {
+        let policy = (builtin.new)(SEED);
+        group.bench_function(builtin.name, |b| {
+            b.iter(|| placed(&manifest, &catalogue, policy.as_ref()).unwrap())
+        });
+    }
+    group.finish();
+}
+
 fn reading(c: &mut Criterion) {
     c.bench_function("catalogue/builtin", |b| {
         b.iter_batched(|| (), |()| Catalogue::builtin(), BatchSize::PerIteration)
@@ -38,5 +56,5 @@ fn reading(c: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, placement, reading);
+criterion_group!(benches, placement, policies, reading);
 criterion_main!(benches);

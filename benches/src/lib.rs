@@ -1,7 +1,7 @@
 //! Workloads that the benches share. Sizes and distributions are in the header of each bench.
 
 use skyloom::core::{Placement, Snapshot, Timestamp};
-use skyloom::scheduler::{Cheapest, PlaceConfig, Problem, place};
+use skyloom::scheduler::{Cheapest, PlaceConfig, Policy, Problem, place};
 use skyloom::{Catalogue, Error, Manifest};
 
 /// The shop of the main example.
@@ -30,6 +30,14 @@ pub fn chain(services: u32, replicas: u32) -> String {
 /// # Errors
 /// The scheduler's.
 pub fn cheapest(manifest: &Manifest, catalogue: &Catalogue) -> Result<Placement, Error> {
+    placed(manifest, catalogue, &Cheapest)
+}
+
+/// The placement of a policy in an empty world.
+///
+/// # Errors
+/// The scheduler's.
+pub fn placed(manifest: &Manifest, catalogue: &Catalogue, policy: &dyn Policy) -> Result<Placement, Error> {
     let snapshot = Snapshot::empty(0, Timestamp::EPOCH);
     Ok(place(
         &Problem {
@@ -37,7 +45,7 @@ pub fn cheapest(manifest: &Manifest, catalogue: &Catalogue) -> Result<Placement,
             snapshot: &snapshot,
             catalogue,
         },
-        &Cheapest,
+        policy,
         &PlaceConfig::new(),
     )?)
 }

@@ -13,6 +13,7 @@ mod serve;
 mod show;
 mod story;
 
+use std::fmt;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -28,7 +29,7 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 /// The manifest that is used when none is given.
 const SHOP: (&str, &str) = ("examples/shop/shop.toml", include_str!("shop.toml"));
 
-/// Exit code for a manifest that is wrong or cannot be satisfied.
+/// Exit code for a manifest that cannot be read, is wrong, or cannot be satisfied.
 const BAD_MANIFEST: u8 = 2;
 /// Exit code after Ctrl-C, as shells have it.
 const INTERRUPTED: u8 = 130;
@@ -93,7 +94,26 @@ fn is_about_the_manifest(failure: &Failure) -> bool {
         failure.downcast_ref(),
         Some(Error::UnknownPlace(_) | Error::Graph(_) | Error::Place(_) | Error::Unsatisfied(_) | Error::Plan(_))
     );
-    by_plan || failure.is::<ManifestError>()
+    by_plan || failure.is::<ManifestError>() || failure.is::<Unreadable>()
+}
+
+/// A manifest file of which nothing could be read.
+#[derive(Debug)]
+struct Unreadable {
+    path: PathBuf,
+    source: std::io::Error,
+}
+
+impl fmt::Display for Unreadable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "read the manifest `{}`", self.path.display())
+    }
+}
+
+impl std::error::Error for Unreadable {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.source)
+    }
 }
 
 async fn run(arguments: &Arguments) -> Result<Ended, Failure> {
@@ -123,7 +143,11 @@ fn read_manifest(arguments: &Arguments) -> Result<Manifest, Failure> {
     let Some(path) = &arguments.manifest else {
         return Ok(Manifest::parse(SHOP.1, SHOP.0)?);
     };
-    let bytes = std::fs::read(path).map_err(|error| format!("read `{}`: {error}", path.display()))?;
+    let unreadable = |source| Unreadable {
+        path: path.clone(),
+        source,
+    };
+    let bytes = std::fs::read(path).map_err(unreadable)?;
     Ok(Manifest::parse_bytes(&bytes, &path.display().to_string())?)
 }
 

@@ -208,9 +208,18 @@ async fn put_order(
         store.with_file_name(format!(".{id}.new")),
         store.join(format!("{id}.json")),
     );
-    let written = tokio::fs::write(&beside, &body).await;
-    match written.and(tokio::fs::rename(&beside, &path).await) {
+    match replace(&beside, &path, &body).await {
         Ok(()) => (StatusCode::CREATED, Bytes::new()),
-        Err(error) => (StatusCode::INSUFFICIENT_STORAGE, Bytes::from(format!("{error}\n"))),
+        Err(error) => {
+            // What was written so far is of no use; if it cannot be removed either, the next attempt writes over it.
+            let _ = tokio::fs::remove_file(&beside).await;
+            (StatusCode::INSUFFICIENT_STORAGE, Bytes::from(format!("{error}\n")))
+        }
     }
+}
+
+/// Renames only what was written as a whole: half an order never takes the place of a good one.
+async fn replace(beside: &Path, path: &Path, body: &[u8]) -> std::io::Result<()> {
+    tokio::fs::write(beside, body).await?;
+    tokio::fs::rename(beside, path).await
 }

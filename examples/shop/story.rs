@@ -34,6 +34,8 @@ impl Stage {
 
 /// Tells the whole story; `None` when it was interrupted.
 pub(crate) async fn tell(manifest: Manifest, aloud: bool) -> Result<Option<Story>, Failure> {
+    // First of all: from here on a signal ends the story, and never the program with processes left behind.
+    let interrupted = interrupted()?;
     let folder = tempfile::tempdir()?;
     let state_dir = folder.path().join("state");
     let sky = Arc::new(open(folder.path(), &state_dir)?);
@@ -48,7 +50,7 @@ pub(crate) async fn tell(manifest: Manifest, aloud: bool) -> Result<Option<Story
     telling.spawn(async move { chapters(&stage).await });
     let told = tokio::select! {
         told = telling.join_next() => told,
-        () = interrupted()? => None,
+        () = interrupted => None,
     };
     // Dropping a call that is under way is a crash in small; taking everything down begins where its journal ends.
     telling.shutdown().await;
@@ -85,7 +87,7 @@ fn open(folder: &Path, state_dir: &Path) -> Result<Skyloom, Failure> {
     Ok(builder.authorizer(guard::roles()?).build()?)
 }
 
-/// Resolves at Ctrl-C or SIGTERM.
+/// Resolves at Ctrl-C or SIGTERM, also at one that came between this call and the first wait.
 fn interrupted() -> Result<impl Future<Output = ()>, Failure> {
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     Ok(async move {

@@ -21,6 +21,9 @@ const SAMPLE_EVERY: Duration = Duration::from_millis(150);
 const SAMPLES_BEFORE: usize = 45;
 /// Samples within which the load must have been flagged.
 const SAMPLES_UNDER_LOAD: usize = 40;
+/// Samples that are taken under load at least: rebalancing looks at the mean of the last ten, and has to see the load in
+/// all of them.
+const SAMPLES_LOADED_MIN: usize = 12;
 /// Length of the forecast.
 const AHEAD: Duration = Duration::from_secs(180);
 /// Step of the forecast's grid.
@@ -59,7 +62,7 @@ pub(crate) fn load(address: SocketAddr) -> JoinSet<()> {
     busy
 }
 
-/// Samples under load until the detector flags the replica's CPU.
+/// Samples under load until the detector has flagged the replica's CPU and the load fills what rebalancing looks at.
 pub(crate) async fn flag(sky: &Skyloom, replica: &ReplicaId) -> Anomaly {
     let mut ticks = interval(SAMPLE_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -68,7 +71,10 @@ pub(crate) async fn flag(sky: &Skyloom, replica: &ReplicaId) -> Anomaly {
         metric: "cpu".to_owned(),
         ..Anomaly::default()
     };
-    for _ in 0..SAMPLES_UNDER_LOAD {
+    for number in 0..SAMPLES_UNDER_LOAD {
+        if found.flagged && number >= SAMPLES_LOADED_MIN {
+            break;
+        }
         ticks.tick().await;
         for taken in sky.sample().await {
             let fired = taken.verdict.is_anomaly && taken.metric == Metric::Cpu && taken.replica == *replica;

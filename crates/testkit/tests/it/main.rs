@@ -1,4 +1,5 @@
-//! Checks over the whole workspace.
+//! Checks over the whole workspace, and over the engines one after the other.
 #![expect(clippy::unwrap_used, reason = "a test that cannot unwrap has failed")]
 
+mod pipeline;
 mod tidy;

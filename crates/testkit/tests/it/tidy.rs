@@ -173,6 +173,46 @@ fn nothing_is_skipped_or_left_undone() {
     assert_none(&bad, "skipped tests, undone work, or sleeping");
 }
 
+/// The skyloom crates that a manifest depends on, under any condition and for any use but tests.
+fn arrows(manifest: &str) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    let mut depends = false;
+    for line in manifest.lines().map(str::trim) {
+        if let Some(section) = line.strip_prefix('[') {
+            let section = section.split(" #").next().unwrap().trim().trim_end_matches(']');
+            // `[dependencies.skyloom-core]` is a section for one dependency.
+            let (section, own) = match section.rsplit_once(".skyloom-") {
+                Some((section, crate_name)) => (section, Some(crate_name)),
+                None => (section, None),
+            };
+            let kind = section.rsplit('.').next().unwrap();
+            depends = matches!(kind, "dependencies" | "build-dependencies");
+            found.extend(own.filter(|_| depends).map(str::to_owned));
+        } else if let Some(dependency) = line.strip_prefix("skyloom-").filter(|_| depends) {
+            found.insert(dependency.split(['.', ' ', '=']).next().unwrap().to_owned());
+        } else if depends && !line.starts_with('#') {
+            // Under another name it is an arrow all the same.
+            assert!(!line.contains("package = \"skyloom"), "a renamed arrow: {line}");
+        }
+    }
+    found
+}
+
+#[test]
+fn an_arrow_is_seen_in_every_section_but_that_of_tests() {
+    let manifest = "[package]\nskyloom-none = 1\n\
+        [dev-dependencies]\nskyloom-a.workspace = true\n\
+        [dependencies] # after\nskyloom-b.workspace = true\n\
+        [target.'cfg(unix)'.dependencies]\nskyloom-c = { workspace = true }\n\
+        [target.'cfg(unix)'.dev-dependencies]\nskyloom-d = \"1\"\n\
+        [build-dependencies]\n  skyloom-e = \"1\"\n\
+        [features]\nskyloom-f = []\n\
+        [dev-dependencies.skyloom-g]\npath = \"g\"\n\
+        [dependencies.skyloom-h]\npath = \"h\"\n";
+    let seen: Vec<String> = arrows(manifest).into_iter().collect();
+    assert_eq!(seen, ["b", "c", "e", "h"]);
+}
+
 #[test]
 fn arrows_point_inward() {
     let mut seen = BTreeSet::new();
@@ -182,10 +222,8 @@ fn arrows_point_inward() {
         let manifest = fs::read_to_string(folder.join("Cargo.toml")).unwrap();
         let allowed = ARROWS.iter().find(|(from, _)| *from == name).map(|(_, to)| *to);
         let allowed = allowed.unwrap_or_else(|| panic!("`{name}` is not in the table of arrows"));
-        let normal = manifest.split("[dev-dependencies]").next().unwrap();
-        for line in normal.lines().filter(|line| line.starts_with("skyloom-")) {
-            let to = line["skyloom-".len()..].split(['.', ' ', '=']).next().unwrap();
-            assert!(allowed.contains(&to), "a new arrow: {name} -> {to}");
+        for to in arrows(&manifest) {
+            assert!(allowed.contains(&to.as_str()), "a new arrow: {name} -> {to}");
         }
         seen.insert(name);
     }
@@ -214,68 +252,50 @@ fn members_inherit_what_the_workspace_says_once() {
     assert_none(&bad, "members on their own");
 }
 
-/// Distinct crates in a package's tree, as a user of it would build them.
-fn tree_size(package: &str) -> usize {
+/// The distinct crates in a package's tree, as a user of it would build them: `name version` and more, one per line.
+fn tree(package: &str) -> BTreeSet<String> {
     let output = Command::new(env!("CARGO"))
-        .args([
-            "tree",
-            "--offline",
-            "-p",
-            package,
-            "--prefix",
-            "none",
-            "--edges",
-            "normal",
-        ])
+        .args(["tree", "--offline", "-p", package])
+        .args(["--prefix", "none", "--edges", "normal"])
         .current_dir(root())
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let text = String::from_utf8(output.stdout).unwrap();
-    text.lines()
-        .map(|line| line.trim_end_matches(" (*)"))
-        .collect::<BTreeSet<_>>()
-        .len()
+    let crates: BTreeSet<String> = text
+        .lines()
+        .map(|line| line.trim_end_matches(" (*)").to_owned())
+        .collect();
+    assert!(
+        crates.iter().any(|line| line.starts_with(&format!("{package} "))),
+        "the tree of {package} begins with it"
+    );
+    crates
 }
 
 #[test]
 fn dependency_trees_stay_small() {
     for engine in ["skyloom-scheduler", "skyloom-analytics", "skyloom-orchestrator"] {
-        let size = tree_size(engine);
+        let size = tree(engine).len();
         assert!(size <= ENGINE_CRATES_MAX, "{engine} has {size} crates");
     }
-    let size = tree_size("skyloom");
+    let size = tree("skyloom").len();
     assert!(size <= FACADE_CRATES_MAX, "skyloom has {size} crates");
 }
 
 #[test]
 fn pure_crates_have_no_async_runtime_in_their_tree() {
+    let is_runtime = |line: &String| line.starts_with("tokio ") || line.starts_with("futures ");
     for engine in [
         "skyloom-scheduler",
         "skyloom-analytics",
         "skyloom-orchestrator",
         "skyloom-security",
     ] {
-        let output = Command::new(env!("CARGO"))
-            .args([
-                "tree",
-                "--offline",
-                "-p",
-                engine,
-                "--prefix",
-                "none",
-                "--edges",
-                "normal",
-            ])
-            .current_dir(root())
-            .output()
-            .unwrap();
-        let text = String::from_utf8(output.stdout).unwrap();
-        assert!(
-            !text
-                .lines()
-                .any(|line| line.starts_with("tokio ") || line.starts_with("futures ")),
-            "{engine}"
-        );
+        assert!(!tree(engine).iter().any(is_runtime), "{engine}");
     }
+    assert!(
+        tree("skyloom-runtime").iter().any(is_runtime),
+        "a runtime is recognised where there is one"
+    );
 }
