@@ -178,7 +178,7 @@ pub(crate) fn placed(placement: &Placement) -> Vec<Placed> {
 /// Machines with their loads, in the order of the placement.
 pub(crate) fn machines(decided: &Decided) -> Vec<MachineRow> {
     let rows = decided.placement.machines.iter().map(|machine| {
-        let load = decided.loads.machines.iter().find(|load| load.machine == machine.id);
+        let load = decided.load_of(machine);
         MachineRow {
             id: machine.id.to_string(),
             cloud: machine.site.region.cloud.to_string(),

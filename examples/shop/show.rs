@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
+use std::io::{self, Write as _};
 
 use skyloom::core::MicroUsd;
 use skyloom::scheduler::formulas::CostBenefit;
@@ -9,6 +10,11 @@ use skyloom::{Manifest, Proposal};
 
 use crate::chapters::decide::Decided;
 use crate::report::{Anomaly, Forecast, Healed, Story, Sync};
+
+/// Prints a piece of the story. A reader that has gone away is no reason to stop: what was begun is finished.
+pub(crate) fn say(text: &str) {
+    let _ = writeln!(io::stdout(), "{text}");
+}
 
 /// The priced and explained placement.
 pub(crate) fn decision(manifest: &Manifest, decided: &Decided) -> Result<String, fmt::Error> {
@@ -40,7 +46,7 @@ fn machines(text: &mut String, decided: &Decided) -> fmt::Result {
         "machine", "where", "type", "purchase", "USD/h", "U_i", "LB_i"
     )?;
     for machine in &decided.placement.machines {
-        let load = decided.loads.machines.iter().find(|load| load.machine == machine.id);
+        let load = decided.load_of(machine);
         let (utilisation, balance) = load.map_or((0.0, 0.0), |load| (load.utilisation.get(), load.load_balance));
         writeln!(
             text,
@@ -54,12 +60,13 @@ fn machines(text: &mut String, decided: &Decided) -> fmt::Result {
             balance
         )?;
     }
-    let imbalance = &decided.loads.imbalance;
+    let Some(loads) = &decided.loads else { return writeln!(text) };
     writeln!(
         text,
-        "  U_i is requested over capacity, as nothing runs yet; mean {:.3}, imbalance (RMS of LB_i) {:.3}\n",
-        decided.loads.mean.get(),
-        imbalance.rms
+        "  U_i is requested over capacity, as nothing runs yet (a shared processor counts its baseline); mean {:.3}, \
+         imbalance (RMS of LB_i) {:.3}\n",
+        loads.mean.get(),
+        loads.imbalance.rms
     )
 }
 
@@ -120,10 +127,11 @@ fn money(text: &mut String, manifest: &Manifest, decided: &Decided) -> fmt::Resu
             .unwrap_or(MicroUsd::ZERO);
         writeln!(text, "  budget {} a month, {left} left", budget.per_month)?;
     }
-    if let Some(ce) = &decided.loads.ce {
+    let Some(loads) = &decided.loads else { return writeln!(text) };
+    if let Some(ce) = &loads.ce {
         writeln!(text, "  CE of the whole {}", benefit(ce))?;
     }
-    for service in &decided.loads.services {
+    for service in &loads.services {
         writeln!(text, "  CE of {} {}", service.service, benefit(&service.ce))?;
     }
     writeln!(text)
@@ -137,7 +145,7 @@ fn alternatives(text: &mut String, decided: &Decided) -> fmt::Result {
     writeln!(text, "  on one cloud alone:")?;
     for alternative in &decided.alternatives {
         match (alternative.usd_per_hour, &alternative.reason) {
-            (Some(price), _) => writeln!(text, "    {:<8} {price:>10.6} USD/h", alternative.cloud)?,
+            (Some(price), _) => writeln!(text, "    {:<8} {price:>10.6} USD/h of machines", alternative.cloud)?,
             (None, Some(reason)) => writeln!(text, "    {:<8} not possible: {reason}", alternative.cloud)?,
             (None, None) => writeln!(text, "    {:<8} not possible", alternative.cloud)?,
         }

@@ -27,7 +27,7 @@ struct Stage {
 impl Stage {
     fn say(&self, text: impl FnOnce() -> String) {
         if self.aloud {
-            println!("{}", text());
+            show::say(&text());
         }
     }
 }
@@ -72,7 +72,7 @@ pub(crate) async fn tell(manifest: Manifest, aloud: bool) -> Result<Option<Story
     let mut story = told??;
     (story.audit, story.left_behind) = (audit?, left_behind);
     if aloud {
-        println!("{}", show::the_end(&story));
+        show::say(&show::the_end(&story));
     }
     Ok(Some(story))
 }
@@ -145,14 +145,17 @@ async fn decide_and_rehearse(stage: &Stage, story: &mut Story) -> Result<(), Fai
     story.running = rehearse::running(&status);
     let taken = rehearse::place_orders(&rehearse::entrances(&stage.manifest, &status)).await;
     stage.say(|| {
-        format!("{status}{taken} orders were placed through the frontend, by way of every service behind it.\n")
+        format!("{status}{taken} orders were taken by the services at the front, by way of those behind them.\n")
     });
     Ok(())
 }
 
 async fn break_and_balance(stage: &Stage, story: &mut Story) -> Result<(), Failure> {
     let status = stage.sky.status().await?;
-    let victim = heal::victim(&status).ok_or("find a healthy replica")?;
+    let Some(victim) = heal::victim(&status) else {
+        stage.say(|| "== Nothing runs for long here: nobody is killed, nobody is loaded.\n".to_owned());
+        return Ok(());
+    };
     let endpoints_file = stage.sky.endpoints_file().display().to_string();
     story.healed = heal::kill_and_watch(&stage.sky, &victim, &endpoints_file).await?;
     stage.say(|| show::healed(&story.healed));
@@ -160,10 +163,10 @@ async fn break_and_balance(stage: &Stage, story: &mut Story) -> Result<(), Failu
     let status = stage.sky.status().await?;
     let entrances = rehearse::entrances(&stage.manifest, &status);
     watch::learn_what_is_normal(&stage.sky, &entrances).await;
-    let (busy, address) = balance::whom_to_load(&status).ok_or("find a replica to load")?;
+    let (busy, address) = balance::whom_to_load(&status).ok_or("find a healthy replica")?;
     story.forecast = watch::look_ahead(&stage.sky, &busy).await?;
-    let load = watch::load(address);
-    story.anomaly = watch::flag(&stage.sky, &busy).await;
+    let load = address.map(watch::load);
+    story.anomaly = watch::flag(&stage.sky, &busy, load.is_some()).await;
     let (rebalanced, text) = balance::rebalance(&stage.sky, &stage.manifest, &busy).await?;
     drop(load);
     story.rebalance = rebalanced;

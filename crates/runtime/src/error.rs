@@ -37,8 +37,8 @@ pub enum Error {
     /// No placement can be made at all.
     #[error(transparent)]
     Place(#[from] PlaceError),
-    /// Some replicas have no place; the first is named.
-    #[error("place every replica: {}{}", .0.first().map(ToString::to_string).unwrap_or_default(), more(.0.len()))]
+    /// Some replicas have no place.
+    #[error("place every replica: {}", all(.0))]
     Unsatisfied(Vec<Unsatisfied>),
     /// No plan can be made of the placement.
     #[error(transparent)]
@@ -114,12 +114,14 @@ impl From<DriverError> for Error {
     }
 }
 
-fn more(count: usize) -> String {
-    if count > 1 {
-        format!(" (and {} more)", count - 1)
-    } else {
-        String::new()
-    }
+/// Services that an error names before it only counts them.
+const NAMED_MAX: usize = 5;
+
+fn all(left_out: &[Unsatisfied]) -> String {
+    let named: Vec<String> = left_out.iter().take(NAMED_MAX).map(ToString::to_string).collect();
+    let more = left_out.len().saturating_sub(NAMED_MAX);
+    let rest = if more > 0 { format!("; and {more} more services") } else { String::new() };
+    format!("{}{rest}", named.join("; "))
 }
 
 fn describe(status: &SagaStatus) -> String {

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use skyloom_core::{
-    Candidate, Dimension, Explanation, Filter, MachineId, MicroUsd, Rejection, RunnerUp, ServiceName, Site, Unplaced,
+    Candidate, Dimension, Explanation, Filter, Link, MachineId, MicroUsd, Rejection, RunnerUp, ServiceName, Site, Unplaced,
 };
 
 use crate::construct::{EgressAt, Ranked, Survey, Work, budget_left, reject_with_budget, survey};
@@ -75,12 +75,14 @@ pub(crate) fn explain(model: &Model<'_>, state: &mut State, report: &Report<'_>)
             }
             None => {
                 let tally = counted.entry(service).or_insert_with(|| tally(model, state, replica));
-                unplaced.push(unplaced_entry(
-                    model,
-                    replica,
-                    tally,
-                    report.settled.get(&replica).copied(),
-                ));
+                let settled = report.settled.get(&replica).copied();
+                let entry = unplaced_entry(model, replica, tally, settled);
+                // The root of it is elsewhere: everything else that could be said of this one would mislead.
+                let root = homeless_target(model, state, service);
+                unplaced.push(match root {
+                    Some((filter, reason)) => Unplaced { filter, reason, ..entry },
+                    None => entry,
+                });
             }
         }
     }
@@ -267,6 +269,22 @@ fn unplaced_entry(model: &Model<'_>, replica: usize, tally: &Tally, settled: Opt
         reason,
         rejected: tally.counts.clone(),
     }
+}
+
+/// A service that this one must be near and that has no place itself.
+fn homeless_target(model: &Model<'_>, state: &State, service: usize) -> Option<(Filter, String)> {
+    let spec = model.services[service].spec;
+    let near = spec.latency.iter().filter_map(|limit| match &limit.to {
+        Link::Service(name) => Some((name, Filter::Latency)),
+        Link::Data(_) | Link::Internet => None,
+    });
+    let beside = spec.affinity.iter().map(|affinity| (&affinity.service, Filter::Affinity));
+    let homeless = |name: &ServiceName| {
+        let target = model.services.iter().position(|other| other.spec.name == *name);
+        target.is_some_and(|target| target != service && state.placed_of(model, target).next().is_none())
+    };
+    let (name, filter) = near.chain(beside).find(|(name, _)| homeless(name))?;
+    Some((filter, format!("`{name}`, which it must be near, has no place itself")))
 }
 
 /// A machine that is there or open, or a type that can be bought.

@@ -88,6 +88,7 @@ fn over_budget(model: &Model<'_>, state: &State) -> PlaceError {
     let total = i64::try_from(state.total_per_month(model)).unwrap_or(i64::MAX);
     let budget = model.problem.manifest.budget;
     PlaceError::Unsatisfiable {
+        source_name: model.problem.manifest.source.clone(),
         rule: Filter::Budget,
         at: budget.and_then(|b| b.at),
         asked: format!("{} per month", MicroUsd::from_micros(total)),

@@ -84,8 +84,10 @@ pub struct Decision {
 #[non_exhaustive]
 pub enum PlaceError {
     /// A hard rule over the whole cannot be met.
-    #[error("meet the {rule} rule{}: asked for `{asked}`, allowed is `{allowed}`", at_text(at.as_ref()))]
+    #[error("meet the {rule} rule of `{source_name}`{}: asked for `{asked}`, allowed is `{allowed}`", at_text(at.as_ref()))]
     Unsatisfiable {
+        /// The manifest, as its parser was told.
+        source_name: String,
         /// Which rule.
         rule: Filter,
         /// Where it was written, if it was read from text.
@@ -146,7 +148,7 @@ pub enum PlaceError {
 }
 
 fn at_text(at: Option<&Location>) -> String {
-    at.map_or_else(String::new, |at| format!(" of line {at}"))
+    at.map_or_else(String::new, |at| format!(", line {at}"))
 }
 
 impl PlaceError {

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use skyloom::core::{MicroUsd, MicroUsdPerHour, ReplicaId, ReplicaState};
+use skyloom::runtime::ReplicaStatus;
 use skyloom::scheduler::formulas::CostBenefit;
 use skyloom::scheduler::{Rebalance as Decision, RebalanceConfig};
 use skyloom::{Manifest, Skyloom, Status};
@@ -20,22 +21,15 @@ const MOVE_COST: MicroUsd = MicroUsd::from_micros(50_000);
 /// What an hour of full imbalance costs where the manifest names no revenue.
 const IMBALANCE_COST: MicroUsdPerHour = MicroUsdPerHour::from_micros(1_000_000);
 
-/// The replica to load: one on the machine that carries the most, where there is something to move away.
-pub(crate) fn whom_to_load(status: &Status) -> Option<(ReplicaId, SocketAddr)> {
-    let neighbours = |machine| status.replicas.iter().filter(|other| other.machine == machine).count();
-    let healthy = status
-        .replicas
-        .iter()
-        .filter(|replica| replica.state == ReplicaState::Healthy);
-    let reachable = healthy.filter_map(|r| {
-        Some((
-            neighbours(r.machine.clone()),
-            r.replica.clone(),
-            *r.endpoints.values().next()?,
-        ))
-    });
-    let chosen = reachable.max_by(|a, b| a.0.cmp(&b.0).then_with(|| b.1.cmp(&a.1)));
-    chosen.map(|(_, replica, address)| (replica, address))
+/// The replica to load, and where it can be reached: one on the machine that carries the most, where there is something
+/// to move away; one without a port only where none has any.
+pub(crate) fn whom_to_load(status: &Status) -> Option<(ReplicaId, Option<SocketAddr>)> {
+    let neighbours = |replica: &ReplicaStatus| status.replicas.iter().filter(|o| o.machine == replica.machine).count();
+    let healthy = status.replicas.iter().filter(|replica| replica.state == ReplicaState::Healthy);
+    let address = |replica: &ReplicaStatus| replica.endpoints.values().next().copied();
+    let rank = |replica: &ReplicaStatus| (address(replica).is_some(), neighbours(replica));
+    let chosen = healthy.max_by(|a, b| rank(a).cmp(&rank(b)).then_with(|| b.replica.cmp(&a.replica)))?;
+    Some((chosen.replica.clone(), address(chosen)))
 }
 
 /// Asks for the decision while the load lasts; nothing is moved.

@@ -1,9 +1,9 @@
 //! Where each replica runs and what that costs, over every cloud of the catalogue; nothing is touched.
 
-use skyloom::core::{Placement, Snapshot, Timestamp, check_places};
+use skyloom::core::{Machine, Placement, Snapshot, Timestamp, check_places};
 use skyloom::orchestrator::ServiceGraph;
 use skyloom::scheduler::formulas::Mean;
-use skyloom::scheduler::{Cheapest, LoadReport, PlaceConfig, Problem, load_report, place, unsatisfied};
+use skyloom::scheduler::{Cheapest, LoadReport, MachineLoad, PlaceConfig, Problem, load_report, place, unsatisfied};
 use skyloom::{Catalogue, Error, Manifest};
 
 use crate::Failure;
@@ -13,7 +13,8 @@ use crate::report::Alternative;
 #[derive(Debug)]
 pub(crate) struct Decided {
     pub(crate) placement: Placement,
-    pub(crate) loads: LoadReport,
+    /// `None` where nothing has a place.
+    pub(crate) loads: Option<LoadReport>,
     /// Offers that were looked at.
     pub(crate) offers: usize,
     /// The same manifest on one cloud alone, cheapest first.
@@ -21,6 +22,11 @@ pub(crate) struct Decided {
 }
 
 impl Decided {
+    /// The load of one of its machines.
+    pub(crate) fn load_of(&self, machine: &Machine) -> Option<&MachineLoad> {
+        self.loads.as_ref()?.machines.iter().find(|load| load.machine == machine.id)
+    }
+
     /// An error that names the first replica without a place, if there is one.
     pub(crate) fn require_complete(&self) -> Result<(), Error> {
         let left_out = unsatisfied(&self.placement);
@@ -49,7 +55,8 @@ pub(crate) fn surround(manifest: &Manifest, catalogue: &Catalogue, placement: Pl
         snapshot: &snapshot,
         catalogue,
     };
-    let loads = load_report(&problem, &placement, Mean::Arithmetic)?;
+    let has_machines = !placement.machines.is_empty();
+    let loads = has_machines.then(|| load_report(&problem, &placement, Mean::Arithmetic)).transpose()?;
     let mut alternatives: Vec<Alternative> = Vec::new();
     for cloud in catalogue.clouds() {
         let alone = catalogue.clone().retain(|offer| offer.key.region.cloud == *cloud);

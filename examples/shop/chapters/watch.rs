@@ -5,8 +5,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use hyper::Method;
-use skyloom::analytics::detect::Reason;
-use skyloom::core::ReplicaId;
+use skyloom::analytics::detect::{Part, Reason};
+use skyloom::core::{ReplicaId, Sample};
+use skyloom::runtime::Taken;
 use skyloom::{Metric, Skyloom};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
@@ -24,6 +25,8 @@ const SAMPLES_UNDER_LOAD: usize = 40;
 /// Samples that are taken under load at least: rebalancing looks at the mean of the last ten, and has to see the load in
 /// all of them.
 const SAMPLES_LOADED_MIN: usize = 12;
+/// The value of a drill: more cores than any replica of an example uses.
+const DRILL_CORES: f64 = 1000.0;
 /// Length of the forecast.
 const AHEAD: Duration = Duration::from_secs(180);
 /// Step of the forecast's grid.
@@ -63,34 +66,52 @@ pub(crate) fn load(address: SocketAddr) -> JoinSet<()> {
 }
 
 /// Samples under load until the detector has flagged the replica's CPU and the load fills what rebalancing looks at.
-pub(crate) async fn flag(sky: &Skyloom, replica: &ReplicaId) -> Anomaly {
-    let mut ticks = interval(SAMPLE_EVERY);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut found = Anomaly {
-        replica: replica.to_string(),
-        metric: "cpu".to_owned(),
-        ..Anomaly::default()
-    };
-    for number in 0..SAMPLES_UNDER_LOAD {
-        if found.flagged && number >= SAMPLES_LOADED_MIN {
-            break;
-        }
-        ticks.tick().await;
-        for taken in sky.sample().await {
-            let fired = taken.verdict.is_anomaly && taken.metric == Metric::Cpu && taken.replica == *replica;
-            if fired && !found.flagged {
-                let part = match taken.verdict.reason {
-                    Reason::Fired { part } => format!("{part:?} fired"),
-                    other => format!("{other:?}"),
-                };
-                found.flagged = true;
-                found.value = taken.sample.value;
-                (found.expected_lo, found.expected_hi) = (taken.verdict.band.lo, taken.verdict.band.hi);
-                (found.score, found.reason) = (taken.verdict.score, part);
-            }
+/// Where there is nothing to load, or the machine is so busy that the load does not stand out, a value is offered as a
+/// drill instead, and the reason says so.
+pub(crate) async fn flag(sky: &Skyloom, replica: &ReplicaId, is_loaded: bool) -> Anomaly {
+    let mut found = Anomaly { replica: replica.to_string(), metric: "cpu".to_owned(), ..Anomaly::default() };
+    if is_loaded {
+        sample_under_load(sky, replica, &mut found).await;
+    }
+    if !found.flagged
+        && let Some(last) = sky.samples(replica, Metric::Cpu).await.last()
+    {
+        let at = last.at.saturating_add(SAMPLE_EVERY);
+        if let Some(taken) = sky.offer(replica, Metric::Cpu, Sample { at, value: DRILL_CORES }).await {
+            note(&mut found, &taken);
+            found.reason = format!("a drill, since no load stood out: {}", found.reason);
         }
     }
     found
+}
+
+async fn sample_under_load(sky: &Skyloom, replica: &ReplicaId, found: &mut Anomaly) {
+    let mut ticks = interval(SAMPLE_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    for number in 0..SAMPLES_UNDER_LOAD {
+        if found.flagged && number >= SAMPLES_LOADED_MIN {
+            return;
+        }
+        ticks.tick().await;
+        for taken in sky.sample().await {
+            if taken.metric == Metric::Cpu && taken.replica == *replica && !found.flagged {
+                note(found, &taken);
+            }
+        }
+    }
+}
+
+/// Takes a value down if it was flagged.
+fn note(found: &mut Anomaly, taken: &Taken) {
+    let Reason::Fired { part } = taken.verdict.reason else { return };
+    found.flagged = true;
+    found.value = taken.sample.value;
+    (found.expected_lo, found.expected_hi) = (taken.verdict.band.lo, taken.verdict.band.hi);
+    found.score = taken.verdict.score;
+    found.reason = match part {
+        Part::Range => "it left the range of everything seen before".to_owned(),
+        other => format!("it is far out in the tail of what was expected ({other:?})"),
+    };
 }
 
 /// The next minutes of a replica's processor use, and the interval that is to hold them.

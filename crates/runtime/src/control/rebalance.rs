@@ -92,7 +92,7 @@ impl ControlPlane {
         inner: &Inner,
         config: &RebalanceConfig,
     ) -> Result<(Manifest, Snapshot, Rebalance), Error> {
-        let manifest = inner.state.manifest.clone().ok_or(Error::NothingDeployed)?;
+        let manifest = inner.state.manifest_in_force().cloned().ok_or(Error::NothingDeployed)?;
         let mut snapshot = observe(&self.shared, &inner.state).await?.snapshot;
         let usage = usage(&snapshot, &*self.metrics.lock().await);
         measure(&mut snapshot, &usage);

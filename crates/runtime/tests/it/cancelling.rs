@@ -158,7 +158,7 @@ impl Driver for Odd {
                 Err(DriverError::new("odd", "create", cause)
                     .with_source(std::io::Error::other(format!("refused {}", all.join(" ")))))
             }
-            (Oddity::Panic | Oddity::QuoteSecrets, _) => panic!("a driver's bug"),
+            (Oddity::Panic | Oddity::QuoteSecrets, _) => unreachable!("a driver's bug"),
         }
     }
 

@@ -103,6 +103,7 @@ pub(super) fn check_data_residency(problem: &Problem<'_>, regions: &[Region<'_>]
         let permitted = rule.permits(info.map_or(&BTreeSet::new(), |i| &i.jurisdictions));
         if !permitted {
             return Err(PlaceError::Unsatisfiable {
+                source_name: problem.manifest.source.clone(),
                 rule: Filter::Residency,
                 at: copy.at.or(rule.at),
                 asked: copy.region.to_string(),
