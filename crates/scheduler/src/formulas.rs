@@ -162,7 +162,7 @@ pub fn utilisation_per_dimension(used: &Resources, capacity: &Resources) -> Resu
 /// use skyloom_core::{Bytes, Millicores, Resources};
 /// use skyloom_scheduler::formulas::measured_utilisation;
 ///
-/// let cores = |n| Resources::new(Millicores::from_millicores(n * 1000), Bytes::ZERO);
+/// let cores = |n: u64| Resources::new(Millicores::from_millicores(n * 1000), Bytes::ZERO);
 /// let (asks, uses) = (cores(2), cores(1));
 /// let u = measured_utilisation(&cores(4), [(&asks, Some(&uses)), (&asks, None)]);
 /// assert_eq!(u.map(|u| u.get()), Some(0.75));
