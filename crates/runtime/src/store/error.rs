@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use skyloom_core::Class;
+use skyloom_security::audit::AuditVerifyError;
 use thiserror::Error;
 
 /// Why something could not be read from or made durable on disk.
@@ -42,6 +43,14 @@ pub enum StoreError {
         /// Which file.
         path: PathBuf,
     },
+    /// The audit trail is not what was signed, or was signed by another key; going on would sign what is there now.
+    #[error("go on with `{}`: it is not what was signed", path.display())]
+    AuditAltered {
+        /// Which file.
+        path: PathBuf,
+        /// What does not hold.
+        source: AuditVerifyError,
+    },
     /// Another controller holds the lease.
     #[error("take the lease `{}`: another controller holds it", path.display())]
     Held {
@@ -73,6 +82,7 @@ impl StoreError {
                 _ => Class::Transient,
             },
             Self::Damaged { .. } | Self::Format { .. } => Class::Invalid,
+            Self::AuditAltered { .. } => Class::Denied,
             Self::Poisoned { .. } | Self::Held { .. } => Class::Conflict,
         }
     }

@@ -88,7 +88,8 @@ fn a_journal_of_a_later_version_is_refused_and_kept() {
 struct FullDisk {
     file: fs::File,
     room: usize,
-    can_cut: bool,
+    /// Cuts that it can still do.
+    cuts: usize,
 }
 
 impl Medium for FullDisk {
@@ -108,11 +109,8 @@ impl Medium for FullDisk {
     }
 
     fn cut(&mut self, len: u64) -> io::Result<()> {
-        if self.can_cut {
-            self.file.cut(len)
-        } else {
-            Err(io::ErrorKind::StorageFull.into())
-        }
+        self.cuts = self.cuts.checked_sub(1).ok_or(io::ErrorKind::StorageFull)?;
+        self.file.cut(len)
     }
 }
 
@@ -121,7 +119,8 @@ fn a_full_disk_is_reported_and_leaves_only_whole_batches() {
     for (room, can_cut) in (0..112).flat_map(|room| [(room, true), (room, false)]) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("journal");
-        let opened = FileJournal::open_on::<String>(&path, |file| Box::new(FullDisk { file, room, can_cut }));
+        let cuts = if can_cut { usize::MAX } else { 0 };
+        let opened = FileJournal::open_on::<String>(&path, |file| Box::new(FullDisk { file, room, cuts }));
         let mut journal = opened.unwrap().journal;
         let batches: Vec<Vec<String>> = (0..4).map(|i| vec![format!("a{i}"), format!("b{i}")]).collect();
         let results: Vec<Result<(), StoreError>> = batches.iter().map(|batch| journal.append(batch)).collect();
@@ -168,11 +167,12 @@ fn a_state_of_a_later_version_is_refused() {
     assert!(matches!(State::load(&path), Err(StoreError::Format { .. })));
 }
 
-#[test]
-fn the_audit_file_survives_a_torn_line_and_verifies() {
-    let folder = tempfile::tempdir().unwrap();
-    let key = || LogKey::from_seed("skyloom/shop", &[3; 32]).unwrap();
-    let record = |subject: &str| AuditRecord {
+fn audit_key() -> LogKey {
+    LogKey::from_seed("skyloom/shop", &[3; 32]).unwrap()
+}
+
+fn audit_record(subject: &str) -> AuditRecord {
+    AuditRecord {
         sequence: 0,
         at: Timestamp::EPOCH,
         principal: "mira".to_owned(),
@@ -182,18 +182,216 @@ fn the_audit_file_survives_a_torn_line_and_verifies() {
         reason: "test".to_owned(),
         outcome: Outcome::Begun,
         subject: subject.to_owned(),
-    };
-    AuditFile::open(folder.path(), key())
-        .unwrap()
-        .append(record("one"))
-        .unwrap();
-    let path = folder.path().join("audit.log");
-    let mut torn = fs::read(&path).unwrap();
-    torn.extend_from_slice(b"{\"sequence\":1,\"at");
-    fs::write(&path, torn).unwrap();
-    let mut audit = AuditFile::open(folder.path(), key()).unwrap();
-    audit.append(record("two")).unwrap();
+    }
+}
+
+/// Records that the checkpoint covers and records that it does not.
+fn verified(audit: &AuditFile) -> (u64, u64) {
     let (lines, note) = audit.read_back().unwrap();
     let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
-    assert_eq!(verify(&lines, &note, &key().verifying_key(), None).unwrap().records, 2);
+    let verified = verify(&lines, &note, &audit_key().verifying_key(), None).unwrap();
+    (verified.records, verified.unsigned)
+}
+
+#[test]
+fn the_audit_file_survives_a_torn_line_and_verifies() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut audit = AuditFile::open(folder.path(), audit_key()).unwrap();
+    audit.append(audit_record("one")).unwrap();
+    drop(audit);
+    let path = folder.path().join("audit.log");
+    let mut torn = fs::read(&path).unwrap();
+    torn.extend_from_slice(b"{\"version\":1,\"sequence\":1,\"at");
+    fs::write(&path, torn).unwrap();
+    let mut audit = AuditFile::open(folder.path(), audit_key()).unwrap();
+    audit.append(audit_record("two")).unwrap();
+    assert_eq!(verified(&audit), (2, 0));
+}
+
+#[test]
+fn an_audit_trail_that_was_changed_while_nobody_looked_is_not_signed() {
+    /// What is done to the lines and the checkpoint.
+    type Change = fn(&mut Vec<String>, &mut Option<String>);
+    let rows: [(&str, Change, bool); 13] = [
+        ("nothing", |_, _| {}, true),
+        ("a word", |lines, _| lines[1] = lines[1].replace("mira", "eve"), false),
+        ("a line end", |lines, _| lines[1].push('\r'), false),
+        ("first removed", |lines, _| drop(lines.remove(0)), false),
+        ("last removed", |lines, _| drop(lines.pop()), false),
+        ("all removed", |lines, _| lines.clear(), false),
+        ("swapped", |lines, _| lines.swap(0, 1), false),
+        ("no record", |lines, _| lines.push("x".to_owned()), false),
+        ("no checkpoint", |_, note| *note = None, false),
+        ("empty checkpoint", |_, note| *note = Some(String::new()), false),
+        (
+            "signature",
+            |_, note| {
+                *note = note
+                    .take()
+                    .map(|note| note.replacen("skyloom/shop ", "skyloom/blog ", 1))
+            },
+            false,
+        ),
+        (
+            "a crash before the checkpoint",
+            |lines, _| {
+                lines.push(
+                    AuditRecord {
+                        sequence: 3,
+                        ..audit_record("d")
+                    }
+                    .to_line(),
+                )
+            },
+            true,
+        ),
+        (
+            "two behind the checkpoint",
+            |lines, _| {
+                lines.extend((3..5).map(|sequence| {
+                    AuditRecord {
+                        sequence,
+                        ..audit_record("d")
+                    }
+                    .to_line()
+                }))
+            },
+            false,
+        ),
+    ];
+    for (what, change, good) in rows {
+        let folder = tempfile::tempdir().unwrap();
+        let mut audit = AuditFile::open(folder.path(), audit_key()).unwrap();
+        for subject in ["a", "b", "c"] {
+            audit.append(audit_record(subject)).unwrap();
+        }
+        let (mut lines, note) = audit.read_back().unwrap();
+        drop(audit);
+        let mut note = Some(note);
+        change(&mut lines, &mut note);
+        let (path, note_path) = (folder.path().join("audit.log"), folder.path().join("audit.checkpoint"));
+        let bytes: String = lines.iter().map(|line| format!("{line}\n")).collect();
+        fs::write(&path, &bytes).unwrap();
+        match note {
+            Some(note) => fs::write(&note_path, note).unwrap(),
+            None => fs::remove_file(&note_path).unwrap(),
+        }
+        match AuditFile::open(folder.path(), audit_key()) {
+            Ok(mut audit) => {
+                assert!(good, "{what}");
+                audit.append(audit_record("after")).unwrap();
+                assert_eq!(verified(&audit), (lines.len() as u64 + 1, 0), "{what}");
+            }
+            Err(error) => {
+                assert!(
+                    !good && matches!(error, StoreError::AuditAltered { .. }),
+                    "{what}: {error}"
+                );
+                assert_eq!(error.class(), Class::Denied, "{what}");
+                assert_eq!(fs::read_to_string(&path).unwrap(), bytes, "{what}: left as it is");
+            }
+        }
+    }
+}
+
+#[test]
+fn an_audit_trail_of_another_key_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut audit = AuditFile::open(folder.path(), audit_key()).unwrap();
+    audit.append(audit_record("one")).unwrap();
+    drop(audit);
+    for other in [
+        LogKey::from_seed("skyloom/shop", &[4; 32]),
+        LogKey::from_seed("skyloom/blog", &[3; 32]),
+    ] {
+        let refused = AuditFile::open(folder.path(), other.unwrap()).unwrap_err();
+        assert!(matches!(refused, StoreError::AuditAltered { .. }), "{refused}");
+    }
+}
+
+#[test]
+fn a_record_whose_checkpoint_failed_is_signed_by_the_next_append() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut audit = AuditFile::open(folder.path(), audit_key()).unwrap();
+    let note = folder.path().join("audit.checkpoint");
+    // A folder in the place of the checkpoint: it cannot be replaced by a file.
+    fs::create_dir(&note).unwrap();
+    for _ in 0..3 {
+        assert!(matches!(audit.append(audit_record("one")), Err(StoreError::Io { .. })));
+        let lines = fs::read_to_string(folder.path().join("audit.log")).unwrap();
+        assert_eq!(lines.lines().count(), 1, "never more than one is unsigned");
+    }
+    fs::remove_dir(&note).unwrap();
+    audit.append(audit_record("two")).unwrap();
+    assert_eq!(verified(&audit), (2, 0));
+}
+
+#[test]
+fn a_full_disk_never_tears_the_audit_trail() {
+    let line = AuditRecord {
+        sequence: 1,
+        ..audit_record("two")
+    }
+    .to_line()
+    .len()
+        + 1;
+    for (room, can_cut) in (0..line).flat_map(|room| [(room, true), (room, false)]) {
+        let folder = tempfile::tempdir().unwrap();
+        let mut audit = AuditFile::open(folder.path(), audit_key()).unwrap();
+        audit.append(audit_record("one")).unwrap();
+        drop(audit);
+        let mut audit = AuditFile::open_on(folder.path(), audit_key(), |file| {
+            // The first cut is the one of opening.
+            Box::new(FullDisk {
+                file,
+                room,
+                cuts: if can_cut { usize::MAX } else { 1 },
+            })
+        })
+        .unwrap();
+        assert_eq!(audit.append(audit_record("two")).unwrap_err().class(), Class::Exhausted);
+        let again = audit.append(audit_record("two")).unwrap_err();
+        assert_eq!(matches!(again, StoreError::Poisoned { .. }), !can_cut, "{again}");
+        drop(audit);
+        let mut audit = AuditFile::open(folder.path(), audit_key()).unwrap();
+        audit.append(audit_record("three")).unwrap();
+        assert_eq!(verified(&audit), (2, 0), "room for {room} bytes");
+    }
+}
+
+/// A disk that says it could not make things durable.
+#[derive(Debug)]
+struct NoSync(fs::File);
+
+impl Medium for NoSync {
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        Medium::write_all(&mut self.0, bytes)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        Err(io::Error::other("no"))
+    }
+
+    fn cut(&mut self, len: u64) -> io::Result<()> {
+        self.0.cut(len)
+    }
+}
+
+#[test]
+fn an_audit_trail_whose_sync_failed_goes_on_only_after_it_was_opened_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut audit = AuditFile::open_on(folder.path(), audit_key(), |file| Box::new(NoSync(file))).unwrap();
+    assert!(matches!(audit.append(audit_record("one")), Err(StoreError::Io { .. })));
+    assert!(matches!(
+        audit.append(audit_record("two")),
+        Err(StoreError::Poisoned { .. })
+    ));
+    drop(audit);
+    let mut audit = AuditFile::open(folder.path(), audit_key()).unwrap();
+    audit.append(audit_record("three")).unwrap();
+    assert_eq!(
+        verified(&audit),
+        (2, 0),
+        "the record was there after all, and is signed now"
+    );
 }

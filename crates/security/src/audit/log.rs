@@ -3,7 +3,9 @@
 use skyloom_core::Class;
 use thiserror::Error;
 
-use super::{AuditRecord, Checkpoint, CheckpointError, Hash, LogKey, MerkleFrontier, VerifyingLogKey, leaf_hash, root_of};
+use super::{
+    AuditRecord, Checkpoint, CheckpointError, Hash, LogKey, MerkleFrontier, VerifyingLogKey, leaf_hash, root_of,
+};
 
 /// The growing end: the right edge of the tree over the lines so far, which stays small however long the log is. It
 /// writes nothing: the caller makes [`AuditLog::next_line`]'s line durable first and then tells by
@@ -20,6 +22,29 @@ impl AuditLog {
         let mut log = Self::default();
         lines.into_iter().for_each(|line| log.appended(line));
         log
+    }
+
+    /// The log over lines and the newest checkpoint as they are found after a stop, to go on with: signing more is safe
+    /// only over what was signed before. A stop between a line and its checkpoint leaves one line unsigned, so that many
+    /// may be: one behind the checkpoint, or one and no checkpoint.
+    ///
+    /// What this cannot show is a log and a checkpoint that were put back together; see [`verify`]'s `last_seen`.
+    ///
+    /// # Errors
+    /// [`AuditVerifyError`]: the lines that the checkpoint covers are not there unchanged, the key did not sign it, more
+    /// than one line is unsigned, or a line is no record.
+    pub fn resume(lines: &[&str], note: Option<&str>, key: &VerifyingLogKey) -> Result<Self, AuditVerifyError> {
+        let unsigned = match note {
+            Some(note) => verify(lines, note, key, None)?.unsigned,
+            None => {
+                check_records(lines)?;
+                lines.len() as u64
+            }
+        };
+        if unsigned > 1 {
+            return Err(AuditVerifyError::Unsigned { records: unsigned });
+        }
+        Ok(Self::from_lines(lines.iter().copied()))
     }
 
     /// Number of lines.
@@ -95,6 +120,12 @@ pub enum AuditVerifyError {
         /// Line, from 0.
         line: u64,
     },
+    /// More records are unsigned than a stop between a record and its checkpoint leaves.
+    #[error("verify the audit log: {records} records are not signed, and a stop leaves one at most")]
+    Unsigned {
+        /// Records behind the newest checkpoint.
+        records: u64,
+    },
     /// The checkpoint is older than one seen before, or the log was rewritten since.
     #[error("verify the audit log: it was rolled back or rewritten since {seen} records were seen")]
     RolledBack {
@@ -109,9 +140,11 @@ impl AuditVerifyError {
     pub const fn class(&self) -> Class {
         match self {
             Self::Checkpoint(error) => error.class(),
-            Self::Truncated { .. } | Self::Altered { .. } | Self::BadRecord { .. } | Self::RolledBack { .. } => {
-                Class::Denied
-            }
+            Self::Truncated { .. }
+            | Self::Altered { .. }
+            | Self::BadRecord { .. }
+            | Self::Unsigned { .. }
+            | Self::RolledBack { .. } => Class::Denied,
         }
     }
 }
@@ -140,11 +173,7 @@ pub fn verify(
     if root_of(&leaves) != checkpoint.root {
         return Err(AuditVerifyError::Altered { size: checkpoint.size });
     }
-    for (line, text) in (0u64..).zip(lines) {
-        if AuditRecord::from_line(text).is_none_or(|record| record.sequence != line) {
-            return Err(AuditVerifyError::BadRecord { line });
-        }
-    }
+    check_records(lines)?;
     if let Some(seen) = last_seen {
         let prefix = usize::try_from(seen.size).ok().and_then(|size| leaves.get(..size));
         if prefix.is_none_or(|prefix| root_of(prefix) != seen.root) {
@@ -156,4 +185,14 @@ pub fn verify(
         unsigned: found - checkpoint.size,
         checkpoint,
     })
+}
+
+/// Every line is the record due at its place.
+fn check_records(lines: &[&str]) -> Result<(), AuditVerifyError> {
+    for (line, text) in (0u64..).zip(lines) {
+        if AuditRecord::from_line(text).is_none_or(|record| record.sequence != line) {
+            return Err(AuditVerifyError::BadRecord { line });
+        }
+    }
+    Ok(())
 }

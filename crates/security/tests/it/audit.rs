@@ -4,8 +4,9 @@ use proptest::prelude::*;
 use skyloom_core::{Class, ServiceName, Timestamp};
 use skyloom_security::access::{Action, Effect};
 use skyloom_security::audit::{
-    AUDIT_RECORD_VERSION, AuditLog, AuditRecord, AuditVerifyError, Checkpoint, CheckpointError, Hash, LogKey, MerkleFrontier, Outcome, consistency_proof,
-    inclusion_proof, leaf_hash, root_of, verify, verify_consistency, verify_inclusion,
+    AUDIT_RECORD_VERSION, AuditLog, AuditRecord, AuditVerifyError, Checkpoint, CheckpointError, Hash, LogKey,
+    MerkleFrontier, Outcome, consistency_proof, inclusion_proof, leaf_hash, root_of, verify, verify_consistency,
+    verify_inclusion,
 };
 
 fn hex(hash: &Hash) -> String {
@@ -131,6 +132,44 @@ fn every_line_names_its_version_and_a_later_one_is_refused() {
 }
 
 #[test]
+fn a_log_goes_on_only_from_what_was_signed() {
+    let (lines, note) = log_of(4);
+    let (_, older) = log_of(3);
+    let (_, oldest) = log_of(2);
+    let (_, later) = log_of(5);
+    let mut forged = lines.clone();
+    forged[1] = forged[1].replace("mira", "eve");
+    let mut gap = lines.clone();
+    gap[3] = gap[3].replace("\"sequence\":3", "\"sequence\":4");
+    let other = LogKey::from_seed("skyloom/shop", &[8; 32]).unwrap();
+    let other_note = AuditLog::from_lines(lines.iter().map(String::as_str)).checkpoint(&other);
+    type Row<'a> = (&'a [String], Option<&'a str>, Result<u64, &'a str>);
+    let rows: Vec<Row<'_>> = vec![
+        (&[], None, Ok(0)),
+        (&lines[..1], None, Ok(1)),
+        (&lines[..2], None, Err("Unsigned { records: 2 }")),
+        (&lines, Some(&note), Ok(4)),
+        (&lines, Some(&older), Ok(4)),
+        (&lines, Some(&oldest), Err("Unsigned { records: 2 }")),
+        (&lines, Some(&later), Err("Truncated { signed: 5, found: 4 }")),
+        (&lines, Some(&other_note), Err("Checkpoint(BadSignature")),
+        (&lines, Some(""), Err("Checkpoint(Malformed")),
+        (&forged, Some(&note), Err("Altered { size: 4 }")),
+        (&gap, Some(&older), Err("BadRecord { line: 3 }")),
+        (&lines[1..2], None, Err("BadRecord { line: 0 }")),
+    ];
+    for (lines, note, expected) in rows {
+        let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+        let resumed = AuditLog::resume(&lines, note, &key().verifying_key()).map(|log| log.len());
+        match (resumed, expected) {
+            (Ok(found), Ok(expected)) => assert_eq!(found, expected),
+            (Err(found), Err(expected)) => assert!(format!("{found:?}").starts_with(expected), "{found:?}"),
+            (found, expected) => panic!("{found:?}, expected {expected:?}"),
+        }
+    }
+}
+
+#[test]
 fn the_note_has_the_published_form() {
     let (_, note) = log_of(1);
     let lines: Vec<&str> = note.lines().collect();
@@ -141,7 +180,17 @@ fn the_note_has_the_published_form() {
 
 #[test]
 fn a_name_that_would_break_the_note_is_refused() {
-    for name in ["", "a b", "a\nb", "a\n", "\ta", "a+b", "a\u{2028}b", "a\u{a0}b", "a\u{0}"] {
+    for name in [
+        "",
+        "a b",
+        "a\nb",
+        "a\n",
+        "\ta",
+        "a+b",
+        "a\u{2028}b",
+        "a\u{a0}b",
+        "a\u{0}",
+    ] {
         let refused = LogKey::from_seed(name, &[7; 32]).unwrap_err();
         assert_eq!((refused.name.as_str(), refused.class()), (name, Class::Invalid));
         assert!(!refused.to_string().contains('\n'), "{refused}");
