@@ -1,9 +1,7 @@
 //! Putting a control plane together: its folder, its drivers, its rules.
 
 use std::fs;
-use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use skyloom_core::{Catalogue, DataName, OwnerTag, RegionKey};
@@ -24,7 +22,7 @@ use crate::env::{EnvSecrets, SecretResolver};
 use crate::error::Error;
 use crate::insight::Metrics;
 use crate::shared::{Parts, Shared};
-use crate::store::{AuditFile, FileJournal, Lease, State, StoreError, read_if_there};
+use crate::store::{AuditFile, FileJournal, Lease, State, StoreError, seed};
 
 /// The parts of a control plane. Only the folder and a driver are needed.
 #[derive(Debug)]
@@ -177,32 +175,6 @@ impl ControlPlaneBuilder {
         };
         Ok(ControlPlane::assemble(Arc::new(shared), inner, Metrics::default()))
     }
-}
-
-/// 32 random bytes that are made once and then stay, readable by the owner only.
-fn seed(path: &Path) -> Result<[u8; 32], StoreError> {
-    if let Some(bytes) = read_if_there(path)? {
-        let detail = || format!("it has {} bytes, expected 32", bytes.len());
-        let format = || StoreError::Format {
-            path: path.to_owned(),
-            detail: detail(),
-        };
-        return <[u8; 32]>::try_from(bytes.as_slice()).map_err(|_| format());
-    }
-    let mut bytes = [0; 32];
-    let other = |error: getrandom::Error| StoreError::io("draw random bytes for", path)(std::io::Error::other(error));
-    getrandom::fill(&mut bytes).map_err(other)?;
-    let mut options = fs::OpenOptions::new();
-    let mut file = options
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
-        .map_err(StoreError::io("create", path))?;
-    file.write_all(&bytes)
-        .and_then(|()| file.sync_all())
-        .map_err(StoreError::io("write", path))?;
-    Ok(bytes)
 }
 
 fn hex(bytes: &[u8]) -> String {

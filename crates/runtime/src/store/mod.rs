@@ -8,6 +8,7 @@ mod audit_file;
 mod error;
 mod journal;
 mod lease;
+mod seed;
 mod state;
 
 pub use atomic::{read_if_there, replace_file};
@@ -15,4 +16,5 @@ pub use audit_file::AuditFile;
 pub use error::StoreError;
 pub use journal::{FileJournal, Medium, Opened};
 pub use lease::Lease;
+pub(crate) use seed::seed;
 pub use state::{KnownMachine, KnownReplica, STATE_VERSION, State};
