@@ -4,7 +4,8 @@
 //! knowing. A lock file that merely exists would outlive a crash; this one does not.
 
 use std::fs::{File, OpenOptions};
-use std::io::{Read as _, Seek as _, Write as _};
+use std::io::Read as _;
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
 use rustix::fs::{FlockOperation, flock};
@@ -43,9 +44,9 @@ impl Lease {
             })?,
         };
         let epoch = last.saturating_add(1);
-        // Longer or equal in digits, so overwriting in place never leaves a smaller number behind.
-        file.rewind().map_err(StoreError::io("write", path))?;
-        file.write_all(format!("{epoch}\n").as_bytes())
+        // One write of one width, over the lock file itself (another file of its name would not be locked). Counting up
+        // changes digits from the left-most that grows, so that a write cut anywhere leaves the old number or a larger.
+        file.write_all_at(format!("{epoch:020}\n").as_bytes(), 0)
             .map_err(StoreError::io("write", path))?;
         file.sync_all().map_err(StoreError::io("sync", path))?;
         Ok(Self { _file: file, epoch })

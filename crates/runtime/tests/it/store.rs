@@ -156,6 +156,23 @@ fn one_lease_at_a_time_and_epochs_only_grow() {
 }
 
 #[test]
+fn an_epoch_never_falls_when_its_write_is_cut() {
+    for last in [1u64, 9, 19, 99, 109, 999_999, 1 << 40] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lease");
+        fs::write(&path, format!("{last}\n")).unwrap();
+        assert_eq!(Lease::take(&path).unwrap().epoch(), last + 1, "a number without zeros is read");
+        let before = format!("{last:020}\n").into_bytes();
+        let after = fs::read(&path).unwrap();
+        assert_eq!(after.len(), before.len(), "always the same width");
+        for cut in 0..=after.len() {
+            fs::write(&path, [&after[..cut], &before[cut..]].concat()).unwrap();
+            assert!(Lease::take(&path).unwrap().epoch() > last, "{last} cut at {cut}");
+        }
+    }
+}
+
+#[test]
 fn a_state_of_a_later_version_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("state.json");
