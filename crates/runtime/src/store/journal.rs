@@ -240,7 +240,7 @@ fn parse<T: DeserializeOwned>(bytes: &[u8], path: &Path) -> Result<Parsed<T>, St
         records.push(record);
         (chain, len) = (crc, len + line.len());
     }
-    if has_good_record(&bytes[len..]) {
+    if has_good_record(&bytes[len..], chain) {
         return Err(StoreError::Damaged {
             path: path.to_owned(),
             record: records.len(),
@@ -261,11 +261,37 @@ fn read_line(line: &[u8]) -> Option<(u32, &[u8])> {
     (body[8] == b' ').then_some((crc, json))
 }
 
-/// Whether behind the first bad record there is one that is good as a successor of any line before it.
-fn has_good_record(rest: &[u8]) -> bool {
-    let lines: Vec<Option<(u32, &[u8])>> = rest.split_inclusive(|b| *b == b'\n').map(read_line).collect();
-    lines.windows(2).any(|pair| match pair {
-        [Some((before, _)), Some((crc, json))] => checksum(*before, json) == *crc,
-        _ => false,
+/// The checksum that a line states, also where the rest of it is damaged.
+fn stated(line: &[u8]) -> Option<u32> {
+    u32::from_str_radix(std::str::from_utf8(line.get(..8)?).ok()?, 16).ok()
+}
+
+/// The checksum that a line should state, if it comes behind one with checksum `chain`.
+fn recomputed(chain: u32, line: &[u8]) -> Option<u32> {
+    let json = line.strip_suffix(b"\n")?.get(9..)?;
+    Some(checksum(chain, json))
+}
+
+/// Whether behind the first bad record, which `rest` begins with, there is a good one. `chain` is the checksum of the
+/// record before.
+///
+/// A record can be checked when the checksum of the one before it is known. That of a damaged record is: it stands in
+/// the line where the damage is in the JSON, the space or the line end, and follows from the JSON where the damage is
+/// in the checksum. Damage may also make a line end, or take one away, so that the next record begins within the line.
+fn has_good_record(rest: &[u8], chain: u32) -> bool {
+    let mut lines = rest.split_inclusive(|b| *b == b'\n');
+    let Some(first) = lines.next() else { return false };
+    let damaged = [stated(first), recomputed(chain, first)];
+    let follows = |line: &[u8], before: &[Option<u32>]| {
+        read_line(line).is_some_and(|(crc, json)| before.iter().flatten().any(|chain| checksum(*chain, json) == crc))
+    };
+    if (1..first.len()).any(|start| follows(&first[start..], &damaged)) {
+        return true;
+    }
+    let mut before = damaged;
+    lines.any(|line| {
+        let good = follows(line, &before) || follows(line, &damaged);
+        before = [stated(line), before[0].and_then(|chain| recomputed(chain, line))];
+        good
     })
 }
