@@ -140,8 +140,7 @@ impl ControlPlaneBuilder {
         let owner = OwnerTag::new(format!("skyloom-{}", hex(&seed(&folder.join("identity"))?[..8])))?;
         let audit_key = match self.audit_key {
             Some(key) => key,
-            None => LogKey::from_seed(owner.as_str(), &seed(&folder.join("audit.key"))?)
-                .expect("invariant: `skyloom-` and hexadecimal digits can name a log"),
+            None => own_key(&owner, &seed(&folder.join("audit.key"))?),
         };
         let state = State::load(&folder.join("state.json"))?;
         let opened = FileJournal::open::<JournalEntry>(&folder.join("journal"))?;
@@ -175,6 +174,11 @@ impl ControlPlaneBuilder {
         };
         Ok(ControlPlane::assemble(Arc::new(shared), inner, Metrics::default()))
     }
+}
+
+/// The key of the control plane's own making.
+fn own_key(owner: &OwnerTag, seed: &[u8; 32]) -> LogKey {
+    LogKey::from_seed(owner.as_str(), seed).expect("invariant: `skyloom-` and hexadecimal digits can name a log")
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -80,7 +80,12 @@ fn publish(beside: &Path, path: &Path) -> Result<Published, StoreError> {
         Ok(()) => Ok(Published::Ours),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(Published::Theirs),
         // A file system without hard links. The lease keeps other controllers out, so nothing comes in between.
-        Err(error) if matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::Unsupported) => {
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::PermissionDenied | io::ErrorKind::Unsupported
+            ) =>
+        {
             if fs::exists(path).map_err(StoreError::io("stat", path))? {
                 return Ok(Published::Theirs);
             }

@@ -29,7 +29,10 @@ fn check_flipped(path: &Path, good: &[u8], records: &[String], at: usize, bit: u
     let mut bytes = good.to_vec();
     bytes[at] ^= 1 << bit;
     fs::write(path, &bytes).unwrap();
-    let last = good[..good.len() - 1].iter().rposition(|b| *b == b'\n').map_or(0, |end| end + 1);
+    let last = good[..good.len() - 1]
+        .iter()
+        .rposition(|b| *b == b'\n')
+        .map_or(0, |end| end + 1);
     match FileJournal::open::<String>(path) {
         Ok(opened) => {
             assert!(records.starts_with(&opened.records), "byte {at}: {:?}", opened.records);
@@ -185,7 +188,11 @@ fn an_epoch_never_falls_when_its_write_is_cut() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("lease");
         fs::write(&path, format!("{last}\n")).unwrap();
-        assert_eq!(Lease::take(&path).unwrap().epoch(), last + 1, "a number without zeros is read");
+        assert_eq!(
+            Lease::take(&path).unwrap().epoch(),
+            last + 1,
+            "a number without zeros is read"
+        );
         let before = format!("{last:020}\n").into_bytes();
         let after = fs::read(&path).unwrap();
         assert_eq!(after.len(), before.len(), "always the same width");
