@@ -97,7 +97,6 @@ fn publish(beside: &Path, path: &Path) -> Result<Published, StoreError> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test that cannot unwrap has failed")]
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
