@@ -163,7 +163,10 @@ fn check(story: &Story) -> Result<(), Failure> {
     let (killed, loaded) = (!story.healed.replica.is_empty(), !story.anomaly.replica.is_empty());
     let problems: Vec<&str> = [
         (story.running == story.placement.len(), "not every replica ran"),
-        (!killed || story.healed.killed != story.healed.replaced, "the killed replica was not replaced"),
+        (
+            !killed || story.healed.killed != story.healed.replaced,
+            "the killed replica was not replaced",
+        ),
         (story.sync.verified, "the copy of the data was not verified"),
         (!loaded || story.anomaly.flagged, "the injected anomaly was not flagged"),
         (story.denied, "the stranger was not denied"),

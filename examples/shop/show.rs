@@ -60,7 +60,9 @@ fn machines(text: &mut String, decided: &Decided) -> fmt::Result {
             balance
         )?;
     }
-    let Some(loads) = &decided.loads else { return writeln!(text) };
+    let Some(loads) = &decided.loads else {
+        return writeln!(text);
+    };
     writeln!(
         text,
         "  U_i is requested over capacity, as nothing runs yet (a shared processor counts its baseline); mean {:.3}, \
@@ -127,7 +129,9 @@ fn money(text: &mut String, manifest: &Manifest, decided: &Decided) -> fmt::Resu
             .unwrap_or(MicroUsd::ZERO);
         writeln!(text, "  budget {} a month, {left} left", budget.per_month)?;
     }
-    let Some(loads) = &decided.loads else { return writeln!(text) };
+    let Some(loads) = &decided.loads else {
+        return writeln!(text);
+    };
     if let Some(ce) = &loads.ce {
         writeln!(text, "  CE of the whole {}", benefit(ce))?;
     }

@@ -120,7 +120,11 @@ const NAMED_MAX: usize = 5;
 fn all(left_out: &[Unsatisfied]) -> String {
     let named: Vec<String> = left_out.iter().take(NAMED_MAX).map(ToString::to_string).collect();
     let more = left_out.len().saturating_sub(NAMED_MAX);
-    let rest = if more > 0 { format!("; and {more} more services") } else { String::new() };
+    let rest = if more > 0 {
+        format!("; and {more} more services")
+    } else {
+        String::new()
+    };
     format!("{}{rest}", named.join("; "))
 }
 

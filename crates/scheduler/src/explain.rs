@@ -5,7 +5,8 @@
 use std::collections::BTreeMap;
 
 use skyloom_core::{
-    Candidate, Dimension, Explanation, Filter, Link, MachineId, MicroUsd, Rejection, RunnerUp, ServiceName, Site, Unplaced,
+    Candidate, Dimension, Explanation, Filter, Link, MachineId, MicroUsd, Rejection, RunnerUp, ServiceName, Site,
+    Unplaced,
 };
 
 use crate::construct::{EgressAt, Ranked, Survey, Work, budget_left, reject_with_budget, survey};
@@ -80,7 +81,11 @@ pub(crate) fn explain(model: &Model<'_>, state: &mut State, report: &Report<'_>)
                 // The root of it is elsewhere: everything else that could be said of this one would mislead.
                 let root = homeless_target(model, state, service);
                 unplaced.push(match root {
-                    Some((filter, reason)) => Unplaced { filter, reason, ..entry },
+                    Some((filter, reason)) => Unplaced {
+                        filter,
+                        reason,
+                        ..entry
+                    },
                     None => entry,
                 });
             }
@@ -278,7 +283,10 @@ fn homeless_target(model: &Model<'_>, state: &State, service: usize) -> Option<(
         Link::Service(name) => Some((name, Filter::Latency)),
         Link::Data(_) | Link::Internet => None,
     });
-    let beside = spec.affinity.iter().map(|affinity| (&affinity.service, Filter::Affinity));
+    let beside = spec
+        .affinity
+        .iter()
+        .map(|affinity| (&affinity.service, Filter::Affinity));
     let homeless = |name: &ServiceName| {
         let target = model.services.iter().position(|other| other.spec.name == *name);
         target.is_some_and(|target| target != service && state.placed_of(model, target).next().is_none())

@@ -25,7 +25,10 @@ const IMBALANCE_COST: MicroUsdPerHour = MicroUsdPerHour::from_micros(1_000_000);
 /// to move away; one without a port only where none has any.
 pub(crate) fn whom_to_load(status: &Status) -> Option<(ReplicaId, Option<SocketAddr>)> {
     let neighbours = |replica: &ReplicaStatus| status.replicas.iter().filter(|o| o.machine == replica.machine).count();
-    let healthy = status.replicas.iter().filter(|replica| replica.state == ReplicaState::Healthy);
+    let healthy = status
+        .replicas
+        .iter()
+        .filter(|replica| replica.state == ReplicaState::Healthy);
     let address = |replica: &ReplicaStatus| replica.endpoints.values().next().copied();
     let rank = |replica: &ReplicaStatus| (address(replica).is_some(), neighbours(replica));
     let chosen = healthy.max_by(|a, b| rank(a).cmp(&rank(b)).then_with(|| b.replica.cmp(&a.replica)))?;

@@ -24,7 +24,11 @@ pub(crate) struct Decided {
 impl Decided {
     /// The load of one of its machines.
     pub(crate) fn load_of(&self, machine: &Machine) -> Option<&MachineLoad> {
-        self.loads.as_ref()?.machines.iter().find(|load| load.machine == machine.id)
+        self.loads
+            .as_ref()?
+            .machines
+            .iter()
+            .find(|load| load.machine == machine.id)
     }
 
     /// An error that names the first replica without a place, if there is one.
@@ -56,7 +60,9 @@ pub(crate) fn surround(manifest: &Manifest, catalogue: &Catalogue, placement: Pl
         catalogue,
     };
     let has_machines = !placement.machines.is_empty();
-    let loads = has_machines.then(|| load_report(&problem, &placement, Mean::Arithmetic)).transpose()?;
+    let loads = has_machines
+        .then(|| load_report(&problem, &placement, Mean::Arithmetic))
+        .transpose()?;
     let mut alternatives: Vec<Alternative> = Vec::new();
     for cloud in catalogue.clouds() {
         let alone = catalogue.clone().retain(|offer| offer.key.region.cloud == *cloud);

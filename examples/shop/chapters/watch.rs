@@ -69,7 +69,11 @@ pub(crate) fn load(address: SocketAddr) -> JoinSet<()> {
 /// Where there is nothing to load, or the machine is so busy that the load does not stand out, a value is offered as a
 /// drill instead, and the reason says so.
 pub(crate) async fn flag(sky: &Skyloom, replica: &ReplicaId, is_loaded: bool) -> Anomaly {
-    let mut found = Anomaly { replica: replica.to_string(), metric: "cpu".to_owned(), ..Anomaly::default() };
+    let mut found = Anomaly {
+        replica: replica.to_string(),
+        metric: "cpu".to_owned(),
+        ..Anomaly::default()
+    };
     if is_loaded {
         sample_under_load(sky, replica, &mut found).await;
     }
@@ -103,7 +107,9 @@ async fn sample_under_load(sky: &Skyloom, replica: &ReplicaId, found: &mut Anoma
 
 /// Takes a value down if it was flagged.
 fn note(found: &mut Anomaly, taken: &Taken) {
-    let Reason::Fired { part } = taken.verdict.reason else { return };
+    let Reason::Fired { part } = taken.verdict.reason else {
+        return;
+    };
     found.flagged = true;
     found.value = taken.sample.value;
     (found.expected_lo, found.expected_hi) = (taken.verdict.band.lo, taken.verdict.band.hi);
