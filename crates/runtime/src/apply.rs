@@ -200,7 +200,7 @@ impl<'a> Applying<'a> {
             .iter()
             .map(|(_, record)| JournalEntry::Saga { record: record.clone() })
             .collect();
-        match append_under(self.shared, self.journal, entries).await {
+        match append(self.shared, self.journal, entries).await {
             Ok(()) => {
                 for (_, record) in &records {
                     self.state.record(&self.plan, record);
@@ -407,15 +407,9 @@ fn panicked(step: StepId) -> SagaEvent {
     }
 }
 
-/// Makes entries durable without blocking the executor.
-pub(crate) async fn append(journal: &Arc<Mutex<FileJournal>>, entries: Vec<JournalEntry>) -> Result<(), StoreError> {
-    let journal = Arc::clone(journal);
-    write_aside(move || journal.lock().unwrap_or_else(PoisonError::into_inner).append(&entries)).await
-}
-
-/// As [`append`], keeping the lease until the write has ended, also when nobody waits for it any more: otherwise the
-/// next controller could read the journal while it is still written.
-async fn append_under(
+/// Makes entries durable without blocking the executor. The lease is kept until the write has ended, also when nobody
+/// waits for it any more: otherwise the next controller could read the journal while it is still written.
+pub(crate) async fn append(
     shared: &Arc<Shared>,
     journal: &Arc<Mutex<FileJournal>>,
     entries: Vec<JournalEntry>,

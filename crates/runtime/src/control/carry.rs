@@ -39,7 +39,7 @@ impl ControlPlane {
             plan: Box::new(plan.clone()),
             manifest: manifest.clone().map(Box::new),
         };
-        if let Err(error) = append(&inner.journal, vec![entry]).await {
+        if let Err(error) = append(&self.shared, &inner.journal, vec![entry]).await {
             inner.interrupted = None;
             return Err(error.into());
         }

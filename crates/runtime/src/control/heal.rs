@@ -150,7 +150,7 @@ impl ControlPlane {
             if let Err(error) = self.look_after(principal, &mut given_up).await {
                 tracing::warn!(%error, "a look at the replicas failed");
                 self.shared.tell(Event::SupervisionFailed {
-                    detail: error.to_string(),
+                    detail: crate::call::chain(&error),
                 });
             }
         }
@@ -212,6 +212,6 @@ pub(super) fn load_history(state_path: &std::path::Path) -> Result<HealHistory, 
     };
     serde_json::from_slice(&bytes).map_err(|error| StoreError::Format {
         path,
-        detail: error.to_string(),
+        detail: crate::call::chain(&error),
     })
 }
