@@ -373,7 +373,7 @@ fn a_data_set_outside_the_residency_is_refused_at_its_line() {
         catalogue: &catalogue,
     };
     let error = place(&problem, &Cheapest, &PlaceConfig::new()).unwrap_err();
-    insta::assert_snapshot!(error, @"meet the residency rule of line 42:3: asked for `alpha/us-1`, allowed is `EU`");
+    insta::assert_snapshot!(error, @"meet the residency rule of `test.toml`, line 42:3: asked for `alpha/us-1`, allowed is `EU`");
     assert!(matches!(
         error,
         PlaceError::Unsatisfiable {

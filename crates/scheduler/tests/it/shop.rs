@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use skyloom_core::*;
 use skyloom_scheduler::formulas::{CostBenefit, Mean};
 use skyloom_scheduler::policy::BUILTIN;
-use skyloom_scheduler::{Cheapest, PlaceConfig, PlaceError, Problem, check, decide, load_report, place};
+use skyloom_scheduler::{Cheapest, PlaceConfig, PlaceError, Problem, check, decide, load_report, place, unsatisfied};
 
 use crate::world::{egress, latency, manifest, residency, service, spread};
 
@@ -166,7 +166,7 @@ fn a_budget_that_cannot_be_met_names_itself_and_the_least_cost_found() {
         assert!(
             error
                 .to_string()
-                .starts_with("meet the budget rule of line 9:1: asked for `"),
+                .starts_with("meet the budget rule of `test.toml`, line 9:1: asked for `"),
             "{error}"
         );
         assert!(matches!(
@@ -205,4 +205,31 @@ fn a_large_shop_is_placed_in_full_within_its_work_and_says_that_more_might_help(
     );
     assert_eq!(check(&problem, &decision.placement), []);
     assert_eq!(decide(&problem, &Cheapest, &config).unwrap(), decision);
+}
+
+#[test]
+fn who_must_be_near_a_service_without_a_place_names_that_service() {
+    let mut manifest = shop();
+    let database = manifest
+        .services
+        .iter_mut()
+        .find(|service| service.name.as_str() == "database")
+        .unwrap();
+    database.resources.cpu = Millicores::from_cores(10_000);
+    let (snapshot, catalogue) = (Snapshot::empty(0, Timestamp::EPOCH), Catalogue::builtin());
+    let problem = Problem {
+        manifest: &manifest,
+        snapshot: &snapshot,
+        catalogue: &catalogue,
+    };
+    let placement = place(&problem, &Cheapest, &PlaceConfig::new()).unwrap();
+    let left_out = unsatisfied(&placement);
+    let of = |name: &str| left_out.iter().find(|entry| entry.service.as_str() == name).unwrap();
+    assert_eq!(of("database").rule, Filter::Cpu);
+    assert_eq!(of("backend").rule, Filter::Latency);
+    assert!(
+        of("backend")
+            .reason
+            .contains("`database`, which it must be near, has no place itself")
+    );
 }
