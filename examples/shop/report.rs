@@ -17,6 +17,7 @@ pub(crate) struct Story {
     pub(crate) running: usize,
     pub(crate) start_seconds: f64,
     pub(crate) healed: Healed,
+    pub(crate) usage: Usage,
     pub(crate) rebalance: Rebalance,
     pub(crate) sync: Sync,
     pub(crate) forecast: Forecast,
@@ -96,6 +97,17 @@ pub(crate) struct Healed {
     pub(crate) killed: String,
     pub(crate) replaced: String,
     pub(crate) seconds: f64,
+}
+
+/// What one replica's real processes used, averaged over the samples before the load.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Usage {
+    pub(crate) replica: String,
+    pub(crate) cpu_cores: f64,
+    pub(crate) memory_bytes: f64,
+    /// `None` where the driver cannot tell a replica's traffic apart.
+    pub(crate) network_in_bytes_per_second: Option<f64>,
+    pub(crate) network_out_bytes_per_second: Option<f64>,
 }
 
 /// What rebalancing decided under load.

@@ -9,7 +9,7 @@ use skyloom::scheduler::formulas::CostBenefit;
 use skyloom::{Manifest, Proposal};
 
 use crate::chapters::decide::Decided;
-use crate::report::{Anomaly, Forecast, Healed, Story, Sync};
+use crate::report::{Anomaly, Forecast, Healed, Story, Sync, Usage};
 
 /// Prints a piece of the story. A reader that has gone away is no reason to stop: what was begun is finished.
 pub(crate) fn say(text: &str) {
@@ -182,8 +182,13 @@ pub(crate) fn healed(healed: &Healed) -> String {
     )
 }
 
-/// The forecast and the anomaly.
-pub(crate) fn insight(forecast: &Forecast, anomaly: &Anomaly) -> String {
+/// Bytes per second for people.
+fn rate(bytes_per_second: Option<f64>) -> String {
+    bytes_per_second.map_or_else(|| "not told apart".to_owned(), |rate| format!("{rate:.0} B/s"))
+}
+
+/// What was used, the forecast and the anomaly.
+pub(crate) fn insight(usage: &Usage, forecast: &Forecast, anomaly: &Anomaly) -> String {
     let flagged = if anomaly.flagged {
         format!(
             "flagged at {:.2} cores (expected {:.3} to {:.3}): {}",
@@ -193,10 +198,14 @@ pub(crate) fn insight(forecast: &Forecast, anomaly: &Anomaly) -> String {
         "not flagged".to_owned()
     };
     format!(
-        "== Watching: {} of {}, {} samples; in {:.0} minutes {:.4} cores ({:.0}%: {:.4} to {:.4}), by {}.\n   Then load was \
+        "== Watching: {} uses {:.4} cores, {:.1} MiB, network in {}, out {}.\n   Its {} over {} samples; in {:.0} minutes {:.4} cores ({:.0}%: {:.4} to {:.4}), by {}.\n   Then load was \
          added to {}: {flagged}.\n",
+        usage.replica,
+        usage.cpu_cores,
+        usage.memory_bytes / f64::from(1 << 20),
+        rate(usage.network_in_bytes_per_second),
+        rate(usage.network_out_bytes_per_second),
         forecast.metric,
-        forecast.replica,
         forecast.samples,
         forecast.minutes,
         forecast.mid,

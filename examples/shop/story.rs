@@ -164,13 +164,14 @@ async fn break_and_balance(stage: &Stage, story: &mut Story) -> Result<(), Failu
     let entrances = rehearse::entrances(&stage.manifest, &status);
     watch::learn_what_is_normal(&stage.sky, &entrances).await;
     let (busy, address) = balance::whom_to_load(&status).ok_or("find a healthy replica")?;
+    story.usage = watch::usage(&stage.sky, &busy).await;
     story.forecast = watch::look_ahead(&stage.sky, &busy).await?;
     let load = address.map(watch::load);
     story.anomaly = watch::flag(&stage.sky, &busy, load.is_some()).await;
     let (rebalanced, text) = balance::rebalance(&stage.sky, &stage.manifest, &busy).await?;
     drop(load);
     story.rebalance = rebalanced;
-    stage.say(|| show::insight(&story.forecast, &story.anomaly));
+    stage.say(|| show::insight(&story.usage, &story.forecast, &story.anomaly));
     stage.say(|| text);
     Ok(())
 }

@@ -14,7 +14,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::Failure;
 use crate::http::call;
-use crate::report::{Anomaly, Forecast};
+use crate::report::{Anomaly, Forecast, Usage};
 
 /// Time between two samples.
 const SAMPLE_EVERY: Duration = Duration::from_millis(150);
@@ -47,6 +47,22 @@ pub(crate) async fn learn_what_is_normal(sky: &Skyloom, entrances: &[SocketAddr]
             let _ = call(Method::GET, *entrance, "/orders", "").await;
         }
         sky.sample().await;
+    }
+}
+
+/// What a replica used on average in the samples so far.
+pub(crate) async fn usage(sky: &Skyloom, replica: &ReplicaId) -> Usage {
+    let mean = async |metric| {
+        let samples = sky.samples(replica, metric).await;
+        let count = u32::try_from(samples.len()).ok().filter(|count| *count > 0)?;
+        Some(samples.iter().map(|sample| sample.value).sum::<f64>() / f64::from(count))
+    };
+    Usage {
+        replica: replica.to_string(),
+        cpu_cores: mean(Metric::Cpu).await.unwrap_or_default(),
+        memory_bytes: mean(Metric::Memory).await.unwrap_or_default(),
+        network_in_bytes_per_second: mean(Metric::NetworkIn).await,
+        network_out_bytes_per_second: mean(Metric::NetworkOut).await,
     }
 }
 
