@@ -157,8 +157,8 @@ pub struct Rule {
     pub effect: Effect,
     /// Actions that it is about.
     pub actions: BTreeSet<Action>,
-    /// Deployments that it is about; empty is all. Not empty-able for [`Action::Grant`]: who may give rights is always
-    /// said by name.
+    /// Deployments that it is about; empty is all. Never empty where [`Action::Grant`] is allowed:
+    /// who may give rights is always said by name.
     pub deployments: BTreeSet<ServiceName>,
     /// Regions that it is about; empty is all. An allowing rule must cover every region touched; a denying one any.
     /// Where a request names no region, such an allowing rule does not match and such a denying one does.
