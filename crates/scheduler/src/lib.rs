@@ -23,6 +23,7 @@
 
 mod check;
 mod construct;
+mod effort;
 mod explain;
 pub mod formulas;
 mod improve;
@@ -38,6 +39,7 @@ mod rules;
 mod state;
 
 pub use check::{Violation, check};
+pub use effort::{Effort, EffortLog};
 pub use place::{decide, place};
 pub use policy::{BestFit, Cheapest, LeastUtilised, Policy, Random, Spread};
 pub use problem::{
