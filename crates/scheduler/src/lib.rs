@@ -25,6 +25,7 @@ mod check;
 mod construct;
 mod effort;
 mod explain;
+pub mod fleet;
 pub mod formulas;
 mod improve;
 mod model;
