@@ -6,6 +6,7 @@
 mod answer;
 mod folded;
 mod problem;
+pub mod solve;
 
 pub use answer::{BoughtMachine, FleetAnswer, LeftOut, LeftOutReason, Resident};
 pub use problem::{Amounts, DEVICE_MILLI, DIMENSIONS_MAX, Devices, FleetProblem, Limit, MachineOffer, Workload};
