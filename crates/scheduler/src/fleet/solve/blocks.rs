@@ -6,7 +6,7 @@
 use crate::fleet::folded::Folded;
 use crate::fleet::problem::{Amounts, DEVICE_MILLI};
 
-use super::carrier::Carrier;
+use super::carrier::{Bound, Carrier};
 use super::tables::Tables;
 
 /// Fills made at most for one search; where there are more, the search is not complete.
@@ -20,13 +20,13 @@ pub(super) struct Block {
     pub(super) need: Amounts,
     /// In billionths of a dollar.
     pub(super) value: i64,
-    /// The most that a load with it may be worth.
-    pub(super) reach: i64,
+    /// What it loses against the best on one device, under the bound's prices.
+    pub(super) loss: i64,
     /// Class, copies, and the most copies of the class on the machine.
     pub(super) items: Vec<(u32, u32, u32)>,
 }
 
-/// Blocks in the order in which they are tried: the most promising first.
+/// Blocks in the order in which they are tried: those that lose least first.
 #[derive(Debug)]
 pub(super) struct Blocks {
     pub(super) list: Vec<Block>,
@@ -43,8 +43,8 @@ struct Share {
 }
 
 struct Filling<'a> {
+    bound: &'a Bound,
     tables: &'a Tables,
-    capacity: Amounts,
     devices: u32,
     shares: Vec<Share>,
     threshold: i64,
@@ -55,7 +55,7 @@ struct Filling<'a> {
 
 impl Blocks {
     /// The blocks of a machine that may be in a load worth more than `threshold`.
-    pub(super) fn new(carrier: &Carrier, folded: &Folded, values: &[i64], tables: &mut Tables, threshold: i64) -> Self {
+    pub(super) fn new(carrier: &Carrier, folded: &Folded, values: &[i64], bound: &Bound, tables: &mut Tables, threshold: i64) -> Self {
         let mut blocks = Self {
             list: Vec::new(),
             complete: true,
@@ -72,25 +72,25 @@ impl Blocks {
                 blocks.list.push(Block {
                     need,
                     value,
-                    reach,
+                    loss: bound.loss_on_device(value, &need, dimensions),
                     items: vec![(load.class, 1, load.most)],
                 });
             }
         }
         if !carrier.shares.is_empty() {
             tables.prepare_cells(carrier.devices - 1);
-            let mut filling = Filling::new(carrier, folded, values, tables, threshold);
+            let mut filling = Filling::new(carrier, folded, values, (bound, tables), threshold);
             let cells = (DEVICE_MILLI / carrier.step) as usize;
             blocks.complete = filling.fill(0, cells, 0, Amounts::default(), carrier.capacity);
             blocks.list.append(&mut filling.list);
         }
-        blocks.list.sort_by(|a, b| (b.reach, &a.items).cmp(&(a.reach, &b.items)));
+        blocks.list.sort_by(|a, b| (a.loss, &a.items).cmp(&(b.loss, &b.items)));
         blocks
     }
 }
 
 impl<'a> Filling<'a> {
-    fn new(carrier: &Carrier, folded: &Folded, values: &[i64], tables: &'a Tables, threshold: i64) -> Self {
+    fn new(carrier: &Carrier, folded: &Folded, values: &[i64], by: (&'a Bound, &'a Tables), threshold: i64) -> Self {
         let mut shares: Vec<Share> = carrier
             .shares
             .iter()
@@ -108,8 +108,8 @@ impl<'a> Filling<'a> {
             .collect();
         shares.sort_by_key(|share| (std::cmp::Reverse(share.cells), share.class));
         Self {
-            tables,
-            capacity: carrier.capacity,
+            bound: by.0,
+            tables: by.1,
             devices: carrier.devices,
             shares,
             threshold,
@@ -130,7 +130,7 @@ impl<'a> Filling<'a> {
                 self.list.push(Block {
                     need,
                     value,
-                    reach,
+                    loss: self.bound.loss_on_device(value, &need, self.tables.dimensions),
                     items: self.items.clone(),
                 });
             }

@@ -47,6 +47,20 @@ pub(super) struct Bound {
     pub(super) lambda: Lambda,
 }
 
+impl Bound {
+    /// What something on one device loses against the best on one device, never below zero.
+    pub(super) fn loss_on_device(&self, value: i64, need: &Amounts, dimensions: usize) -> i64 {
+        let gain = value.saturating_sub(self.lambda.cost_down(need, dimensions));
+        self.per_device.saturating_sub(gain).max(0)
+    }
+
+    /// What classes without devices add to the bound of a machine of this capacity on which none takes several devices.
+    pub(super) fn plain_part(&self, capacity: &Amounts, devices: u32, dimensions: usize) -> i64 {
+        let rest = self.upper.saturating_sub(self.lambda.cost_up(capacity, dimensions));
+        rest.saturating_sub(self.per_device.saturating_mul(i64::from(devices)))
+    }
+}
+
 impl Lambda {
     /// From prices (billionths of a dollar per unit), rounded to what can be held.
     fn new(prices: &[f64; DIMENSIONS_MAX]) -> Self {

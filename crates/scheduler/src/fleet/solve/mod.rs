@@ -24,13 +24,14 @@ pub(crate) fn improve(folded: &Folded, start: Bought, effort: &mut Effort<'_>) -
     while effort.within(1.0) {
         let r = g.round(effort);
         n += 1;
-        eprintln!("round {n} units {} lp {:.4} bound {:.4} cols {} {r:?}", effort.done(), g.master.objective()/1e9, g.best_bound as f64/1e9, g.patterns.len());
+        eprintln!("{:.2} round {n} units {} lp {:.4} bound {:.4} cols {} {r:?}", T0.with(|t| t.elapsed().as_secs_f64()), effort.done(), g.master.objective()/1e9, g.best_bound as f64/1e9, g.patterns.len());
         if r == Round::Solved { break; }
     }
     if let Some(p) = &g.last { let mut v: Vec<_> = folded.shapes.iter().enumerate().map(|(i,s)| (s.price as f64 / p.uppers[i] as f64, i)).collect(); v.sort_by(|a,b| a.0.total_cmp(&b.0)); for (r,i) in v.iter().take(12) { let s=&folded.shapes[*i]; eprintln!("{r:.5} cap {:?} dev {} price {}", &s.capacity.0[..2], s.devices, s.price as f64/1e9); } eprintln!("bound last {}", p.bound(folded,&g.counts) as f64/1e9); }
     (start, g.best_bound)
 }
 
+thread_local!{ static T0: std::time::Instant = std::time::Instant::now(); }
 /// dev
 pub fn dev(folded_types: &[(u64,u64,u32,u64)], pods: &[(u64,u64,u32,u32)], effort: &mut Effort<'_>) {
     use crate::fleet::folded::*; use crate::fleet::problem::*; use std::collections::BTreeMap;

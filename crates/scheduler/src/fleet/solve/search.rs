@@ -37,6 +37,9 @@ pub(super) struct Outcome {
 /// A search of a machine without classes on several devices.
 struct Descent<'a> {
     folded: &'a Folded,
+    bound: Bound,
+    /// What plain items add to the bound.
+    plain_part: i64,
     tables: Tables,
     plain: Vec<Plain>,
     blocks: Vec<Block>,
@@ -195,9 +198,11 @@ impl<'a> Descent<'a> {
         if root <= threshold {
             return outcome;
         }
-        let blocks = Blocks::new(carrier, folded, values, &mut tables, threshold);
+        let blocks = Blocks::new(carrier, folded, values, bound, &mut tables, threshold);
         let mut descent = Descent {
             folded,
+            bound: *bound,
+            plain_part: bound.plain_part(&carrier.capacity, carrier.devices, folded.dimensions),
             tables,
             plain,
             blocks: blocks.list,
@@ -249,9 +254,18 @@ impl Descent<'_> {
     }
 
     /// Fills devices, blocks in rising order, then what needs none.
+    ///
+    /// Blocks are sorted by loss, so all devices filled from here on lose at least as much as the next block each.
     fn with_devices(&mut self, from: usize, devices: u32, left: Amounts, value: i64) {
         let dimensions = self.folded.dimensions;
+        let per_device = self.bound.per_device;
+        let priced = self.bound.lambda.cost_up(&left, dimensions) + per_device * i64::from(devices);
+        let reach = value.saturating_add(priced).saturating_add(self.plain_part);
         for at in if devices > 0 { from..self.blocks.len() } else { 0..0 } {
+            let loss = self.blocks[at].loss.min(per_device) * i64::from(devices);
+            if reach - loss <= self.threshold {
+                break;
+            }
             let block = &self.blocks[at];
             if !fits(&block.need, &left, dimensions) {
                 continue;
