@@ -75,9 +75,23 @@ pub(super) struct Generation<'a> {
     lambdas: Vec<[f64; DIMENSIONS_MAX]>,
     pub(super) proof: Option<Proof>,
     pub(super) best_bound: u128, pub(super) last: Option<Proof>,
-    center: Vec<f64>,
+    /// Values of classes and prices of limits that gave the best bound.
+    center: Option<(Vec<i64>, Vec<i64>)>,
     smoothing: f64,
+    /// Shapes searched in one round, those first whose bound is furthest above their price.
+    breadth: usize,
     nodes_max: u64,
+}
+
+/// What one look at all shapes gave.
+struct Sweep {
+    proof: Proof,
+    /// Columns added.
+    added: usize,
+    /// Whether every search came to its end.
+    complete: bool,
+    /// Shapes that were bounded above their price and not searched.
+    skipped: usize,
 }
 
 /// How a round ended.
@@ -119,7 +133,8 @@ impl<'a> Generation<'a> {
         let mut this = Self {
             folded,
             counts,
-            center: vec![0.0; sums.len()],
+            center: None,
+            breadth: 12,
             rows,
             master,
             patterns,
@@ -134,6 +149,21 @@ impl<'a> Generation<'a> {
             this.add(pattern.clone());
         }
         this
+    }
+
+    /// The same program with other rows: all loads found so far, and the best bound.
+    pub(super) fn with_rows(self, rows: Rows) -> Self {
+        let start = Bought {
+            machines: self.patterns.iter().flatten().map(|pattern| (pattern.clone(), 1)).collect(),
+            left_out: Vec::new(),
+        };
+        let mut finer = Self::new(self.folded, self.counts, rows, &start);
+        finer.lambdas = self.lambdas;
+        finer.proof = self.proof;
+        finer.best_bound = self.best_bound;
+        finer.center = self.center;
+        finer.smoothing = 0.5;
+        finer
     }
 
     /// The master's column of a load.
@@ -175,30 +205,24 @@ impl<'a> Generation<'a> {
         let pivots = self.master.solve(20_000);
         effort.spend(u64::from(pivots) * (self.rows.len() as u64 / 8 + 1));
         loop {
-            let master_prices = self.master.prices().to_vec();
-            let smoothed: Vec<f64> = self
-                .center
-                .iter()
-                .zip(&master_prices)
-                .map(|(center, price)| self.smoothing * center + (1.0 - self.smoothing) * price)
-                .collect();
-            let mut added = 0;
-            let mut complete = true;
-            let proof = self.price(&smoothed, effort, &mut added, &mut complete);
-            let bound = proof.bound(self.folded, &self.counts);
-            self.last = Some(proof.clone());
+            let (values, limits) = self.smoothed();
+            let sweep = self.price(values, limits, effort);
+            let bound = sweep.proof.bound(self.folded, &self.counts);
+            self.last = Some(sweep.proof.clone());
             if bound > self.best_bound {
                 self.best_bound = bound;
-                self.proof = Some(proof);
-                self.center = smoothed;
+                self.center = Some((sweep.proof.values.clone(), sweep.proof.limits.clone()));
+                self.proof = Some(sweep.proof);
             }
-            if added > 0 {
-                self.smoothing = if self.best_bound == 0 { 0.0 } else { (self.smoothing * 0.5 + 0.35).min(0.85) };
+            if sweep.added > 0 {
+                self.smoothing = (self.smoothing * 0.5 + 0.4).min(0.8);
                 return Round::Added;
             }
-            if self.smoothing > 0.0 {
+            if self.smoothing > 0.0 && self.center.is_some() {
                 self.smoothing = if self.smoothing < 0.2 { 0.0 } else { self.smoothing * 0.5 };
-            } else if !complete && self.nodes_max < 2_000_000 {
+            } else if sweep.skipped > 0 {
+                self.breadth *= 4;
+            } else if !sweep.complete && self.nodes_max < 1_000_000 {
                 self.nodes_max *= 8;
             } else {
                 return Round::Solved;
@@ -209,44 +233,72 @@ impl<'a> Generation<'a> {
         }
     }
 
-    /// Prices every shape under row prices; adds loads that improve the master.
-    fn price(&mut self, prices: &[f64], effort: &mut Effort<'_>, added: &mut usize, complete: &mut bool) -> Proof {
+    /// Values of classes and prices of limits between the best so far and the master's.
+    fn smoothed(&self) -> (Vec<i64>, Vec<i64>) {
+        let prices = self.master.prices();
         let values = self.rows.values(prices);
-        let limits: Vec<i64> = prices[self.rows.len()..]
-            .iter()
-            .map(|price| {
-                #[expect(clippy::cast_possible_truncation, reason = "saturates; any price is a valid one")]
-                let down = (-price).max(0.0).floor() as i64;
-                down
-            })
-            .collect();
-        let mut uppers = Vec::with_capacity(self.folded.shapes.len());
-        for at in 0..self.folded.shapes.len() {
+        #[expect(clippy::cast_possible_truncation, reason = "saturates; any price is a valid one")]
+        let limits: Vec<i64> = prices[self.rows.len()..].iter().map(|p| (-p).max(0.0).floor() as i64).collect();
+        let Some((center_values, center_limits)) = &self.center else {
+            return (values, limits);
+        };
+        #[expect(clippy::cast_possible_truncation, reason = "between two numbers that fit")]
+        let between = |center: &[i64], here: &[i64]| -> Vec<i64> {
+            center
+                .iter()
+                .zip(here)
+                .map(|(c, h)| (self.smoothing * as_signed(*c) + (1.0 - self.smoothing) * as_signed(*h)).floor() as i64)
+                .collect()
+        };
+        (between(center_values, &values), between(center_limits, &limits))
+    }
+
+    /// Prices every shape; adds loads that improve the master.
+    fn price(&mut self, values: Vec<i64>, limits: Vec<i64>, effort: &mut Effort<'_>) -> Sweep {
+        let shapes = self.folded.shapes.len();
+        let mut bounds = Vec::with_capacity(shapes);
+        let mut above: Vec<(f64, usize)> = Vec::new();
+        let mut thresholds = Vec::with_capacity(shapes);
+        for at in 0..shapes {
             let price = self.price_with_limits(at, &limits);
             #[expect(clippy::cast_possible_truncation, reason = "a share of a price")]
             let threshold = price.saturating_add((as_signed(price) * TOLERANCE) as i64);
             let carrier = &self.carriers[at];
-            let mut lambda = self.lambdas[at];
-            let bound = carrier.tighten(self.folded, &values, &mut lambda, threshold, 24);
-            self.lambdas[at] = lambda;
+            let bound = carrier.tighten(self.folded, &values, &mut self.lambdas[at], threshold, 24);
             effort.spend(carrier.plain.len() as u64 / 16 + 8);
-            if bound.upper <= threshold {
-                uppers.push(bound.upper);
-                continue;
+            if bound.upper > threshold {
+                above.push((as_signed(bound.upper) / as_signed(price.max(1)), at));
             }
-            let outcome = search(carrier, self.folded, &values, &bound, threshold, self.nodes_max);
+            bounds.push(bound);
+            thresholds.push(threshold);
+        }
+        above.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+        let mut sweep = Sweep {
+            added: 0,
+            complete: true,
+            skipped: above.len().saturating_sub(self.breadth),
+            proof: Proof {
+                uppers: bounds.iter().map(|b| b.upper).collect(),
+                values,
+                limits,
+            },
+        };
+        for (_, at) in above.into_iter().take(self.breadth) {
+            let carrier = &self.carriers[at];
+            let values = &sweep.proof.values;
+            let outcome = search(carrier, self.folded, values, &bounds[at], thresholds[at], self.nodes_max);
             effort.spend(outcome.nodes / 4 + 200);
-            uppers.push(outcome.upper);
-            *complete &= outcome.complete;
+            sweep.proof.uppers[at] = outcome.upper;
+            sweep.complete &= outcome.complete;
             for found in outcome.found {
                 let column = self.column(&found.pattern);
                 if self.master.reduced(&column) < -1e-7 * column.cost {
                     self.add(found.pattern);
-                    *added += 1;
+                    sweep.added += 1;
                 }
             }
         }
-        Proof { values, limits, uppers }
+        sweep
     }
 
     fn price_with_limits(&self, shape: usize, limits: &[i64]) -> i64 {

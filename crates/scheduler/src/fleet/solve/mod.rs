@@ -3,6 +3,7 @@
 mod blocks;
 mod carrier;
 mod generate;
+mod greedy;
 mod master;
 mod rows;
 mod search;
@@ -15,17 +16,23 @@ use generate::{Generation, Round};
 use rows::{Rows, grouped};
 
 pub(crate) fn improve(folded: &Folded, start: Bought, effort: &mut Effort<'_>) -> (Bought, u128) {
-    let groups = grouped(folded, 450);
-    let rows = Rows::new(folded, &groups);
     let counts: Vec<u64> = folded.classes.iter().map(|c| c.count).collect();
-    eprintln!("{} classes {} rows", folded.classes.len(), rows.len());
-    let mut g = Generation::new(folded, counts, rows, &start);
+    let mut g = Generation::new(folded, counts, Rows::new(folded, &grouped(folded, 8)), &start);
     let mut n = 0;
+    let top: usize = std::env::var("ROWS").ok().and_then(|s| s.parse().ok()).unwrap_or(500);
+    for rows_max in [8usize, 30, 120, 500, 900] {
+        if rows_max > top { break; }
+        let groups = grouped(folded, rows_max);
+        let rows = Rows::new(folded, &groups);
+        eprintln!("{} classes {} rows", folded.classes.len(), rows.len());
+        if n > 0 { g = g.with_rows(rows); }
     while effort.within(1.0) {
         let r = g.round(effort);
         n += 1;
-        eprintln!("{:.2} round {n} units {} lp {:.4} bound {:.4} cols {} {r:?}", T0.with(|t| t.elapsed().as_secs_f64()), effort.done(), g.master.objective()/1e9, g.best_bound as f64/1e9, g.patterns.len());
+        eprintln!("{:.2} round {n} units {} lp {:.4} bound {:.4} cols {} {r:?}",T0.with(|t| t.elapsed().as_secs_f64()), effort.done(), g.master.objective()/1e9, g.best_bound as f64/1e9, g.patterns.len());
         if r == Round::Solved { break; }
+        if rows_max < top.min(folded.classes.len()) && g.master.objective() < 1.004 * g.best_bound as f64 { break; }
+    }
     }
     if let Some(p) = &g.last { let mut v: Vec<_> = folded.shapes.iter().enumerate().map(|(i,s)| (s.price as f64 / p.uppers[i] as f64, i)).collect(); v.sort_by(|a,b| a.0.total_cmp(&b.0)); for (r,i) in v.iter().take(12) { let s=&folded.shapes[*i]; eprintln!("{r:.5} cap {:?} dev {} price {}", &s.capacity.0[..2], s.devices, s.price as f64/1e9); } eprintln!("bound last {}", p.bound(folded,&g.counts) as f64/1e9); }
     (start, g.best_bound)

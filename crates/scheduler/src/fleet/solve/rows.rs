@@ -5,7 +5,7 @@
 //! only restricts the dual: every bound stays valid. Choosing prices is the master's.
 
 use crate::fleet::folded::Folded;
-use crate::fleet::problem::Devices;
+use crate::fleet::problem::{DEVICE_MILLI, Devices};
 
 use super::carrier::as_float;
 
@@ -32,7 +32,7 @@ impl Rows {
             covering: Vec::new(),
         };
         for group in groups {
-            if group.len() <= 1 + folded.dimensions {
+            if group.len() <= shared_rows(folded) {
                 group.iter().for_each(|class| rows.own(folded, *class));
             } else {
                 rows.shared(folded, group);
@@ -57,8 +57,8 @@ impl Rows {
         group.iter().for_each(|class| self.features[*class].push((row, 1.0)));
         self.sums.push(copies);
         self.covering.push(false);
-        for d in 0..folded.dimensions {
-            let need = |class: usize| as_float(folded.classes[class].need.0[d]);
+        for d in 0..=folded.dimensions {
+            let need = |class: usize| amount(folded, class, d);
             let mean = counted(&need) / copies;
             if mean <= 0.0 {
                 continue;
@@ -89,8 +89,8 @@ impl Rows {
     }
 }
 
-/// Groups for about `rows_max` rows: each class alone if they are few, else alike ones together, by devices and
-/// eligibility, split where the needs differ most.
+/// Groups for about `rows_max` rows: each class alone if they are few, else alike ones together, split where the needs
+/// differ most. More rows only split further.
 pub(super) fn grouped(folded: &Folded, rows_max: usize) -> Groups {
     let all = folded.classes.len();
     if all <= rows_max {
@@ -98,7 +98,7 @@ pub(super) fn grouped(folded: &Folded, rows_max: usize) -> Groups {
     }
     let kind = |class: usize| {
         let spec = &folded.classes[class];
-        (spec.devices, spec.eligible, spec.per_machine_max.min(1 << 16))
+        (spec.eligible, spec.per_machine_max.min(1 << 16))
     };
     let mut order: Vec<usize> = (0..all).collect();
     order.sort_by_key(|class| (kind(*class), *class));
@@ -109,11 +109,11 @@ pub(super) fn grouped(folded: &Folded, rows_max: usize) -> Groups {
             _ => groups.push(vec![class]),
         }
     }
-    let cost = |group: &Vec<usize>| group.len().min(1 + folded.dimensions);
+    let cost = |group: &Vec<usize>| group.len().min(shared_rows(folded));
     let mut rows: usize = groups.iter().map(cost).sum();
     while rows < rows_max {
         let widest = (0..groups.len())
-            .filter(|g| groups[*g].len() > 1 + folded.dimensions)
+            .filter(|g| groups[*g].len() > shared_rows(folded))
             .map(|g| (spread(folded, &groups[g]), g))
             .max_by(|a, b| a.0.0.total_cmp(&b.0.0).then(b.1.cmp(&a.1)));
         let Some(((width, dimension, cut), at)) = widest.filter(|((width, _, _), _)| *width > 0.0) else {
@@ -136,7 +136,7 @@ fn spread(folded: &Folded, group: &[usize]) -> (f64, usize, f64) {
     let mut widest = (0.0, 0, 0.0);
     let weight = |class: &usize| as_float(folded.classes[*class].count);
     let copies: f64 = group.iter().map(weight).sum();
-    for d in 0..folded.dimensions {
+    for d in 0..=folded.dimensions {
         let mean = group.iter().map(|c| coordinate(folded, *c, d) * weight(c)).sum::<f64>() / copies;
         let variance = group
             .iter()
@@ -153,14 +153,23 @@ fn spread(folded: &Folded, group: &[usize]) -> (f64, usize, f64) {
 
 /// A need on the scale on which alike means alike: by ratio.
 fn coordinate(folded: &Folded, class: usize, dimension: usize) -> f64 {
-    libm::log2(as_float(folded.classes[class].need.0[dimension]) + 1.0)
+    libm::log2(amount(folded, class, dimension) + 1.0)
 }
 
-/// How devices are counted where they are compared with amounts.
-pub(super) fn device_milli(devices: Devices) -> u64 {
-    match devices {
-        Devices::None => 0,
-        Devices::Share(milli) => u64::from(milli),
-        Devices::Whole(count) => u64::from(count) * 1000,
+/// Rows of a group that shares a formula: a constant, one per dimension, one for devices.
+fn shared_rows(folded: &Folded) -> usize {
+    2 + folded.dimensions
+}
+
+/// A need in a dimension; beyond the last one stand thousandths of devices.
+fn amount(folded: &Folded, class: usize, dimension: usize) -> f64 {
+    let spec = &folded.classes[class];
+    if dimension < folded.dimensions {
+        return as_float(spec.need.0[dimension]);
+    }
+    match spec.devices {
+        Devices::None => 0.0,
+        Devices::Share(milli) => f64::from(milli),
+        Devices::Whole(count) => f64::from(count) * f64::from(DEVICE_MILLI),
     }
 }

@@ -9,6 +9,7 @@ use crate::fleet::problem::{Amounts, DIMENSIONS_MAX};
 
 use super::blocks::{Block, Blocks, fits, minus};
 use super::carrier::{Bound, Carrier, Load, whole_devices};
+use super::greedy::fill;
 use super::tables::{Plain, Tables};
 
 /// Loads kept of one search.
@@ -73,7 +74,11 @@ pub(super) fn search(
         open: i64::MIN,
         found: Vec::new(),
     };
-    let margin = bound.upper.saturating_sub(threshold).max(0);
+    if let Some(found) = fill(carrier, folded, values).filter(|found| found.value > threshold) {
+        hunt.threshold = found.value;
+        hunt.found.push(found);
+    }
+    let margin = bound.upper.saturating_sub(hunt.threshold).max(0);
     let mut root = carrier.within(folded, values, bound, margin);
     root.whole.sort_by_key(|load| std::cmp::Reverse(whole_devices(folded.classes[load.class as usize].devices)));
     let start = bound.lambda.of_capacity(&root.capacity, folded.dimensions);
@@ -162,7 +167,7 @@ impl Hunt<'_> {
 }
 
 /// Copies of equal classes added up, classes rising.
-fn merged(mut items: Vec<(u32, u32)>) -> Vec<(u32, u32)> {
+pub(super) fn merged(mut items: Vec<(u32, u32)>) -> Vec<(u32, u32)> {
     items.sort_unstable();
     items.dedup_by(|b, a| {
         let same = a.0 == b.0;
