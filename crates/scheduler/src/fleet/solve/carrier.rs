@@ -47,6 +47,23 @@ pub(super) struct Bound {
     pub(super) lambda: Lambda,
 }
 
+/// A bound on whatever is left of a machine: what is left, priced, plus the most that devices and plain classes add.
+#[derive(Debug, Clone)]
+pub(super) struct Cut {
+    lambda: Lambda,
+    /// By devices left, with classes on whole devices and without.
+    with_whole: Vec<i64>,
+    with_shares: Vec<i64>,
+}
+
+impl Cut {
+    /// The most that a partial load worth `value` may become.
+    pub(super) fn reach(&self, devices: u32, left: &Amounts, value: i64, whole: bool, dimensions: usize) -> i64 {
+        let adds = if whole { &self.with_whole } else { &self.with_shares };
+        value.saturating_add(self.lambda.cost_up(left, dimensions)).saturating_add(adds[devices as usize])
+    }
+}
+
 impl Bound {
     /// What something on one device loses against the best on one device, never below zero.
     pub(super) fn loss_on_device(&self, value: i64, need: &Amounts, dimensions: usize) -> i64 {
@@ -178,27 +195,34 @@ impl Carrier {
         }
     }
 
-    /// What is left of the machine beside one copy of a class, for classes of several devices from position `from` on and
-    /// all others; `None` where it does not fit.
-    pub(super) fn beside(&self, folded: &Folded, from: usize) -> Option<Self> {
-        let taken = self.whole[from];
-        let class = &folded.classes[taken.class as usize];
-        let mut rest = self.clone();
-        rest.devices = self.devices.checked_sub(whole_devices(class.devices))?;
-        for d in 0..folded.dimensions {
-            rest.capacity.0[d] = self.capacity.0[d].checked_sub(class.need.0[d])?;
-        }
-        rest.whole.drain(..from);
-        rest.whole[0].most -= 1;
-        for load in rest.plain.iter_mut().chain(&mut rest.shares).chain(&mut rest.whole) {
+    /// What is left of the machine beside one copy of the class at `at`, which fits, with the classes on whole devices from
+    /// there on; and how many of the first `branched` of these are left.
+    pub(super) fn beside(&self, folded: &Folded, at: usize, branched: usize) -> (Self, usize) {
+        let class = &folded.classes[self.whole[at].class as usize];
+        let devices = self.devices - whole_devices(class.devices);
+        let mut capacity = self.capacity;
+        (0..folded.dimensions).for_each(|d| capacity.0[d] -= class.need.0[d]);
+        let kept = |load: &Load| {
             let spec = &folded.classes[load.class as usize];
-            let fit = folded.fitting(&spec.need, &rest.capacity);
-            load.most = load.most.min(u32::try_from(fit).unwrap_or(u32::MAX));
-        }
-        rest.whole.retain(|load| load.most > 0 && whole_devices(folded.classes[load.class as usize].devices) <= rest.devices);
-        rest.plain.retain(|load| load.most > 0);
-        rest.shares.retain(|load| load.most > 0);
-        Some(rest)
+            let fit = u32::try_from(folded.fitting(&spec.need, &capacity)).unwrap_or(u32::MAX);
+            let most = load.most.min(fit);
+            (most > 0 && whole_devices(spec.devices) <= devices).then_some(Load { most, ..*load })
+        };
+        let mut first = self.whole[at];
+        first.most -= 1;
+        let early = std::iter::once(&first).chain(&self.whole[at + 1..branched]);
+        let mut whole: Vec<Load> = early.filter_map(kept).collect();
+        let branched_left = whole.len();
+        whole.extend(self.whole[branched..].iter().filter_map(kept));
+        let rest = Self {
+            capacity,
+            devices,
+            plain: self.plain.iter().filter_map(kept).collect(),
+            shares: self.shares.iter().filter_map(kept).collect(),
+            whole,
+            ..*self
+        };
+        (rest, branched_left)
     }
 
     /// Prices of this capacity as a whole, for another capacity at the same price per unit.
@@ -237,6 +261,23 @@ impl Carrier {
             lambda,
         };
         (bound, used)
+    }
+
+    /// The bound under given prices for whatever is left of this machine.
+    pub(super) fn cut(&self, folded: &Folded, values: &[i64], lambda: Lambda) -> Cut {
+        let mut plain = 0i64;
+        for load in &self.plain {
+            let need = &folded.classes[load.class as usize].need;
+            let gain = values[load.class as usize].saturating_sub(lambda.cost_down(need, folded.dimensions));
+            plain = plain.saturating_add(gain.max(0).saturating_mul(i64::from(load.most)));
+        }
+        let devices = DeviceValues::new(self, folded, values, lambda);
+        let shares = devices.cells.last().map_or(0, |(value, _)| *value);
+        Cut {
+            lambda,
+            with_whole: devices.by_devices(self.devices).iter().map(|(v, _)| v.saturating_add(plain)).collect(),
+            with_shares: (0..=i64::from(self.devices)).map(|n| shares.saturating_mul(n).saturating_add(plain)).collect(),
+        }
     }
 
     /// The lowest bound found by moving prices from `start` (billionths of a dollar that each dimension's whole capacity

@@ -81,6 +81,7 @@ pub(super) struct Generation<'a> {
     /// Shapes searched in one round, those first whose bound is furthest above their price.
     breadth: usize,
     nodes_max: u64,
+    pub(super) nodes_limit: u64,
 }
 
 /// What one look at all shapes gave.
@@ -143,7 +144,8 @@ impl<'a> Generation<'a> {
             proof: None,
             best_bound: 0, last: None,
             smoothing: 0.0,
-            nodes_max: 3_000,
+            nodes_max: 1_000,
+            nodes_limit: 1_000,
         };
         for (pattern, _) in &start.machines {
             this.add(pattern.clone());
@@ -222,7 +224,7 @@ impl<'a> Generation<'a> {
                 self.smoothing = if self.smoothing < 0.2 { 0.0 } else { self.smoothing * 0.5 };
             } else if sweep.skipped > 0 {
                 self.breadth *= 4;
-            } else if !sweep.complete && self.nodes_max < 1_000_000 {
+            } else if !sweep.complete && self.nodes_max < self.nodes_limit {
                 self.nodes_max *= 8;
             } else {
                 return Round::Solved;

@@ -26,15 +26,21 @@ pub(crate) fn improve(folded: &Folded, start: Bought, effort: &mut Effort<'_>) -
         let rows = Rows::new(folded, &groups);
         eprintln!("{} classes {} rows", folded.classes.len(), rows.len());
         if n > 0 { g = g.with_rows(rows); }
+    let last = rows_max == 120 || rows_max >= top.min(folded.classes.len());
+    if last { g.nodes_limit = 1_000_000; }
+    let mut window = std::collections::VecDeque::new();
     while effort.within(1.0) {
         let r = g.round(effort);
         n += 1;
         eprintln!("{:.2} round {n} units {} lp {:.4} bound {:.4} cols {} {r:?}",T0.with(|t| t.elapsed().as_secs_f64()), effort.done(), g.master.objective()/1e9, g.best_bound as f64/1e9, g.patterns.len());
         if r == Round::Solved { break; }
-        if rows_max < top.min(folded.classes.len()) && g.master.objective() < 1.004 * g.best_bound as f64 { break; }
-    }
+        let o = g.master.objective();
+        if !last && o < 1.004 * g.best_bound as f64 { break; }
+        window.push_back(o);
+        if window.len() > 8 { let old: f64 = window.pop_front().unwrap(); if !last && old - o < 0.0005 * o { break; } }
     }
     if let Some(p) = &g.last { let mut v: Vec<_> = folded.shapes.iter().enumerate().map(|(i,s)| (s.price as f64 / p.uppers[i] as f64, i)).collect(); v.sort_by(|a,b| a.0.total_cmp(&b.0)); for (r,i) in v.iter().take(12) { let s=&folded.shapes[*i]; eprintln!("{r:.5} cap {:?} dev {} price {}", &s.capacity.0[..2], s.devices, s.price as f64/1e9); } eprintln!("bound last {}", p.bound(folded,&g.counts) as f64/1e9); }
+    }
     (start, g.best_bound)
 }
 

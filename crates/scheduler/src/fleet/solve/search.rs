@@ -8,12 +8,18 @@ use crate::fleet::folded::{Folded, Pattern};
 use crate::fleet::problem::{Amounts, DIMENSIONS_MAX};
 
 use super::blocks::{Block, Blocks, fits, minus};
-use super::carrier::{Bound, Carrier, Load, whole_devices};
+use super::carrier::{Bound, Carrier, Cut, Lambda, Load, whole_devices};
 use super::greedy::fill;
 use super::tables::{Plain, Tables};
 
 /// Loads kept of one search.
 const KEPT: usize = 4;
+/// One branch may use this part of a search's nodes, and some more: the last ten-thousandth of one branch must not keep
+/// the others from being looked at.
+const LEAF_PARTS: u64 = 20;
+const LEAF_NODES: u64 = 100;
+/// Bounds of branches kept at most.
+const CUTS_MAX: usize = 48;
 
 /// A load with its value in billionths of a dollar.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,104 +71,217 @@ pub(super) fn search(
     threshold: i64,
     nodes_max: u64,
 ) -> Outcome {
-    let mut hunt = Hunt {
-        folded,
-        values,
-        threshold,
-        nodes: 0,
-        nodes_max,
-        open: i64::MIN,
-        found: Vec::new(),
-    };
-    if let Some(found) = fill(carrier, folded, values).filter(|found| found.value > threshold) {
-        hunt.threshold = found.value;
-        hunt.found.push(found);
+    let mut found = Vec::new();
+    let mut least = threshold;
+    if let Some(filled) = fill(carrier, folded, values).filter(|filled| filled.value > threshold) {
+        least = filled.value;
+        found.push(filled);
     }
-    let margin = bound.upper.saturating_sub(hunt.threshold).max(0);
+    let margin = bound.upper.saturating_sub(least).max(0);
     let mut root = carrier.within(folded, values, bound, margin);
     root.whole.sort_by_key(|load| std::cmp::Reverse(whole_devices(folded.classes[load.class as usize].devices)));
-    let start = bound.lambda.of_capacity(&root.capacity, folded.dimensions);
-    hunt.branch(&root, &mut Vec::new(), 0, start);
-    let best = hunt.found.first().map_or(threshold, |f| f.value);
+    let several = |load: &Load| whole_devices(folded.classes[load.class as usize].devices) > 1;
+    let branched = root.whole.iter().filter(|load| several(load)).count();
+    // First with one price for all that takes one device, which is enough where loads mix well.
+    let mut hunt = Hunt::new(&root, folded, values, (least, nodes_max), branched);
+    hunt.run(&root, bound);
+    let mut nodes = hunt.nodes;
+    let mut open = hunt.open;
+    found.append(&mut hunt.found);
+    if open.is_some() && root.whole.len() > branched {
+        let least = found.iter().map(|f| f.value).max().unwrap_or(least).max(least);
+        let mut hunt = Hunt::new(&root, folded, values, (least, nodes_max), root.whole.len());
+        hunt.run(&root, bound);
+        nodes += hunt.nodes;
+        open = hunt.open.min(open);
+        found.append(&mut hunt.found);
+    }
+    found.sort_by(|a, b| (b.value, &a.pattern).cmp(&(a.value, &b.pattern)));
+    found.dedup();
+    found.truncate(KEPT);
+    let best = found.first().map_or(threshold, |f| f.value);
     Outcome {
-        upper: best.max(hunt.open).min(bound.upper),
-        nodes: hunt.nodes,
-        complete: hunt.open == i64::MIN,
-        found: hunt.found,
+        upper: best.max(open.unwrap_or(best)).min(bound.upper),
+        nodes,
+        complete: open.is_none(),
+        found,
     }
 }
 
-/// A search over what stands on several devices.
+/// A search over what stands on whole devices.
 struct Hunt<'a> {
     folded: &'a Folded,
     values: &'a [i64],
+    machine: &'a Carrier,
     /// Rises with what is found.
     threshold: i64,
     nodes: u64,
     nodes_max: u64,
-    /// The most that a part which was not searched to its end may be worth.
-    open: i64,
+    /// So many classes on whole devices are branched on, the first ones; the others are left to the leaves.
+    branched: usize,
+    /// The most that a part which was not searched to its end may be worth; `None`: there is no such part.
+    open: Option<i64>,
     found: Vec<Found>,
+    /// Tables of the whole machine: they exclude most branches at once.
+    root: Option<Tables>,
+    /// Bounds under prices that fitted some branch: they exclude branches like it.
+    cuts: Vec<Cut>,
 }
 
-impl Hunt<'_> {
-    /// Searches what is left of a machine beside `base`, which is worth `value`.
-    fn branch(&mut self, rest: &Carrier, base: &mut Vec<(u32, u32)>, value: i64, start: [f64; DIMENSIONS_MAX]) {
-        let several = rest
-            .whole
-            .iter()
-            .take_while(|load| whole_devices(self.folded.classes[load.class as usize].devices) > 1)
-            .count();
-        for at in 0..several {
-            if self.nodes >= self.nodes_max {
-                // What the children may be worth is bounded by this node's own bound.
-                let mut from = start;
-                let bound = rest.tighten(self.folded, self.values, &mut from, self.threshold - value, 8);
-                self.open = self.open.max(value.saturating_add(bound.upper));
+impl<'a> Hunt<'a> {
+    fn new(
+        machine: &'a Carrier,
+        folded: &'a Folded,
+        values: &'a [i64],
+        (threshold, nodes_max): (i64, u64),
+        branched: usize,
+    ) -> Self {
+        Self {
+            folded,
+            values,
+            machine,
+            threshold,
+            nodes: 0,
+            nodes_max,
+            branched,
+            open: None,
+            found: Vec::new(),
+            root: None,
+            cuts: Vec::new(),
+        }
+    }
+
+    fn run(&mut self, root: &Carrier, bound: &Bound) {
+        if self.branched > 0 {
+            let margin = bound.upper.saturating_sub(self.threshold).max(0);
+            let main = bound.lambda.main_dimension(&root.capacity, self.folded.dimensions);
+            let plain = candidates(root, self.folded, self.values, bound, margin);
+            let tables = Tables::new(root, self.folded, self.values, bound, &plain, main);
+            let upper = tables.with_devices(root.devices, &root.capacity, 0);
+            self.root = Some(tables);
+            if upper <= self.threshold {
+                return;
+            }
+        }
+        let start = bound.lambda.of_capacity(&root.capacity, self.folded.dimensions);
+        self.branch(root, self.branched, &mut Vec::new(), 0, start);
+    }
+
+    fn leave_open(&mut self, upper: i64) {
+        self.open = self.open.max(Some(upper));
+    }
+
+    /// The most that what is left may come to, by all bounds at hand.
+    fn reach(&self, devices: u32, left: &Amounts, value: i64, whole: bool) -> i64 {
+        let dimensions = self.folded.dimensions;
+        let by_tables = self.root.as_ref().map_or(i64::MAX, |tables| tables.with_devices(devices, left, value));
+        let mut reach = by_tables;
+        for cut in &self.cuts {
+            if reach <= self.threshold {
                 break;
             }
-            let Some(child) = rest.beside(self.folded, at) else { continue };
+            reach = reach.min(cut.reach(devices, left, value, whole, dimensions));
+        }
+        reach
+    }
+
+    /// Keeps prices that excluded something.
+    fn learn(&mut self, lambda: Lambda) {
+        if self.cuts.len() < CUTS_MAX {
+            let cut = self.machine.cut(self.folded, self.values, lambda);
+            self.cuts.push(cut);
+        }
+    }
+
+    /// Searches what is left of a machine beside `base`, which is worth `value`; the first `branched` classes on whole
+    /// devices are branched on.
+    fn branch(
+        &mut self,
+        rest: &Carrier,
+        branched: usize,
+        base: &mut Vec<(u32, u32)>,
+        value: i64,
+        start: [f64; DIMENSIONS_MAX],
+    ) {
+        let dimensions = self.folded.dimensions;
+        for at in 0..branched {
             let class = rest.whole[at].class;
-            let with = value + self.values[class as usize];
-            let mut from = rest.rescaled(&start, &child.capacity, self.folded.dimensions);
+            let spec = &self.folded.classes[class as usize];
+            let Some(devices) = rest.devices.checked_sub(whole_devices(spec.devices)) else { continue };
+            if !fits(&spec.need, &rest.capacity, dimensions) {
+                continue;
+            }
+            let left = minus(&rest.capacity, &spec.need, dimensions);
+            let with = value.saturating_add(self.values[class as usize]);
+            let reach = self.reach(devices, &left, with, true);
+            self.nodes += 1;
+            if reach <= self.threshold {
+                continue;
+            }
+            if self.nodes >= self.nodes_max {
+                self.leave_open(reach);
+                continue;
+            }
+            let (child, branched) = rest.beside(self.folded, at, branched);
+            let mut from = rest.rescaled(&start, &child.capacity, dimensions);
             let bound = child.tighten(self.folded, self.values, &mut from, self.threshold - with, 16);
             self.nodes += 20;
             if bound.upper.saturating_add(with) > self.threshold {
                 base.push((class, 1));
-                self.branch(&child, base, with, from);
+                self.branch(&child, branched, base, with, from);
                 base.pop();
+            } else {
+                self.learn(bound.lambda);
             }
         }
+        let last = branched == rest.whole.len();
+        if last && self.reach(rest.devices, &rest.capacity, value, false) <= self.threshold {
+            return;
+        }
         let mut leaf = rest.clone();
-        leaf.whole.drain(..several);
-        self.leaf(&leaf, base, value, start);
+        leaf.whole.drain(..branched);
+        self.leaf(&leaf, base, value, start, last);
     }
 
-    fn leaf(&mut self, leaf: &Carrier, base: &[(u32, u32)], value: i64, mut start: [f64; DIMENSIONS_MAX]) {
+    fn leaf(&mut self, leaf: &Carrier, base: &[(u32, u32)], value: i64, mut start: [f64; DIMENSIONS_MAX], last: bool) {
         let bound = leaf.tighten(self.folded, self.values, &mut start, self.threshold - value, 24);
         self.nodes += 20;
         if bound.upper.saturating_add(value) <= self.threshold {
+            if last {
+                self.learn(bound.lambda);
+            }
             return;
         }
         if self.nodes >= self.nodes_max {
-            self.open = self.open.max(bound.upper.saturating_add(value));
+            self.leave_open(bound.upper.saturating_add(value));
             return;
         }
+        if let Some(filled) = fill(leaf, self.folded, self.values) {
+            self.keep(filled, base, value);
+        }
         let threshold = self.threshold - value;
-        let nodes_max = self.nodes_max - self.nodes;
+        if bound.upper <= threshold {
+            return;
+        }
+        let nodes_max = (self.nodes_max / LEAF_PARTS + LEAF_NODES).min(self.nodes_max - self.nodes);
         let outcome = Descent::run(leaf, self.folded, self.values, &bound, threshold, nodes_max);
         self.nodes += outcome.nodes;
         if !outcome.complete {
-            self.open = self.open.max(outcome.upper.saturating_add(value));
+            self.leave_open(outcome.upper.saturating_add(value));
         }
-        for mut found in outcome.found.into_iter().rev() {
-            found.value += value;
+        for found in outcome.found.into_iter().rev() {
+            self.keep(found, base, value);
+        }
+    }
+
+    /// Notes a load of what is left beside `base` if it is above the threshold, which then rises to it.
+    fn keep(&mut self, mut found: Found, base: &[(u32, u32)], value: i64) {
+        found.value = found.value.saturating_add(value);
+        if found.value > self.threshold {
+            self.threshold = found.value;
             found.pattern.items = merged(base.iter().chain(&found.pattern.items).copied().collect());
-            self.threshold = self.threshold.max(found.value);
-            self.found.insert(0, found);
+            self.found.push(found);
         }
-        self.found.sort_by_key(|found| std::cmp::Reverse(found.value));
-        self.found.truncate(KEPT);
     }
 }
 

@@ -70,7 +70,8 @@ impl Tables {
         tables.devices = tables.suffix[..tables.width].to_vec();
         if carrier.devices > 0 {
             let one = tables.one_device(carrier, folded, values);
-            tables.device_table(&one, carrier.devices);
+            let several = tables.several(carrier, folded, values);
+            tables.device_table(&one, &several, carrier.devices);
         }
         tables
     }
@@ -169,11 +170,25 @@ impl Tables {
         best
     }
 
-    fn device_table(&mut self, one: &[i32], devices: u32) {
-        let edges = edges(one);
-        for _ in 0..devices {
-            let last = self.devices[self.devices.len() - self.width..].to_vec();
-            self.devices.extend(combined(&edges, &last));
+    /// Classes on several devices: devices, entry, steps.
+    fn several(&self, carrier: &Carrier, folded: &Folded, values: &[i64]) -> Vec<(usize, i32, usize)> {
+        let several = carrier.whole.iter().map(|load| {
+            let class = &folded.classes[load.class as usize];
+            let (entry, steps) = self.entry(values[load.class as usize], &class.need);
+            (whole_devices(class.devices) as usize, entry, steps)
+        });
+        undominated(several.filter(|(takes, entry, steps)| *takes > 1 && *entry > 0 && *steps < self.width).collect())
+    }
+
+    fn device_table(&mut self, one: &[i32], several: &[(usize, i32, usize)], devices: u32) {
+        let (edges, width) = (edges(one), self.width);
+        for count in 1..=devices as usize {
+            let mut row = combined(&edges, &self.devices[(count - 1) * width..]);
+            for (takes, entry, steps) in several.iter().filter(|(takes, _, _)| *takes <= count) {
+                let from = &self.devices[(count - takes) * width..(count - takes + 1) * width];
+                raise(&mut row[*steps..], from, *entry);
+            }
+            self.devices.extend(row);
         }
     }
 }
