@@ -1,0 +1,7 @@
+//! Fleet purchase: oracles, properties over random questions, bad input, and what it costs to be wrong.
+
+mod bad_input;
+mod checking;
+mod oracle;
+mod properties;
+mod questions;
