@@ -14,6 +14,7 @@ mod layout;
 mod problem;
 mod reasons;
 mod solve;
+pub mod terms;
 mod undominated;
 mod unfold;
 mod validate;

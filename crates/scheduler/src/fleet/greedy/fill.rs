@@ -67,6 +67,8 @@ impl Cart {
 struct Offer {
     /// Value for the price.
     worth: f64,
+    /// Value for what a machine takes of the limit that it uses up most: tells machines apart that cost nothing.
+    thrift: f64,
     shape: Reverse<usize>,
 }
 
@@ -80,7 +82,11 @@ impl PartialOrd for Offer {
 
 impl Ord for Offer {
     fn cmp(&self, other: &Self) -> Ordering {
-        self.worth.total_cmp(&other.worth).then(self.shape.cmp(&other.shape))
+        let by_limits = self.thrift.total_cmp(&other.thrift);
+        self.worth
+            .total_cmp(&other.worth)
+            .then(by_limits)
+            .then(self.shape.cmp(&other.shape))
     }
 }
 
@@ -102,10 +108,11 @@ pub(crate) fn fill(folded: &Folded, cart: &mut Cart, steering: Steering<'_>, eff
     let mut patterns: BTreeMap<usize, Pattern> = BTreeMap::new();
     let open = |shape: &usize| Offer {
         worth: f64::INFINITY,
+        thrift: f64::INFINITY,
         shape: Reverse(*shape),
     };
     let mut heap: BinaryHeap<Offer> = steering.shapes.iter().map(open).collect();
-    while let Some(Offer { worth, shape }) = heap.pop() {
+    while let Some(Offer { worth, thrift, shape }) = heap.pop() {
         let shape = shape.0;
         let allowed = cart.stock.allows(folded, shape);
         if allowed == 0 {
@@ -128,6 +135,7 @@ pub(crate) fn fill(folded: &Folded, cart: &mut Cart, steering: Steering<'_>, eff
             cart.buy(folded, pattern.clone(), times);
             heap.push(Offer {
                 worth,
+                thrift,
                 shape: Reverse(shape),
             });
             continue;
@@ -152,6 +160,7 @@ pub(crate) fn fill(folded: &Folded, cart: &mut Cart, steering: Steering<'_>, eff
         patterns.insert(shape, pattern);
         heap.push(Offer {
             worth,
+            thrift: (value / cart.stock.part(folded, shape)).min(f64::MAX),
             shape: Reverse(shape),
         });
     }

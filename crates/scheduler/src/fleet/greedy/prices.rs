@@ -3,6 +3,7 @@
 //! The program (the dual of buying fractions of machines that hold fractions of copies): the most that all needs can be
 //! worth when no machine is worth more than its price. Values only steer greedy rules; nothing is proven from them.
 
+use super::room::Room;
 use crate::fleet::folded::{Bought, Class, Folded};
 use crate::fleet::problem::{DEVICE_MILLI, DIMENSIONS_MAX, Devices};
 
@@ -57,12 +58,13 @@ pub(crate) fn fluid(folded: &Folded) -> Vec<f64> {
     folded.classes.iter().zip(alone).map(value).collect()
 }
 
-/// For each class what a copy costs on machines that hold nothing else, at best.
+/// For each class what a copy costs on machines that hold nothing else, at best. Machines that limits ration are no
+/// measure of what one more copy costs, so they count only where there are no others.
 pub(crate) fn alone(folded: &Folded) -> Vec<f64> {
     let of = |class: usize| {
         let spec = &folded.classes[class];
         let per_copy = |shape: usize| {
-            let room = super::room::Room::of(&folded.shapes[shape], folded.dimensions);
+            let room = Room::of(&folded.shapes[shape], folded.dimensions);
             let copies = if folded.accepts(shape, class) {
                 room.copies(spec, spec.count)
             } else {
@@ -70,11 +72,18 @@ pub(crate) fn alone(folded: &Folded) -> Vec<f64> {
             };
             (copies > 0).then(|| float(folded.shapes[shape].price) / float(copies))
         };
-        (0..folded.shapes.len())
-            .filter_map(per_copy)
-            .fold(f64::INFINITY, f64::min)
+        let least = |rationed: bool| {
+            let shapes = (0..folded.shapes.len()).filter(|shape| is_rationed(folded, *shape) == rationed);
+            shapes.filter_map(per_copy).fold(f64::INFINITY, f64::min)
+        };
+        let free = least(false);
+        if free.is_finite() { free } else { least(true) }
     };
     (0..folded.classes.len()).map(of).collect()
+}
+
+fn is_rationed(folded: &Folded, shape: usize) -> bool {
+    folded.limits.iter().any(|limit| limit.takes[shape] > 0)
 }
 
 /// Prices of the dimensions by a dense simplex, with each dimension scaled to its demand.
@@ -89,7 +98,9 @@ pub(crate) fn dimension_prices(folded: &Folded) -> Extent {
     }
     let used: Vec<usize> = (0..demand.len()).filter(|d| demand[*d] > 0.0).collect();
     // Rows: shapes. Columns: dimensions, in units of their demand, then the right-hand side.
+    let all_rationed = (0..folded.shapes.len()).all(|shape| is_rationed(folded, shape));
     let mut rows: Vec<Vec<f64>> = (0..folded.shapes.len())
+        .filter(|shape| all_rationed || !is_rationed(folded, *shape))
         .map(|shape| {
             let capacity = extent_of_shape(folded, shape);
             let mut row: Vec<f64> = used.iter().map(|d| capacity[*d] / demand[*d]).collect();

@@ -1,5 +1,6 @@
 //! How many machines of each shape the limits still allow.
 
+use super::prices::float;
 use crate::fleet::folded::Folded;
 
 /// What is left of each limit.
@@ -21,6 +22,13 @@ impl Stock {
         each.filter_map(|(limit, left)| left.checked_div(limit.takes[shape]))
             .min()
             .unwrap_or(u64::MAX)
+    }
+
+    /// The largest part of what is left of any limit that one machine of a shape takes.
+    pub(crate) fn part(&self, folded: &Folded, shape: usize) -> f64 {
+        let each = folded.limits.iter().zip(&self.left);
+        each.map(|(limit, left)| float(limit.takes[shape]) / float(*left).max(1.0))
+            .fold(0.0, f64::max)
     }
 
     /// Buys machines, of which so many must be allowed.

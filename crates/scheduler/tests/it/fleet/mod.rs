@@ -5,3 +5,4 @@ mod checking;
 mod oracle;
 mod properties;
 mod questions;
+mod terms;
