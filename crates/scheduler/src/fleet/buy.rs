@@ -8,6 +8,9 @@ use super::problem::FleetProblem;
 use super::{greedy, solve, unfold::unfold};
 use crate::effort::Effort;
 
+/// The share of the effort by which greedy rules end; the first of them always runs.
+const FIRST_SHARE: f64 = 0.04;
+
 /// The share of the effort by which local search on the first answer ends.
 const POLISH_SHARE: f64 = 0.05;
 
@@ -48,7 +51,7 @@ const POLISH_SHARE: f64 = 0.05;
 /// ```
 pub fn buy(problem: &FleetProblem, effort: &mut Effort<'_>) -> Result<FleetAnswer, FleetError> {
     let fold = fold(problem)?;
-    let start = greedy::first(&fold.folded, effort);
+    let start = greedy::first(&fold.folded, effort, FIRST_SHARE);
     let start = greedy::polish(&fold.folded, start, effort, POLISH_SHARE);
     let (mut bought, mut bound) = solve::improve(&fold.folded, start, effort);
     if bought.missing() > 0 {

@@ -15,11 +15,8 @@ const ROUNDS_WITHOUT_MAX: usize = 6;
 /// Most pairs of a class and a shape that a filling orders; beyond that it is left to first fit.
 const PAIRS_MAX: usize = 20_000_000;
 
-/// The share of the effort by which the rounds end.
-const SHARE: f64 = 0.04;
-
-/// The best purchase of several greedy rules. Only what limits forbid is left out.
-pub(crate) fn first(folded: &Folded, effort: &mut Effort<'_>) -> Bought {
+/// The best purchase of several greedy rules, found by this share of the effort. Only what limits forbid is left out.
+pub(crate) fn first(folded: &Folded, effort: &mut Effort<'_>, share: f64) -> Bought {
     let alone = alone(folded);
     let mut order: Vec<u32> = (0u32..).take(folded.classes.len()).collect();
     order.sort_by(|a, b| alone[*b as usize].total_cmp(&alone[*a as usize]).then(a.cmp(b)));
@@ -32,11 +29,11 @@ pub(crate) fn first(folded: &Folded, effort: &mut Effort<'_>) -> Bought {
     for mut values in [fluid(folded), alone.clone()] {
         let mut without = 0;
         for round in 0..ROUNDS_MAX {
-            if !effort.within(SHARE) || without > ROUNDS_WITHOUT_MAX {
+            if !effort.within(share) || without > ROUNDS_WITHOUT_MAX {
                 break;
             }
             let by = if round % 2 == 0 { Order::Density } else { Order::Size };
-            let next = filled(folded, &values, by, &order, effort);
+            let next = filled(folded, &values, by, &order, effort, share);
             values = corrected(folded, &values, &next, 0.3);
             without += 1;
             if is_better(folded, &next, &best) {
@@ -49,7 +46,14 @@ pub(crate) fn first(folded: &Folded, effort: &mut Effort<'_>) -> Bought {
 }
 
 /// Fills by values; what they leave, first fit places.
-fn filled(folded: &Folded, values: &[f64], order: Order, by_cost: &[u32], effort: &mut Effort<'_>) -> Bought {
+fn filled(
+    folded: &Folded,
+    values: &[f64],
+    order: Order,
+    by_cost: &[u32],
+    effort: &mut Effort<'_>,
+    share: f64,
+) -> Bought {
     let mut cart = Cart::empty(folded);
     let classes: Vec<u32> = (0u32..).take(folded.classes.len()).collect();
     let shapes: Vec<usize> = (0..folded.shapes.len()).collect();
@@ -59,7 +63,7 @@ fn filled(folded: &Folded, values: &[f64], order: Order, by_cost: &[u32], effort
         shapes: &shapes,
         classes: &classes,
     };
-    fill(folded, &mut cart, steering, effort, SHARE);
+    fill(folded, &mut cart, steering, effort, share);
     if !cart.is_done() {
         first_fit(folded, &mut cart, by_cost);
     }

@@ -13,3 +13,4 @@ mod stock;
 
 pub(crate) use first::first;
 pub(crate) use local::polish;
+pub(crate) use prices::dimension_prices;

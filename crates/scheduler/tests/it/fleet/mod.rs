@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod checking;
+mod manifest;
 mod oracle;
 mod properties;
 mod questions;
