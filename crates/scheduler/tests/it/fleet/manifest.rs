@@ -143,7 +143,12 @@ fn hard_rules_stop_a_fleet_with_their_name() {
     assert_eq!(fleet.placement.machines, []);
     assert_eq!(fleet.placement.unplaced.len() as u64, nowhere.manifest.replica_count());
     // Two services have to be near others and say that those have no place.
-    let at_root = fleet.placement.unplaced.iter().filter(|u| u.filter == Filter::Residency).count();
+    let at_root = fleet
+        .placement
+        .unplaced
+        .iter()
+        .filter(|u| u.filter == Filter::Residency)
+        .count();
     assert!(at_root > 50, "{at_root} say residency");
     assert!(
         fleet
