@@ -41,6 +41,8 @@ pub struct Effort<'a> {
     done: u64,
     asked: u64,
     ended: Vec<u64>,
+    /// The part of the allowance that shares are of.
+    window: (f64, f64),
 }
 
 impl fmt::Debug for Effort<'_> {
@@ -81,7 +83,17 @@ impl<'a> Effort<'a> {
             done: 0,
             asked: 0,
             ended: Vec::new(),
+            window: (0.0, 1.0),
         }
+    }
+
+    /// Lets a part of an engine believe that the allowance reaches from one share of it to another.
+    pub(crate) fn between<T>(&mut self, from: f64, to: f64, part: impl FnOnce(&mut Self) -> T) -> T {
+        let (low, high) = self.window;
+        self.window = (low + from * (high - low), low + to * (high - low));
+        let result = part(self);
+        self.window = (low, high);
+        result
     }
 
     /// Counts work as done.
@@ -93,6 +105,7 @@ impl<'a> Effort<'a> {
     pub fn within(&mut self, share: f64) -> bool {
         let question = self.asked;
         self.asked = self.asked.saturating_add(1);
+        let share = self.window.0 + share * (self.window.1 - self.window.0);
         let more = match self.source {
             #[expect(
                 clippy::cast_precision_loss,
@@ -161,6 +174,18 @@ mod tests {
             assert_eq!(rounds(&mut again), expected);
             assert_eq!(again.log(), log);
         }
+    }
+
+    #[test]
+    fn a_part_of_the_allowance_is_shared_out_as_the_whole_is() {
+        let mut effort = Effort::units(100);
+        effort.spend(30);
+        assert!(effort.within(0.31) && !effort.within(0.3));
+        effort.between(0.2, 0.6, |effort| {
+            assert!(effort.within(0.26) && !effort.within(0.24));
+            effort.between(0.5, 1.0, |effort| assert!(effort.within(0.0)));
+        });
+        assert!(!effort.within(0.3));
     }
 
     #[test]

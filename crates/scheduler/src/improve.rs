@@ -159,7 +159,7 @@ impl Search<'_, '_> {
 }
 
 /// Takes improvements until no move gives one or the work is used up.
-fn descend(search: &mut Search<'_, '_>, mut state: State) -> State {
+pub(crate) fn descend(search: &mut Search<'_, '_>, mut state: State) -> State {
     type Neighbourhood = fn(&mut Search<'_, '_>, &State) -> Option<State>;
     const MOVES: [Neighbourhood; 9] = [
         rescue,

@@ -181,6 +181,33 @@ fn search(model: &Model<'_>, start: &State, pinned: Vec<bool>, work: &mut Work, 
     }
 }
 
+/// A state that another search found and that breaks no rule, with ids, shares and prices. Each replica's place is
+/// explained if that is wanted: it looks at every option for every machine.
+pub(crate) fn written(model: &Model<'_>, state: State, explained: bool) -> Result<Placement, PlaceError> {
+    let mut solution = Solution {
+        pinned: vec![false; model.replicas.len()],
+        state,
+        taken: BTreeMap::new(),
+        settled: BTreeMap::new(),
+        fell_back: false,
+    };
+    let complete = solution.state.unplaced() == 0;
+    if explained || !complete {
+        return write_down(model, &Cheapest, &mut solution);
+    }
+    let ids = machine_ids(model, &solution.state);
+    Ok(Placement {
+        snapshot: model.problem.snapshot.reference(),
+        policy: Cheapest.name().to_owned(),
+        machines: machines(model, &solution.state, &ids),
+        assignments: assignments(model, &solution.state, &ids),
+        unplaced: Vec::new(),
+        explanations: Vec::new(),
+        rejections: BTreeMap::new(),
+        cost: cost(model, &solution.state)?,
+    })
+}
+
 /// The placement with ids, shares, prices and reasons.
 fn write_down(model: &Model<'_>, policy: &dyn Policy, solution: &mut Solution) -> Result<Placement, PlaceError> {
     let ids = machine_ids(model, &solution.state);

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::effort::EffortLog;
 
 /// One copy of a workload on a machine.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Resident {
     /// Position of the workload in [`super::FleetProblem::workloads`].
     pub workload: usize,

@@ -18,7 +18,7 @@ pub(crate) type SiteCounts = Vec<Vec<(usize, u32)>>;
 
 /// Where traffic of a region goes, as far as its price depends on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Toward {
+pub(crate) enum Toward {
     OtherZone,
     /// Another region of the same cloud.
     Region(usize),
@@ -32,16 +32,16 @@ const ASSUMED_MICROS_PER_GIB: u128 = 120_000;
 
 /// One need for traffic.
 #[derive(Debug)]
-struct Need {
-    from: usize,
+pub(crate) struct Need {
+    pub(crate) from: usize,
     /// Replicas asked for, over which the volume is spread.
-    senders: u32,
-    bytes: u64,
-    to: Target,
+    pub(crate) senders: u32,
+    pub(crate) bytes: u64,
+    pub(crate) to: Target,
 }
 
 #[derive(Debug)]
-enum Target {
+pub(crate) enum Target {
     Service(usize),
     /// Nearest copy per region; `None` where the data set has no copy.
     Data(Vec<Option<usize>>),
@@ -107,6 +107,22 @@ impl<'a> Egress<'a> {
         self.involved[service]
     }
 
+    /// The needs for traffic, none of them empty.
+    pub(crate) fn needs(&self) -> &[Need] {
+        &self.needs
+    }
+
+    /// What a month's volume costs that leaves a region in one direction, in millionths of a dollar, and whether a price
+    /// had to be assumed.
+    pub(crate) fn quoted(&self, regions: &[Region<'_>], from: usize, toward: Toward, bytes: u64) -> (i128, bool) {
+        let quote = || quote(&self.problem, regions, from, toward, bytes);
+        *self
+            .known
+            .borrow_mut()
+            .entry((from, toward, bytes))
+            .or_insert_with(quote)
+    }
+
     /// Cost per month in millionths of a dollar, and whether a price had to be assumed.
     pub(crate) fn per_month(&self, counts: &SiteCounts, sites: &[SiteRef<'_>], regions: &[Region<'_>]) -> (i128, bool) {
         self.price(self.volumes(counts, sites, regions), regions)
@@ -117,9 +133,7 @@ impl<'a> Egress<'a> {
         let mut any_assumed = false;
         for ((region, toward), bytes) in volumes {
             let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
-            let mut known = self.known.borrow_mut();
-            let quote = || quote(&self.problem, regions, region, toward, bytes);
-            let (cost, assumed) = *known.entry((region, toward, bytes)).or_insert_with(quote);
+            let (cost, assumed) = self.quoted(regions, region, toward, bytes);
             total += cost;
             any_assumed |= assumed;
         }
@@ -205,7 +219,7 @@ fn pairs(
 }
 
 /// Where traffic to a regional store goes; `None` inside one region, where stores are reached free of charge.
-fn toward_region(from: usize, to: usize, regions: &[Region<'_>]) -> Option<Toward> {
+pub(crate) fn toward_region(from: usize, to: usize, regions: &[Region<'_>]) -> Option<Toward> {
     match (from == to, regions[from].cloud == regions[to].cloud) {
         (true, _) => None,
         (false, true) => Some(Toward::Region(to)),

@@ -15,7 +15,7 @@ use skyloom_core::{
     ReplicaState, Resources, ServiceName, ServiceSpec, SpreadOver, ZoneName,
 };
 
-pub(crate) use egress::{Egress, SiteCounts};
+pub(crate) use egress::{Egress, Need, SiteCounts, Target, Toward, toward_region};
 pub(crate) use statics::label;
 pub(crate) use validate::residency_text;
 

@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod checker;
+mod fleet;
 mod formulas;
 mod oracle;
 mod placing;

@@ -1,0 +1,207 @@
+//! What is left of a model without leaves, with all its tables, as the bound and the search move costs about in it.
+//!
+//! Every step keeps the sum of all tables, for each assignment, equal to the cost of that assignment (or drops states
+//! that are proven useless); choosing steps does not belong here.
+
+use super::leaves::{Folded, joint_table};
+use super::{IMPOSSIBLE, INFINITE, Limits, MinsumError, Model};
+
+/// A table between two nodes, `a` before `b`; what it costs now is `table + from_a + from_b`, which is at least 0.
+#[derive(Debug, Clone)]
+pub(super) struct Joint {
+    pub(super) a: usize,
+    pub(super) b: usize,
+    /// The states of `a` outermost.
+    pub(super) table: Vec<i64>,
+    /// Moved into the table (or, negative, out of it) per state of `a`.
+    pub(super) from_a: Vec<i64>,
+    /// The same per state of `b`.
+    pub(super) from_b: Vec<i64>,
+}
+
+/// Nodes and joints; nodes are variables that are left, numbered anew.
+#[derive(Debug, Clone)]
+pub(super) struct Core {
+    /// What each state of each node costs now, at least 0.
+    pub(super) unary: Vec<Vec<i64>>,
+    /// The states' numbers in the model.
+    pub(super) names: Vec<Vec<u32>>,
+    pub(super) joints: Vec<Joint>,
+    /// Joints of each node, by the other node's number.
+    pub(super) of: Vec<Vec<usize>>,
+    /// Moved out of all tables: with all else at least 0, a lower bound.
+    pub(super) constant: i64,
+}
+
+impl Core {
+    /// `None`: its tables would hold more than the limit.
+    pub(super) fn of(folded: &mut Folded, model: &Model<'_>, limits: &Limits) -> Result<Option<Self>, MinsumError> {
+        let sizes =
+            |&(a, b): &(usize, usize)| (model.unary[a].len() as u64).saturating_mul(model.unary[b].len() as u64);
+        let entries = folded.joints.keys().map(sizes).fold(0u64, u64::saturating_add);
+        if entries > limits.entries_max {
+            return Ok(None);
+        }
+        let mut node = vec![usize::MAX; model.unary.len()];
+        for (number, &variable) in folded.left.iter().enumerate() {
+            node[variable] = number;
+        }
+        let mut core = Self {
+            unary: folded.left.iter().map(|v| folded.unary[*v].clone()).collect(),
+            names: folded
+                .left
+                .iter()
+                .map(|v| (0u32..).take(folded.unary[*v].len()).collect())
+                .collect(),
+            joints: Vec::with_capacity(folded.joints.len()),
+            of: vec![Vec::new(); folded.left.len()],
+            constant: 0,
+        };
+        let mut table = Vec::new();
+        for ((a, b), pairs) in std::mem::take(&mut folded.joints) {
+            let joined = joint_table(folded, model, &pairs, a, b, &mut table)?;
+            let joint = Joint {
+                a: node[a],
+                b: node[b],
+                from_a: vec![0; model.unary[a].len()],
+                from_b: vec![0; model.unary[b].len()],
+                table: joined,
+            };
+            core.of[joint.a].push(core.joints.len());
+            core.of[joint.b].push(core.joints.len());
+            core.joints.push(joint);
+        }
+        core.drop_states(&vec![None; core.unary.len()], INFINITE);
+        Ok(Some(core))
+    }
+
+    /// Whether some node has no state left: nothing is allowed, or nothing is better than what was to be beaten.
+    pub(super) fn is_empty(&self) -> bool {
+        self.unary.iter().any(Vec::is_empty)
+    }
+
+    /// What an assignment (state positions) costs; at least [`IMPOSSIBLE`] where it is forbidden.
+    pub(super) fn cost(&self, states: &[usize]) -> i64 {
+        let mut sum = self.constant;
+        for (costs, &state) in self.unary.iter().zip(states) {
+            sum = sum.saturating_add(costs[state]);
+        }
+        for joint in &self.joints {
+            sum = sum.saturating_add(joint.at(states[joint.a], states[joint.b]));
+        }
+        sum
+    }
+
+    /// The states' numbers in the model.
+    pub(super) fn named(&self, states: &[usize]) -> Vec<usize> {
+        self.names
+            .iter()
+            .zip(states)
+            .map(|(names, state)| names[*state] as usize)
+            .collect()
+    }
+
+    /// Keeps, of each node, the states whose cost (see [`Core::unary`]) is below `limit` and, where a single one is
+    /// asked for, that one. Gives whether anything was dropped.
+    pub(super) fn drop_states(&mut self, only: &[Option<(usize, bool)>], limit: i64) -> bool {
+        let limit = limit.min(IMPOSSIBLE);
+        let keeps = |v: usize, s: usize, cost: i64| {
+            cost < limit && only[v].is_none_or(|(state, wanted)| (state == s) == wanted)
+        };
+        let kept: Vec<Vec<usize>> = self
+            .unary
+            .iter()
+            .enumerate()
+            .map(|(v, costs)| (0..costs.len()).filter(|s| keeps(v, *s, costs[*s])).collect())
+            .collect();
+        if kept.iter().zip(&self.unary).all(|(kept, all)| kept.len() == all.len()) {
+            return false;
+        }
+        let pick = |values: &[i64], kept: &[usize]| kept.iter().map(|s| values[*s]).collect::<Vec<i64>>();
+        for joint in &mut self.joints {
+            let (rows, columns) = (&kept[joint.a], &kept[joint.b]);
+            let width = joint.from_b.len();
+            if rows.len() == joint.from_a.len() && columns.len() == width {
+                continue;
+            }
+            let mut table = Vec::with_capacity(rows.len() * columns.len());
+            for row in rows {
+                table.extend(columns.iter().map(|column| joint.table[row * width + column]));
+            }
+            joint.table = table;
+            joint.from_a = pick(&joint.from_a, rows);
+            joint.from_b = pick(&joint.from_b, columns);
+        }
+        for (v, kept) in kept.iter().enumerate() {
+            self.unary[v] = pick(&self.unary[v], kept);
+            self.names[v] = kept.iter().map(|s| self.names[v][*s]).collect();
+        }
+        true
+    }
+}
+
+impl Joint {
+    /// What it costs now.
+    pub(super) fn at(&self, a: usize, b: usize) -> i64 {
+        self.table[a * self.from_b.len() + b] + self.from_a[a] + self.from_b[b]
+    }
+
+    /// The node at the other end.
+    pub(super) const fn other(&self, node: usize) -> usize {
+        if self.a == node { self.b } else { self.a }
+    }
+
+    /// Moves out, to the end `node`, all that does not depend on the other end, adding it to `unary`.
+    pub(super) fn pull(&mut self, node: usize, unary: &mut [i64]) {
+        let width = self.from_b.len();
+        if width == 0 {
+            return;
+        }
+        if self.a == node {
+            for ((row, moved), cost) in self.table.chunks_exact(width).zip(&mut self.from_a).zip(unary) {
+                if *cost >= IMPOSSIBLE {
+                    continue;
+                }
+                let least = row
+                    .iter()
+                    .zip(&self.from_b)
+                    .map(|(c, m)| c + m)
+                    .min()
+                    .unwrap_or(INFINITE);
+                take(least, moved, cost);
+            }
+        } else {
+            let mut least = vec![INFINITE; width];
+            for (row, moved) in self.table.chunks_exact(width).zip(&self.from_a) {
+                for (least, cost) in least.iter_mut().zip(row) {
+                    *least = (*least).min(cost + moved);
+                }
+            }
+            for ((least, moved), cost) in least.into_iter().zip(&mut self.from_b).zip(unary) {
+                if *cost < IMPOSSIBLE {
+                    take(least, moved, cost);
+                }
+            }
+        }
+    }
+
+    /// The amounts moved in from the end `node`.
+    pub(super) fn from(&mut self, node: usize) -> &mut [i64] {
+        if self.a == node {
+            &mut self.from_a
+        } else {
+            &mut self.from_b
+        }
+    }
+}
+
+/// Moves `least + moved` out of a table into `cost`; a state that nothing on the other side goes with becomes impossible
+/// at both ends.
+fn take(least: i64, moved: &mut i64, cost: &mut i64) {
+    if least >= IMPOSSIBLE {
+        (*cost, *moved) = (INFINITE, INFINITE);
+    } else {
+        *cost += *moved + least;
+        *moved = -least;
+    }
+}
