@@ -168,6 +168,19 @@ impl<'a> Generation<'a> {
         finer
     }
 
+    /// Loads that are in the solution or cost little more than they are worth, the best first.
+    pub(super) fn best_loads(&self, most: usize) -> Vec<Pattern> {
+        let loads = self.patterns.iter().flatten();
+        let mut by_loss: Vec<(f64, &Pattern)> = loads
+            .map(|load| {
+                let column = self.column(load);
+                (self.master.reduced(&column) / column.cost.max(1.0), load)
+            })
+            .collect();
+        by_loss.sort_by(|a, b| a.0.total_cmp(&b.0).then_with(|| a.1.cmp(b.1)));
+        by_loss.into_iter().take(most).map(|(_, load)| load.clone()).collect()
+    }
+
     /// The master's column of a load.
     pub(super) fn column(&self, pattern: &Pattern) -> Column {
         let mut entries: Vec<(u32, f64)> = Vec::new();

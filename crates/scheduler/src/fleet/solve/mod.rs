@@ -2,9 +2,11 @@
 
 mod blocks;
 mod carrier;
+mod dive;
 mod generate;
 mod greedy;
 mod master;
+mod part;
 mod rows;
 mod search;
 mod tables;
@@ -21,7 +23,12 @@ pub(crate) fn improve(folded: &Folded, start: Bought, effort: &mut Effort<'_>) -
         return (start, 0);
     }
     let generation = solved(folded, &start, effort);
-    (start, generation.best_bound)
+    let counts: Vec<u64> = folded.classes.iter().map(|c| c.count).collect();
+    let config = dive::DiveConfig { rows_max: 250, share: 0.9 };
+    let dived = dive::dive(folded, &counts, generation.best_loads(4000), config, effort);
+    if trace() { eprintln!("start {:.4} dived {:.4} missing {}", start.price(folded) as f64/1e9, dived.price(folded) as f64/1e9, dived.missing()); }
+    let best = if dived.missing() == 0 && dived.price(folded) < start.price(folded) { dived } else { start };
+    (best, generation.best_bound)
 }
 
 /// Rows of the master by level: prices are first shared by many classes, then by few, so that they converge quickly.
@@ -40,7 +47,7 @@ fn solved<'a>(folded: &'a Folded, start: &Bought, effort: &mut Effort<'_>) -> Ge
             generation.nodes_limit = 1_000_000;
         }
         let mut window = std::collections::VecDeque::new();
-        while effort.within(1.0) {
+        while effort.within(0.5) {
             let round = generation.round(effort);
             let objective = generation.master.objective();
             if trace() {
@@ -55,7 +62,7 @@ fn solved<'a>(folded: &'a Folded, start: &Bought, effort: &mut Effort<'_>) -> Ge
             }
         }
         if trace() { if let Some(p) = &generation.last { let mut v: Vec<_> = folded.shapes.iter().enumerate().map(|(i,s)| (s.price as f64 / p.uppers[i] as f64, i)).collect(); v.sort_by(|a,b| a.0.total_cmp(&b.0)); for (r,i) in v.iter().take(12) { let s=&folded.shapes[*i]; if *r < 0.99999 { eprintln!("{r:.5} cap {:?} dev {} price {}", &s.capacity.0[..2], s.devices, s.price as f64/1e9);} } eprintln!("bound last {}", p.bound(folded,&generation.counts) as f64/1e9); } }
-        if last || !effort.within(1.0) { break; }
+        if last || !effort.within(0.5) { break; }
     }
     generation
 }
