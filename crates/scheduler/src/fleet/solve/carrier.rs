@@ -225,6 +225,14 @@ impl Carrier {
         (rest, branched_left)
     }
 
+    /// A value spread evenly over dimensions and devices, as prices to begin with.
+    pub(super) fn even(&self, value: i64, dimensions: usize) -> [f64; DIMENSIONS_MAX] {
+        let mut start = [0.0; DIMENSIONS_MAX];
+        let parts = as_float(dimensions as u64 + u64::from(self.devices > 0));
+        start[..dimensions].fill(as_signed(value) / parts);
+        start
+    }
+
     /// Prices of this capacity as a whole, for another capacity at the same price per unit.
     pub(super) fn rescaled(&self, whole: &[f64; DIMENSIONS_MAX], to: &Amounts, dimensions: usize) -> [f64; DIMENSIONS_MAX] {
         let mut scaled = *whole;

@@ -7,12 +7,14 @@ mod generate;
 mod greedy;
 mod master;
 mod part;
+mod repair;
 mod rows;
 mod search;
 mod tables;
 
 use crate::effort::Effort;
 use crate::fleet::folded::{Bought, Folded};
+use crate::fleet::greedy::polish;
 
 use generate::{Generation, Round};
 use rows::{Rows, grouped};
@@ -24,9 +26,19 @@ pub(crate) fn improve(folded: &Folded, start: Bought, effort: &mut Effort<'_>) -
     }
     let generation = solved(folded, &start, effort);
     let counts: Vec<u64> = folded.classes.iter().map(|c| c.count).collect();
-    let config = dive::DiveConfig { rows_max: 250, share: 0.9 };
+    let config = dive::DiveConfig { rows_max: 250, share: if folded.classes.len() > 300 { 0.05 } else {0.9} };
     let dived = dive::dive(folded, &counts, generation.best_loads(4000), config, effort);
     if trace() { eprintln!("start {:.4} dived {:.4} missing {}", start.price(folded) as f64/1e9, dived.price(folded) as f64/1e9, dived.missing()); }
+    let t = std::env::var("POLISH").is_ok();
+    if t { let p = polish(folded, start.clone(), effort, 0.98); eprintln!("polished {:.4}", p.price(folded) as f64/1e9);  }
+    if std::env::var("REPAIR").is_ok() {
+        let values = generation.rows.values(generation.master.prices());
+        let uppers = &generation.last.as_ref().unwrap().uppers;
+        let _ = uppers; let mut shapes: Vec<usize> = generation.master.solution().iter().filter(|(_, x)| *x > 1e-3).filter_map(|(c, _)| generation.patterns[*c].as_ref().map(|p| p.shape)).collect();
+        shapes.extend(start.machines.iter().map(|(p,_)| p.shape)); shapes.sort(); shapes.dedup();
+        let from = if dived.missing() == 0 && dived.price(folded) < start.price(folded) { dived.clone() } else { start.clone() };
+        let p = repair::repair(folded, from, &values, shapes.clone(), 0.98, effort); eprintln!("repaired {:.4} with {} shapes units {}", p.price(folded) as f64/1e9, shapes.len(), effort.done());
+    }
     let best = if dived.missing() == 0 && dived.price(folded) < start.price(folded) { dived } else { start };
     (best, generation.best_bound)
 }
@@ -39,6 +51,7 @@ fn solved<'a>(folded: &'a Folded, start: &Bought, effort: &mut Effort<'_>) -> Ge
     let counts: Vec<u64> = folded.classes.iter().map(|c| c.count).collect();
     let mut generation = Generation::new(folded, counts, Rows::new(folded, &grouped(folded, LEVELS[0])), start);
     for (level, rows_max) in LEVELS.into_iter().enumerate() {
+        if rows_max > std::env::var("ROWS").ok().and_then(|s| s.parse().ok()).unwrap_or(1000usize) { break; }
         if level > 0 {
             generation = generation.with_rows(Rows::new(folded, &grouped(folded, rows_max)));
         }
@@ -47,7 +60,7 @@ fn solved<'a>(folded: &'a Folded, start: &Bought, effort: &mut Effort<'_>) -> Ge
             generation.nodes_limit = 1_000_000;
         }
         let mut window = std::collections::VecDeque::new();
-        while effort.within(0.5) {
+        while effort.within(share()) {
             let round = generation.round(effort);
             let objective = generation.master.objective();
             if trace() {
@@ -62,9 +75,11 @@ fn solved<'a>(folded: &'a Folded, start: &Bought, effort: &mut Effort<'_>) -> Ge
             }
         }
         if trace() { if let Some(p) = &generation.last { let mut v: Vec<_> = folded.shapes.iter().enumerate().map(|(i,s)| (s.price as f64 / p.uppers[i] as f64, i)).collect(); v.sort_by(|a,b| a.0.total_cmp(&b.0)); for (r,i) in v.iter().take(12) { let s=&folded.shapes[*i]; if *r < 0.99999 { eprintln!("{r:.5} cap {:?} dev {} price {}", &s.capacity.0[..2], s.devices, s.price as f64/1e9);} } eprintln!("bound last {}", p.bound(folded,&generation.counts) as f64/1e9); } }
-        if last || !effort.within(0.5) { break; }
+        if last || !effort.within(share()) { break; }
     }
     generation
 }
 
 fn trace() -> bool { option_env!("TRACE").is_some() }
+
+fn share() -> f64 { std::env::var("SHARE").ok().and_then(|s| s.parse().ok()).unwrap_or(0.5) }
