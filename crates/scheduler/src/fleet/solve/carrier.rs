@@ -54,6 +54,9 @@ pub(super) struct Cut {
     /// By devices left, with classes on whole devices and without.
     with_whole: Vec<i64>,
     with_shares: Vec<i64>,
+    /// By cells left of a device that is being filled.
+    cells: Vec<i64>,
+    dimensions: usize,
 }
 
 impl Cut {
@@ -61,6 +64,13 @@ impl Cut {
     pub(super) fn reach(&self, devices: u32, left: &Amounts, value: i64, whole: bool, dimensions: usize) -> i64 {
         let adds = if whole { &self.with_whole } else { &self.with_shares };
         value.saturating_add(self.lambda.cost_up(left, dimensions)).saturating_add(adds[devices as usize])
+    }
+}
+
+impl Cut {
+    /// The same when a device is being filled that has so many cells left.
+    pub(super) fn reach_filling(&self, devices: u32, cells: u32, left: &Amounts, value: i64, whole: bool) -> i64 {
+        self.reach(devices, left, value, whole, self.dimensions).saturating_add(self.cells[cells as usize])
     }
 }
 
@@ -225,6 +235,28 @@ impl Carrier {
         (rest, branched_left)
     }
 
+    /// What is left of the machine, for classes without devices.
+    pub(super) fn rest(&self, folded: &Folded, left: &Amounts, devices: u32) -> Self {
+        let kept = |load: &Load| {
+            let need = &folded.classes[load.class as usize].need;
+            let all = (0..folded.dimensions).all(|d| need.0[d].saturating_mul(u64::from(load.most)) <= left.0[d]);
+            if all {
+                return Some(*load);
+            }
+            let fit = u32::try_from(folded.fitting(need, left)).unwrap_or(u32::MAX);
+            let most = load.most.min(fit);
+            (most > 0).then_some(Load { most, ..*load })
+        };
+        Self {
+            capacity: *left,
+            devices,
+            plain: self.plain.iter().filter_map(kept).collect(),
+            shares: Vec::new(),
+            whole: Vec::new(),
+            ..*self
+        }
+    }
+
     /// Prices of this capacity as a whole, for another capacity at the same price per unit.
     pub(super) fn rescaled(&self, whole: &[f64; DIMENSIONS_MAX], to: &Amounts, dimensions: usize) -> [f64; DIMENSIONS_MAX] {
         let mut scaled = *whole;
@@ -236,16 +268,15 @@ impl Carrier {
         scaled
     }
 
-    /// The bound under given prices, and what the best load would use of each dimension.
-    fn evaluate(&self, folded: &Folded, values: &[i64], lambda: Lambda) -> (Bound, [f64; DIMENSIONS_MAX]) {
-        let mut used = [0.0; DIMENSIONS_MAX];
+    /// The bound under given prices.
+    pub(super) fn evaluate(&self, folded: &Folded, values: &[i64], lambda: Lambda) -> Bound {
         let mut upper = i128::from(lambda.cost_up(&self.capacity, folded.dimensions));
         for load in &self.plain {
-            let class = &folded.classes[load.class as usize];
-            let gain = values[load.class as usize].saturating_sub(lambda.cost_down(&class.need, folded.dimensions));
-            if gain > 0 {
-                upper += i128::from(gain) * i128::from(load.most);
-                add_use(&mut used, &class.need, f64::from(load.most), folded.dimensions);
+            let value = values[load.class as usize];
+            if value > 0 {
+                let need = &folded.classes[load.class as usize].need;
+                let gain = value.saturating_sub(lambda.cost_down(need, folded.dimensions));
+                upper += i128::from(gain.max(0)) * i128::from(load.most);
             }
         }
         let mut per_device = 0;
@@ -253,14 +284,12 @@ impl Carrier {
             let devices = DeviceValues::new(self, folded, values, lambda);
             per_device = devices.best_of_one;
             upper += i128::from(devices.best(self.devices));
-            devices.add_uses(self, folded, self.devices, &mut used);
         }
-        let bound = Bound {
+        Bound {
             upper: narrow(upper),
             per_device,
             lambda,
-        };
-        (bound, used)
+        }
     }
 
     /// The bound under given prices for whatever is left of this machine.
@@ -275,6 +304,8 @@ impl Carrier {
         let shares = devices.cells.last().map_or(0, |(value, _)| *value);
         Cut {
             lambda,
+            dimensions: folded.dimensions,
+            cells: devices.cells().collect(),
             with_whole: devices.by_devices(self.devices).iter().map(|(v, _)| v.saturating_add(plain)).collect(),
             with_shares: (0..=i64::from(self.devices)).map(|n| shares.saturating_mul(n).saturating_add(plain)).collect(),
         }
@@ -282,7 +313,7 @@ impl Carrier {
 
     /// The lowest bound found by moving prices from `start` (billionths of a dollar that each dimension's whole capacity
     /// costs), in at most so many steps; ends early at `target`. Polyak's subgradient steps; leaves the best prices in
-    /// `start` for the next time.
+    /// `start` for the next time. The steps are taken in floats, and the bound under the best prices then in integers.
     pub(super) fn tighten(
         &self,
         folded: &Folded,
@@ -291,56 +322,132 @@ impl Carrier {
         target: i64,
         steps: u32,
     ) -> Bound {
-        let capacity = &self.capacity;
-        let unit = |whole: &[f64; DIMENSIONS_MAX]| {
-            let mut prices = [0.0; DIMENSIONS_MAX];
-            for d in 0..folded.dimensions {
-                if capacity.0[d] > 0 {
-                    prices[d] = whole[d] / as_float(capacity.0[d]);
-                }
-            }
-            Lambda::new(&prices)
-        };
+        let dimensions = folded.dimensions;
+        let mut sketch = Sketch::new(self, folded, values);
+        let target_worth = as_signed(target);
+        (0..dimensions).filter(|d| self.capacity.0[*d] == 0).for_each(|d| start[d] = 0.0);
         let mut here = *start;
-        let (mut best, mut used) = self.evaluate(folded, values, unit(&here));
-        let (mut factor, mut failures) = (1.0, 0);
+        let (mut best, mut used) = sketch.evaluate(&here);
+        let (mut best_used, mut factor, mut failures) = (used, 1.0, 0);
         for _ in 0..steps {
-            if best.upper <= target {
+            if best < target_worth {
                 break;
             }
             let mut slope = [0.0; DIMENSIONS_MAX];
-            for d in 0..folded.dimensions {
-                let share = if capacity.0[d] > 0 { used[d] / as_float(capacity.0[d]) } else { 1.0 };
-                slope[d] = 1.0 - share;
-                if here[d] <= 0.0 && slope[d] > 0.0 {
-                    slope[d] = 0.0;
-                }
+            for d in 0..dimensions {
+                slope[d] = if here[d] <= 0.0 { (1.0 - used[d]).min(0.0) } else { 1.0 - used[d] };
             }
             let norm: f64 = slope.iter().map(|s| s * s).sum();
             if norm < 1e-12 {
                 break;
             }
-            let step = factor * as_signed(best.upper.saturating_sub(target)) / norm;
+            let step = factor * (best - target_worth).max(best * 1e-6) / norm;
             let mut next = here;
-            for d in 0..folded.dimensions {
+            for d in 0..dimensions {
                 next[d] = (here[d] - step * slope[d]).max(0.0);
             }
-            let (bound, next_used) = self.evaluate(folded, values, unit(&next));
-            if bound.upper < best.upper {
-                (best, failures, *start) = (bound, 0, next);
-            } else {
-                failures += 1;
-            }
+            let (bound, next_used) = sketch.evaluate(&next);
             (here, used) = (next, next_used);
+            if bound < best {
+                (best, best_used, failures, *start) = (bound, next_used, 0, next);
+                continue;
+            }
+            failures += 1;
             if failures >= PATIENCE {
                 factor *= 0.5;
                 failures = 0;
-                here = *start;
-                used = self.evaluate(folded, values, unit(&here)).1;
+                (here, used) = (*start, best_used);
             }
         }
-        best
+        self.evaluate(folded, values, self.unit_prices(start, dimensions))
     }
+
+    /// Prices per unit from what the whole capacity costs.
+    fn unit_prices(&self, whole: &[f64; DIMENSIONS_MAX], dimensions: usize) -> Lambda {
+        let mut prices = [0.0; DIMENSIONS_MAX];
+        for d in 0..dimensions {
+            if self.capacity.0[d] > 0 {
+                prices[d] = whole[d] / as_float(self.capacity.0[d]);
+            }
+        }
+        Lambda::new(&prices)
+    }
+}
+
+/// A carrier in floats, laid out for speed: the search for good prices looks at every class many times.
+struct Sketch<'a> {
+    carrier: &'a Carrier,
+    folded: &'a Folded,
+    values: &'a [i64],
+    /// By dimension, by plain class: its need as a share of the capacity.
+    needs: Vec<Vec<f64>>,
+    /// By plain class.
+    worth: Vec<f64>,
+    most: Vec<f64>,
+    gains: Vec<f64>,
+}
+
+impl<'a> Sketch<'a> {
+    fn new(carrier: &'a Carrier, folded: &'a Folded, values: &'a [i64]) -> Self {
+        let valued = || carrier.plain.iter().filter(|load| values[load.class as usize] > 0);
+        let need = |load: &Load, d: usize| {
+            let capacity = carrier.capacity.0[d];
+            // Without capacity only classes that need nothing of it are in the list.
+            if capacity > 0 { as_float(folded.classes[load.class as usize].need.0[d]) / as_float(capacity) } else { 0.0 }
+        };
+        let worth: Vec<f64> = valued().map(|load| as_signed(values[load.class as usize])).collect();
+        Self {
+            carrier,
+            folded,
+            values,
+            needs: (0..folded.dimensions).map(|d| valued().map(|load| need(load, d)).collect()).collect(),
+            most: valued().map(|load| f64::from(load.most)).collect(),
+            gains: vec![0.0; worth.len()],
+            worth,
+        }
+    }
+
+    /// The bound under given prices of the whole capacity, and the share of each dimension that its best load would use.
+    fn evaluate(&mut self, whole: &[f64; DIMENSIONS_MAX]) -> (f64, [f64; DIMENSIONS_MAX]) {
+        let dimensions = self.folded.dimensions;
+        let mut used = [0.0; DIMENSIONS_MAX];
+        let mut upper: f64 = whole[..dimensions].iter().sum();
+        self.gains.copy_from_slice(&self.worth);
+        for (price, needs) in whole.iter().zip(&self.needs) {
+            self.gains.iter_mut().zip(needs).for_each(|(gain, need)| *gain -= price * need);
+        }
+        upper += sum_of(&self.gains, &self.most, |gain, most| gain.max(0.0) * most);
+        // From here on copies taken.
+        self.gains.iter_mut().zip(&self.most).for_each(|(gain, most)| *gain = if *gain > 0.0 { *most } else { 0.0 });
+        for (used, needs) in used.iter_mut().zip(&self.needs) {
+            *used = sum_of(&self.gains, needs, |copies, need| copies * need);
+        }
+        let carrier = self.carrier;
+        if carrier.devices > 0 {
+            let lambda = carrier.unit_prices(whole, dimensions);
+            let devices = DeviceValues::new(carrier, self.folded, self.values, lambda);
+            upper += as_signed(devices.best(carrier.devices));
+            let mut amounts = [0.0; DIMENSIONS_MAX];
+            devices.add_uses(carrier, self.folded, carrier.devices, &mut amounts);
+            for d in (0..dimensions).filter(|d| carrier.capacity.0[*d] > 0) {
+                used[d] += amounts[d] / as_float(carrier.capacity.0[d]);
+            }
+        }
+        (upper, used)
+    }
+}
+
+/// A sum over pairs in eight parallel parts, which processors add faster than one.
+fn sum_of(a: &[f64], b: &[f64], term: impl Fn(f64, f64) -> f64) -> f64 {
+    let mut parts = [0.0; 8];
+    let (a_parts, b_parts) = (a.chunks_exact(8), b.chunks_exact(8));
+    let rest: f64 = a_parts.remainder().iter().zip(b_parts.remainder()).map(|(x, y)| term(*x, *y)).sum();
+    for (x, y) in a_parts.zip(b_parts) {
+        for (part, (x, y)) in parts.iter_mut().zip(x.iter().zip(y)) {
+            *part += term(*x, *y);
+        }
+    }
+    rest + parts.iter().sum::<f64>()
 }
 
 /// What the devices of a machine can add, by number of devices.
@@ -380,7 +487,7 @@ impl DeviceValues {
     }
 
     /// Best value by cells of one device.
-    pub(super) fn cells(&self) -> impl Iterator<Item = i64> {
+    fn cells(&self) -> impl Iterator<Item = i64> {
         self.cells.iter().map(|(value, _)| *value)
     }
 

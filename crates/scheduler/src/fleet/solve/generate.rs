@@ -10,12 +10,21 @@ use crate::fleet::folded::{Bought, Folded, Pattern};
 use crate::fleet::problem::DIMENSIONS_MAX;
 
 use super::carrier::{Carrier, as_float, as_signed};
+use super::combine::combine;
+use super::greedy::fill;
 use super::master::{Column, Master};
 use super::rows::Rows;
 use super::search::search;
 
-/// Loads below a shape's price by less than this share are not looked for.
-const TOLERANCE: f64 = 1e-6;
+/// Loads worth more than a shape's price by less than a share are not looked for: at first by this share, at last by this.
+const TOLERANCE: f64 = 1e-3;
+const TOLERANCE_MIN: f64 = 1e-6;
+/// A quick round finds prices of resources in so many steps, adds so many loads, and only such that save this share.
+const QUICK_STEPS: u32 = 8;
+const QUICK_COLUMNS: usize = 24;
+const QUICK_MIN: f64 = 1e-4;
+/// Shapes that carry so many classes without devices are first searched by what stands on devices.
+const MANY_CLASSES: usize = 64;
 
 /// Values of classes and what they prove.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,6 +91,12 @@ pub(super) struct Generation<'a> {
     breadth: usize,
     nodes_max: u64,
     pub(super) nodes_limit: u64,
+    tolerance: f64,
+    /// Rounds until the next quick one, and how many of these failed in a row.
+    quick_wait: u32,
+    quick_failures: u32,
+    /// By shape: whether it is searched by what stands on devices; changes when a search does not come to its end.
+    combining: Vec<bool>,
 }
 
 /// What one look at all shapes gave.
@@ -131,6 +146,7 @@ impl<'a> Generation<'a> {
                 start
             })
             .collect();
+        let combining = carriers.iter().map(|carrier| carrier.plain.len() >= MANY_CLASSES).collect();
         let mut this = Self {
             folded,
             counts,
@@ -146,6 +162,10 @@ impl<'a> Generation<'a> {
             smoothing: 0.0,
             nodes_max: 1_000,
             nodes_limit: 1_000,
+            tolerance: TOLERANCE,
+            quick_wait: 0,
+            quick_failures: 0,
+            combining,
         };
         for (pattern, _) in &start.machines {
             this.add(pattern.clone());
@@ -164,6 +184,7 @@ impl<'a> Generation<'a> {
         finer.proof = self.proof;
         finer.best_bound = self.best_bound;
         finer.center = self.center;
+        finer.combining = self.combining;
         finer.smoothing = 0.5;
         finer
     }
@@ -206,9 +227,12 @@ impl<'a> Generation<'a> {
     pub(super) fn round(&mut self, effort: &mut Effort<'_>) -> Round {
         let pivots = self.master.solve(20_000);
         effort.spend(u64::from(pivots) * (self.rows.len() as u64 / 8 + 1));
-        loop {
+        if self.quick_round(effort) {
+            return Round::Added;
+        }
+        while effort.within(1.0) {
             let (values, limits) = self.smoothed();
-            let sweep = self.price(values, limits, effort);
+            let Some(sweep) = self.price(values, limits, effort) else { break };
             let bound = sweep.proof.bound(self.folded, &self.counts);
             self.last = Some(sweep.proof.clone());
             if bound > self.best_bound {
@@ -226,21 +250,63 @@ impl<'a> Generation<'a> {
                 self.breadth *= 4;
             } else if !sweep.complete && self.nodes_max < self.nodes_limit {
                 self.nodes_max *= 8;
+            } else if self.tolerance > TOLERANCE_MIN {
+                self.tolerance = (self.tolerance * 0.1).max(TOLERANCE_MIN);
             } else {
                 return Round::Solved;
             }
+        }
+        Round::Solved
+    }
+
+    /// Adds loads that are found quickly under the master's own prices; proves nothing. After failures it is left out for
+    /// some rounds.
+    fn quick_round(&mut self, effort: &mut Effort<'_>) -> bool {
+        if self.quick_wait > 0 {
+            self.quick_wait -= 1;
+            return false;
+        }
+        let values = self.rows.values(self.master.prices());
+        let limits = self.limit_prices();
+        let mut above: Vec<(f64, usize)> = Vec::new();
+        for at in 0..self.folded.shapes.len() {
+            let price = self.price_with_limits(at, &limits);
+            let bound = self.carriers[at].tighten(self.folded, &values, &mut self.lambdas[at], price, QUICK_STEPS);
+            if bound.upper > self.threshold(price) {
+                above.push((as_signed(bound.upper) / as_signed(price.max(1)), at));
+            }
+            effort.spend(self.carriers[at].plain.len() as u64 / 32 + 8);
             if !effort.within(1.0) {
-                return Round::Solved;
+                return false;
             }
         }
+        above.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+        let mut added = 0;
+        for (_, at) in above {
+            if added >= QUICK_COLUMNS || !effort.within(1.0) {
+                break;
+            }
+            let filled = fill(&self.carriers[at], self.folded, &values);
+            let column = filled.map(|filled| (self.column(&filled.pattern), filled.pattern));
+            if let Some((_, pattern)) = column.filter(|(c, _)| self.master.reduced(c) < -QUICK_MIN * c.cost) {
+                self.add(pattern);
+                added += 1;
+            }
+            effort.spend(50);
+        }
+        if added > 0 {
+            self.quick_failures = 0;
+            return true;
+        }
+        self.quick_failures = (self.quick_failures + 1).min(4);
+        self.quick_wait = (1 << self.quick_failures) - 1;
+        false
     }
 
     /// Values of classes and prices of limits between the best so far and the master's.
     fn smoothed(&self) -> (Vec<i64>, Vec<i64>) {
-        let prices = self.master.prices();
-        let values = self.rows.values(prices);
-        #[expect(clippy::cast_possible_truncation, reason = "saturates; any price is a valid one")]
-        let limits: Vec<i64> = prices[self.rows.len()..].iter().map(|p| (-p).max(0.0).floor() as i64).collect();
+        let values = self.rows.values(self.master.prices());
+        let limits = self.limit_prices();
         let Some((center_values, center_limits)) = &self.center else {
             return (values, limits);
         };
@@ -255,16 +321,29 @@ impl<'a> Generation<'a> {
         (between(center_values, &values), between(center_limits, &limits))
     }
 
+    /// The master's prices of limits.
+    fn limit_prices(&self) -> Vec<i64> {
+        #[expect(clippy::cast_possible_truncation, reason = "saturates; any price is a valid one")]
+        let price = |p: &f64| (-p).max(0.0).floor() as i64;
+        self.master.prices()[self.rows.len()..].iter().map(price).collect()
+    }
+
+    /// Loads worth no more than this are not looked for.
+    fn threshold(&self, price: i64) -> i64 {
+        #[expect(clippy::cast_possible_truncation, reason = "a share of a price")]
+        let more = (as_signed(price) * self.tolerance) as i64;
+        price.saturating_add(more)
+    }
+
     /// Prices every shape; adds loads that improve the master.
-    fn price(&mut self, values: Vec<i64>, limits: Vec<i64>, effort: &mut Effort<'_>) -> Sweep {
+    fn price(&mut self, values: Vec<i64>, limits: Vec<i64>, effort: &mut Effort<'_>) -> Option<Sweep> {
         let shapes = self.folded.shapes.len();
         let mut bounds = Vec::with_capacity(shapes);
         let mut above: Vec<(f64, usize)> = Vec::new();
         let mut thresholds = Vec::with_capacity(shapes);
         for at in 0..shapes {
             let price = self.price_with_limits(at, &limits);
-            #[expect(clippy::cast_possible_truncation, reason = "a share of a price")]
-            let threshold = price.saturating_add((as_signed(price) * TOLERANCE) as i64);
+            let threshold = self.threshold(price);
             let carrier = &self.carriers[at];
             let bound = carrier.tighten(self.folded, &values, &mut self.lambdas[at], threshold, 24);
             effort.spend(carrier.plain.len() as u64 / 16 + 8);
@@ -273,6 +352,9 @@ impl<'a> Generation<'a> {
             }
             bounds.push(bound);
             thresholds.push(threshold);
+            if !effort.within(1.0) {
+                return None;
+            }
         }
         above.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
         let mut sweep = Sweep {
@@ -286,12 +368,20 @@ impl<'a> Generation<'a> {
             },
         };
         for (_, at) in above.into_iter().take(self.breadth) {
+            if !effort.within(1.0) {
+                sweep.complete = false;
+                break;
+            }
             let carrier = &self.carriers[at];
             let values = &sweep.proof.values;
-            let outcome = search(carrier, self.folded, values, &bounds[at], thresholds[at], self.nodes_max);
+            let engine = if carrier.devices > 0 && self.combining[at] { combine } else { search };
+            let outcome = engine(carrier, self.folded, values, &bounds[at], thresholds[at], self.nodes_max);
             effort.spend(outcome.nodes / 4 + 200);
             sweep.proof.uppers[at] = outcome.upper;
             sweep.complete &= outcome.complete;
+            if !outcome.complete {
+                self.combining[at] = !self.combining[at];
+            }
             for found in outcome.found {
                 let column = self.column(&found.pattern);
                 if self.master.reduced(&column) < -1e-7 * column.cost {
@@ -300,7 +390,7 @@ impl<'a> Generation<'a> {
                 }
             }
         }
-        sweep
+        Some(sweep)
     }
 
     fn price_with_limits(&self, shape: usize, limits: &[i64]) -> i64 {

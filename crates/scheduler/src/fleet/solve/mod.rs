@@ -2,6 +2,7 @@
 
 mod blocks;
 mod carrier;
+mod combine;
 mod generate;
 mod greedy;
 mod master;
@@ -44,7 +45,7 @@ fn solved<'a>(folded: &'a Folded, start: &Bought, effort: &mut Effort<'_>) -> Ge
             let round = generation.round(effort);
             let objective = generation.master.objective();
             if trace() {
-                eprintln!("level {level} rows {} units {} lp {:.4} bound {:.4} cols {} {round:?}", generation.rows.len(), effort.done(), objective/1e9, generation.best_bound as f64/1e9, generation.patterns.len());
+                eprintln!("{:.2} level {level} rows {} units {} lp {:.4} bound {:.4} cols {} {round:?}", cpu(), generation.rows.len(), effort.done(), objective/1e9, generation.best_bound as f64/1e9, generation.patterns.len());
             }
             if round == Round::Solved { break; }
             if !last && objective < 1.004 * generation.best_bound as f64 { break; }
@@ -61,3 +62,5 @@ fn solved<'a>(folded: &'a Folded, start: &Bought, effort: &mut Effort<'_>) -> Ge
 }
 
 fn trace() -> bool { option_env!("TRACE").is_some() }
+
+fn cpu() -> f64 { let s = std::fs::read_to_string("/proc/self/stat").unwrap_or_default(); let v: Vec<&str> = s.rsplit(')').next().unwrap_or("").split_whitespace().collect(); (v[11].parse::<f64>().unwrap_or(0.0) + v[12].parse::<f64>().unwrap_or(0.0)) / 100.0 }

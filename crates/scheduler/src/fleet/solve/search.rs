@@ -108,6 +108,18 @@ pub(super) fn search(
     }
 }
 
+/// The same for a machine, or a rest of one, without classes on several devices.
+pub(super) fn descend(
+    carrier: &Carrier,
+    folded: &Folded,
+    values: &[i64],
+    bound: &Bound,
+    threshold: i64,
+    nodes_max: u64,
+) -> Outcome {
+    Descent::run(carrier, folded, values, bound, threshold, nodes_max)
+}
+
 /// A search over what stands on whole devices.
 struct Hunt<'a> {
     folded: &'a Folded,
