@@ -8,6 +8,8 @@
 use crate::fleet::folded::Folded;
 use crate::fleet::problem::{Amounts, DEVICE_MILLI, DIMENSIONS_MAX, Devices};
 
+use super::devices::DeviceValues;
+
 /// Fixed-point fraction of a resource price: billionths of a dollar per unit, times 2^40.
 const FRACTION_BITS: u32 = 40;
 /// Improvements of `λ` tried in a row without success before the step is halved.
@@ -42,6 +44,8 @@ pub(super) struct Lambda(pub(super) [i64; DIMENSIONS_MAX]);
 pub(super) struct Bound {
     /// No load is worth more, in billionths of a dollar.
     pub(super) upper: i64,
+    /// The same if copies of what stands on devices were without end: losses of single classes are against it.
+    pub(super) endless: i64,
     /// The best that one device adds to it.
     pub(super) per_device: i64,
     pub(super) lambda: Lambda,
@@ -83,7 +87,7 @@ impl Bound {
 
     /// What classes without devices add to the bound of a machine of this capacity on which none takes several devices.
     pub(super) fn plain_part(&self, capacity: &Amounts, devices: u32, dimensions: usize) -> i64 {
-        let rest = self.upper.saturating_sub(self.lambda.cost_up(capacity, dimensions));
+        let rest = self.endless.saturating_sub(self.lambda.cost_up(capacity, dimensions));
         rest.saturating_sub(self.per_device.saturating_mul(i64::from(devices)))
     }
 }
@@ -279,14 +283,16 @@ impl Carrier {
                 upper += i128::from(gain.max(0)) * i128::from(load.most);
             }
         }
-        let mut per_device = 0;
+        let (mut per_device, mut endless) = (0, upper);
         if self.devices > 0 {
             let devices = DeviceValues::new(self, folded, values, lambda);
             per_device = devices.best_of_one;
-            upper += i128::from(devices.best(self.devices));
+            upper += i128::from(devices.total());
+            endless += i128::from(devices.endless);
         }
         Bound {
             upper: narrow(upper),
+            endless: narrow(endless),
             per_device,
             lambda,
         }
@@ -301,13 +307,12 @@ impl Carrier {
             plain = plain.saturating_add(gain.max(0).saturating_mul(i64::from(load.most)));
         }
         let devices = DeviceValues::new(self, folded, values, lambda);
-        let shares = devices.cells.last().map_or(0, |(value, _)| *value);
         Cut {
             lambda,
             dimensions: folded.dimensions,
-            cells: devices.cells().collect(),
-            with_whole: devices.by_devices(self.devices).iter().map(|(v, _)| v.saturating_add(plain)).collect(),
-            with_shares: (0..=i64::from(self.devices)).map(|n| shares.saturating_mul(n).saturating_add(plain)).collect(),
+            cells: devices.cells.iter().map(|(value, _)| *value).collect(),
+            with_shares: devices.shares_by_devices().into_iter().map(|v| v.saturating_add(plain)).collect(),
+            with_whole: devices.by_devices().into_iter().map(|v| v.saturating_add(plain)).collect(),
         }
     }
 
@@ -426,9 +431,9 @@ impl<'a> Sketch<'a> {
         if carrier.devices > 0 {
             let lambda = carrier.unit_prices(whole, dimensions);
             let devices = DeviceValues::new(carrier, self.folded, self.values, lambda);
-            upper += as_signed(devices.best(carrier.devices));
+            upper += as_signed(devices.total());
             let mut amounts = [0.0; DIMENSIONS_MAX];
-            devices.add_uses(carrier, self.folded, carrier.devices, &mut amounts);
+            devices.add_uses(carrier, self.folded, &mut amounts);
             for d in (0..dimensions).filter(|d| carrier.capacity.0[*d] > 0) {
                 used[d] += amounts[d] / as_float(carrier.capacity.0[d]);
             }
@@ -450,144 +455,8 @@ fn sum_of(a: &[f64], b: &[f64], term: impl Fn(f64, f64) -> f64) -> f64 {
     rest + parts.iter().sum::<f64>()
 }
 
-/// What the devices of a machine can add, by number of devices.
-pub(super) struct DeviceValues {
-    best_of_one: i64,
-    /// Best value by cells of one device, and the share (position in `shares`) that ends it.
-    cells: Vec<(i64, Option<usize>)>,
-    /// The whole-device class that is better than any shares, for one device.
-    single: Option<usize>,
-    /// Values of whole-device classes on several devices: devices, value, position in `whole`.
-    several: Vec<(u32, i64, usize)>,
-}
-
-impl DeviceValues {
-    pub(super) fn new(carrier: &Carrier, folded: &Folded, values: &[i64], lambda: Lambda) -> Self {
-        let gain = |load: &Load| {
-            let need = &folded.classes[load.class as usize].need;
-            values[load.class as usize].saturating_sub(lambda.cost_down(need, folded.dimensions))
-        };
-        let cells = carrier.cells(folded, gain);
-        let mut best_of_one = cells.last().map_or(0, |(value, _)| *value);
-        let (mut single, mut several) = (None, Vec::new());
-        for (at, load) in carrier.whole.iter().enumerate() {
-            let value = gain(load);
-            match folded.classes[load.class as usize].devices {
-                Devices::Whole(1) if value > best_of_one => (best_of_one, single) = (value, Some(at)),
-                Devices::Whole(devices) if devices > 1 && value > 0 => several.push((devices, value, at)),
-                _ => {}
-            }
-        }
-        Self {
-            best_of_one,
-            cells,
-            single,
-            several,
-        }
-    }
-
-    /// Best value by cells of one device.
-    fn cells(&self) -> impl Iterator<Item = i64> {
-        self.cells.iter().map(|(value, _)| *value)
-    }
-
-    fn best(&self, devices: u32) -> i64 {
-        self.by_devices(devices).last().map_or(0, |(value, _)| *value)
-    }
-
-    /// Best value by number of devices, with the class on several devices that ends it.
-    fn by_devices(&self, devices: u32) -> Vec<(i64, Option<usize>)> {
-        let mut best: Vec<(i64, Option<usize>)> = vec![(0, None)];
-        for count in 1..=devices {
-            let mut here = (best[count as usize - 1].0.saturating_add(self.best_of_one), None);
-            for (position, (takes, value, _)) in self.several.iter().enumerate() {
-                if *takes <= count {
-                    let with = best[(count - takes) as usize].0.saturating_add(*value);
-                    if with > here.0 {
-                        here = (with, Some(position));
-                    }
-                }
-            }
-            best.push(here);
-        }
-        best
-    }
-
-    fn add_uses(&self, carrier: &Carrier, folded: &Folded, devices: u32, used: &mut [f64; DIMENSIONS_MAX]) {
-        let best = self.by_devices(devices);
-        let (mut left, mut ones) = (devices, 0.0);
-        while left > 0 {
-            match best[left as usize].1 {
-                None => {
-                    ones += 1.0;
-                    left -= 1;
-                }
-                Some(position) => {
-                    let (takes, _, at) = self.several[position];
-                    let need = &folded.classes[carrier.whole[at].class as usize].need;
-                    add_use(used, need, 1.0, folded.dimensions);
-                    left -= takes;
-                }
-            }
-        }
-        if let Some(at) = self.single {
-            let need = &folded.classes[carrier.whole[at].class as usize].need;
-            add_use(used, need, ones, folded.dimensions);
-            return;
-        }
-        let mut cell = self.cells.len() - 1;
-        while let (_, Some(at)) = self.cells[cell] {
-            let class = &folded.classes[carrier.shares[at].class as usize];
-            add_use(used, &class.need, ones, folded.dimensions);
-            cell -= carrier.cells_of(class.devices);
-        }
-    }
-}
-
-impl Carrier {
-    /// How many cells of one device a share takes.
-    pub(super) fn cells_of(&self, devices: Devices) -> usize {
-        match devices {
-            Devices::Share(milli) => (milli / self.step) as usize,
-            Devices::None | Devices::Whole(_) => 0,
-        }
-    }
-
-    /// Best value by cells of one device that shares can have, copies unlimited.
-    fn cells(&self, folded: &Folded, gain: impl Fn(&Load) -> i64) -> Vec<(i64, Option<usize>)> {
-        let count = (DEVICE_MILLI / self.step) as usize;
-        let mut best: Vec<(i64, Option<usize>)> = vec![(0, None); count + 1];
-        let offers: Vec<(usize, i64, usize)> = self
-            .shares
-            .iter()
-            .enumerate()
-            .map(|(at, load)| (self.cells_of(folded.classes[load.class as usize].devices), gain(load), at))
-            .filter(|(_, value, _)| *value > 0)
-            .collect();
-        for (takes, value, at) in best_by_size(offers, count) {
-            for cell in takes..=count {
-                let with = best[cell - takes].0.saturating_add(value);
-                if with > best[cell].0 {
-                    best[cell] = (with, Some(at));
-                }
-            }
-        }
-        best
-    }
-}
-
-/// Of offers of one size only the best matters.
-fn best_by_size(offers: Vec<(usize, i64, usize)>, sizes: usize) -> Vec<(usize, i64, usize)> {
-    let mut best: Vec<Option<(usize, i64, usize)>> = vec![None; sizes + 1];
-    for offer in offers {
-        if best[offer.0].is_none_or(|other| offer.1 > other.1) {
-            best[offer.0] = Some(offer);
-        }
-    }
-    best.into_iter().flatten().collect()
-}
-
-fn add_use(used: &mut [f64; DIMENSIONS_MAX], need: &Amounts, copies: f64, dimensions: usize) {
+/// Adds what copies of a need take.
+pub(super) fn add_use(used: &mut [f64; DIMENSIONS_MAX], need: &Amounts, copies: f64, dimensions: usize) {
     for d in 0..dimensions {
         used[d] += as_float(need.0[d]) * copies;
     }

@@ -23,6 +23,10 @@ const TOLERANCE_MIN: f64 = 1e-6;
 const QUICK_STEPS: u32 = 8;
 const QUICK_COLUMNS: usize = 24;
 const QUICK_MIN: f64 = 1e-4;
+/// Prices of finer rows are first kept within this share of a class's value around the coarser ones; intervals that bind
+/// are widened every so many rounds.
+const BOX_SHARE: f64 = 0.02;
+const BOXED_ROUNDS: u32 = 5;
 /// Shapes that carry so many classes without devices are first searched by what stands on devices.
 const MANY_CLASSES: usize = 64;
 
@@ -97,6 +101,10 @@ pub(super) struct Generation<'a> {
     quick_failures: u32,
     /// By shape: whether it is searched by what stands on devices; changes when a search does not come to its end.
     combining: Vec<bool>,
+    /// By row: how far the next widening moves the ends of the interval that its price is kept in; empty without intervals.
+    widths: Vec<f64>,
+    /// Rounds since the last widening.
+    boxed_rounds: u32,
 }
 
 /// What one look at all shapes gave.
@@ -122,16 +130,31 @@ pub(super) enum Round {
 impl<'a> Generation<'a> {
     /// A generation for so many copies of each class, beginning with given loads.
     pub(super) fn new(folded: &'a Folded, counts: Vec<u64>, rows: Rows, start: &Bought) -> Self {
+        Self::around(folded, counts, rows, start, None)
+    }
+
+    /// The same with prices kept near those that give classes these values.
+    fn around(folded: &'a Folded, counts: Vec<u64>, rows: Rows, start: &Bought, values: Option<&[i64]>) -> Self {
         let carriers: Vec<Carrier> = (0..folded.shapes.len()).map(|s| Carrier::new(folded, s, &counts)).collect();
-        let costs = artificial_costs(folded, &rows, &carriers);
+        let mut costs = artificial_costs(folded, &rows, &carriers);
+        let mut surplus: Vec<f64> =
+            rows.covering.iter().zip(&costs).map(|(covering, cost)| if *covering { 0.0 } else { *cost }).collect();
+        let mut widths = Vec::new();
+        if let Some(values) = values {
+            for (row, (price, typical)) in rows.prices(folded, values).into_iter().enumerate() {
+                let width = BOX_SHARE * typical.max(1.0);
+                costs[row] = costs[row].min(price + width);
+                surplus[row] = surplus[row].min(width - price);
+                widths.push(width);
+            }
+        }
         let limits = folded.limits.iter().map(|limit| as_float(limit.max));
         let sums: Vec<f64> = rows.sums.iter().copied().chain(limits).collect();
         let mut master = Master::new(&sums, &costs);
         let mut patterns: Vec<Option<Pattern>> = vec![None; sums.len()];
-        for (row, covering) in (0u32..).zip(&rows.covering) {
-            let cost = if *covering { 0.0 } else { costs[row as usize] };
+        for (row, cost) in (0u32..).zip(&surplus) {
             master.add(Column {
-                cost,
+                cost: *cost,
                 entries: vec![(row, -1.0)],
             });
             patterns.push(None);
@@ -161,11 +184,13 @@ impl<'a> Generation<'a> {
             best_bound: 0, last: None,
             smoothing: 0.0,
             nodes_max: 1_000,
-            nodes_limit: 1_000,
+            nodes_limit: 64_000,
             tolerance: TOLERANCE,
             quick_wait: 0,
             quick_failures: 0,
             combining,
+            widths,
+            boxed_rounds: 0,
         };
         for (pattern, _) in &start.machines {
             this.add(pattern.clone());
@@ -179,7 +204,8 @@ impl<'a> Generation<'a> {
             machines: self.patterns.iter().flatten().map(|pattern| (pattern.clone(), 1)).collect(),
             left_out: Vec::new(),
         };
-        let mut finer = Self::new(self.folded, self.counts, rows, &start);
+        let values = self.proof.as_ref().map(|proof| proof.values.clone());
+        let mut finer = Self::around(self.folded, self.counts, rows, &start, values.as_deref());
         finer.lambdas = self.lambdas;
         finer.proof = self.proof;
         finer.best_bound = self.best_bound;
@@ -225,6 +251,10 @@ impl<'a> Generation<'a> {
 
     /// One round: solve the master, price every shape, add what improves.
     pub(super) fn round(&mut self, effort: &mut Effort<'_>) -> Round {
+        self.boxed_rounds += 1;
+        if self.boxed_rounds >= BOXED_ROUNDS {
+            self.widen();
+        }
         let pivots = self.master.solve(20_000);
         effort.spend(u64::from(pivots) * (self.rows.len() as u64 / 8 + 1));
         if self.quick_round(effort) {
@@ -252,11 +282,39 @@ impl<'a> Generation<'a> {
                 self.nodes_max *= 8;
             } else if self.tolerance > TOLERANCE_MIN {
                 self.tolerance = (self.tolerance * 0.1).max(TOLERANCE_MIN);
+            } else if self.widen() {
+                return Round::Added;
             } else {
                 return Round::Solved;
             }
         }
         Round::Solved
+    }
+
+    /// Widens the intervals of prices that stand at an end; false when none does.
+    fn widen(&mut self) -> bool {
+        self.boxed_rounds = 0;
+        let rows = self.widths.len();
+        let limits = self.folded.limits.len();
+        let mut raises = Vec::new();
+        for (column, level) in self.master.solution() {
+            // Artificial columns of rows come first, then those of limits, then surplus columns of rows.
+            let row = if column < rows { column } else { column.wrapping_sub(rows + limits) };
+            if row < rows && level > 1e-6 * self.rows.sums[row].max(1.0) && (column < rows || !self.at_zero(row)) {
+                raises.push((column, self.widths[row]));
+            }
+        }
+        for (column, width) in &raises {
+            let row = if *column < rows { *column } else { column - rows - limits };
+            self.widths[row] = width * 2.0;
+        }
+        self.master.raise_costs(&raises);
+        !raises.is_empty()
+    }
+
+    /// Whether a row's price stands at zero and may not be lower.
+    fn at_zero(&self, row: usize) -> bool {
+        self.rows.covering[row] && self.master.prices()[row] <= self.widths[row] * 1e-9
     }
 
     /// Adds loads that are found quickly under the master's own prices; proves nothing. After failures it is left out for
@@ -377,6 +435,7 @@ impl<'a> Generation<'a> {
             let engine = if carrier.devices > 0 && self.combining[at] { combine } else { search };
             let outcome = engine(carrier, self.folded, values, &bounds[at], thresholds[at], self.nodes_max);
             effort.spend(outcome.nodes / 4 + 200);
+            if std::env::var("DBG").is_ok() && carrier.devices > 0 { let sh = &self.folded.shapes[at]; eprintln!("   shape {:?} dev {} comb {} nodes {}/{} complete {} bound {:.5} upper {:.5} found {} {:.5}", &sh.capacity.0[..2], sh.devices, self.combining[at], outcome.nodes, self.nodes_max, outcome.complete, bounds[at].upper as f64/sh.price as f64, outcome.upper as f64/sh.price as f64, outcome.found.len(), outcome.found.first().map_or(0.0, |f| f.value as f64/sh.price as f64)); }
             sweep.proof.uppers[at] = outcome.upper;
             sweep.complete &= outcome.complete;
             if !outcome.complete {

@@ -102,6 +102,14 @@ impl Master {
         solution
     }
 
+    /// Adds to the costs of columns.
+    pub(super) fn raise_costs(&mut self, raises: &[(usize, f64)]) {
+        for (column, raise) in raises {
+            self.columns[*column].cost += raise;
+        }
+        self.price_rows();
+    }
+
     /// Reduced cost of a column that is not in the program yet, under the current prices.
     pub(super) fn reduced(&self, column: &Column) -> f64 {
         column.cost - dot(&column.entries, &self.prices)
@@ -276,6 +284,12 @@ impl Master {
             let line = &self.inverse[row * rows..(row + 1) * rows];
             self.level[row] = line.iter().zip(&self.rhs).map(|(a, b)| a * b).sum::<f64>().max(0.0);
         }
+        self.price_rows();
+    }
+
+    /// The prices that the basis and its inverse give.
+    fn price_rows(&mut self) {
+        let rows = self.rows;
         self.prices.iter_mut().for_each(|price| *price = 0.0);
         for (row, column) in self.basis.iter().enumerate() {
             let cost = self.columns[*column].cost;

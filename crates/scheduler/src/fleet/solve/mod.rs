@@ -3,6 +3,7 @@
 mod blocks;
 mod carrier;
 mod combine;
+mod devices;
 mod generate;
 mod greedy;
 mod master;

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use crate::fleet::folded::{Class, Folded, Shape};
 use crate::fleet::problem::{DEVICE_MILLI, Devices};
 
-use super::carrier::as_float;
+use super::carrier::{as_float, as_signed};
 
 /// Kinds of devices that are kept apart; where there are more, only shares from whole ones.
 const DEVICE_KINDS_MAX: usize = 16;
@@ -23,6 +23,8 @@ pub(super) struct Rows {
     pub(super) sums: Vec<f64>,
     /// By row: whether more than the sum may be carried at no loss, so that the price is not negative.
     pub(super) covering: Vec<bool>,
+    /// Classes that share a formula, with its first row and number of rows.
+    formulas: Vec<(Vec<usize>, usize, usize)>,
 }
 
 /// Groups of classes that share a price formula.
@@ -35,6 +37,7 @@ impl Rows {
             features: vec![Vec::new(); folded.classes.len()],
             sums: Vec::new(),
             covering: Vec::new(),
+            formulas: Vec::new(),
         };
         for group in groups {
             if group.len() <= shared_rows(folded, group) {
@@ -48,6 +51,7 @@ impl Rows {
 
     fn own(&mut self, folded: &Folded, class: usize) {
         let row = self.next();
+        self.formulas.push((vec![class], self.len(), 1));
         self.features[class].push((row, 1.0));
         self.sums.push(as_float(folded.classes[class].count));
         self.covering.push(true);
@@ -58,6 +62,7 @@ impl Rows {
             group.iter().map(|c| of(*c) * as_float(folded.classes[*c].count)).sum()
         };
         let copies = counted(&|_| 1.0);
+        let first = self.len();
         let row = self.next();
         group.iter().for_each(|class| self.features[*class].push((row, 1.0)));
         self.sums.push(copies);
@@ -73,6 +78,7 @@ impl Rows {
             self.sums.push(copies);
             self.covering.push(false);
         }
+        self.formulas.push((group.to_vec(), first, self.len() - first));
     }
 
     fn next(&self) -> u32 {
@@ -84,6 +90,33 @@ impl Rows {
         self.sums.len()
     }
 
+    /// Row prices under which classes have these values, as nearly as they can; and what a typical class of each row is
+    /// worth.
+    pub(super) fn prices(&self, folded: &Folded, values: &[i64]) -> Vec<(f64, f64)> {
+        let mut prices = vec![(0.0, 0.0); self.len()];
+        for (group, first, count) in &self.formulas {
+            let (mut square, mut right) = (vec![0.0; count * count], vec![0.0; *count]);
+            let (mut typical, mut copies) = (0.0, 0.0);
+            for class in group {
+                let (weight, value) = (as_float(folded.classes[*class].count), as_signed(values[*class]));
+                typical += weight * value.max(0.0);
+                copies += weight;
+                let own = &self.features[*class];
+                for (a, x) in own {
+                    right[*a as usize - first] += weight * x * value;
+                    own.iter().for_each(|(b, y)| {
+                        square[(*a as usize - first) * count + (*b as usize - first)] += weight * x * y;
+                    });
+                }
+            }
+            let solved = least_squares(square, right);
+            for (at, price) in solved.into_iter().enumerate() {
+                prices[first + at] = (price, typical / copies);
+            }
+        }
+        prices
+    }
+
     /// Value of each class under row prices, in whole billionths of a dollar.
     pub(super) fn values(&self, prices: &[f64]) -> Vec<i64> {
         #[expect(clippy::cast_possible_truncation, reason = "saturates; any value is a valid one")]
@@ -92,6 +125,24 @@ impl Rows {
         };
         self.features.iter().map(value).collect()
     }
+}
+
+/// Solves normal equations; directions that they say nothing of get next to nothing.
+fn least_squares(mut square: Vec<f64>, mut right: Vec<f64>) -> Vec<f64> {
+    let n = right.len();
+    for at in 0..n {
+        square[at * n + at] *= 1.0 + 1e-9;
+        let pivot = square[at * n + at];
+        if pivot <= 0.0 {
+            continue;
+        }
+        for row in (0..n).filter(|row| *row != at) {
+            let factor = square[row * n + at] / pivot;
+            (at..n).for_each(|column| square[row * n + column] -= factor * square[at * n + column]);
+            right[row] -= factor * right[at];
+        }
+    }
+    (0..n).map(|at| if square[at * n + at] > 0.0 { right[at] / square[at * n + at] } else { 0.0 }).collect()
 }
 
 /// Groups for about `rows_max` rows: each class alone if they are few, else alike ones together, split where the needs

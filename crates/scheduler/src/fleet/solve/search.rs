@@ -77,7 +77,7 @@ pub(super) fn search(
         least = filled.value;
         found.push(filled);
     }
-    let margin = bound.upper.saturating_sub(least).max(0);
+    let margin = bound.endless.saturating_sub(least).max(0);
     let mut root = carrier.within(folded, values, bound, margin);
     root.whole.sort_by_key(|load| std::cmp::Reverse(whole_devices(folded.classes[load.class as usize].devices)));
     let several = |load: &Load| whole_devices(folded.classes[load.class as usize].devices) > 1;
@@ -165,7 +165,7 @@ impl<'a> Hunt<'a> {
 
     fn run(&mut self, root: &Carrier, bound: &Bound) {
         if self.branched > 0 {
-            let margin = bound.upper.saturating_sub(self.threshold).max(0);
+            let margin = bound.endless.saturating_sub(self.threshold).max(0);
             let main = bound.lambda.main_dimension(&root.capacity, self.folded.dimensions);
             let plain = candidates(root, self.folded, self.values, bound, margin);
             let tables = Tables::new(root, self.folded, self.values, bound, &plain, main);
@@ -319,7 +319,7 @@ impl<'a> Descent<'a> {
         threshold: i64,
         nodes_max: u64,
     ) -> Outcome {
-        let margin = bound.upper.saturating_sub(threshold).max(0);
+        let margin = bound.endless.saturating_sub(threshold).max(0);
         let main = bound.lambda.main_dimension(&carrier.capacity, folded.dimensions);
         let mut plain = candidates(carrier, folded, values, bound, margin);
         plain.sort_by_key(|item| (std::cmp::Reverse(item.need.0[main]), item.class));
