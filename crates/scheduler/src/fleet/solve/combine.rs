@@ -5,12 +5,14 @@
 //! those that survive are bounded with prices of their own, which are then learned. Where few classes make the rest hard
 //! to bound, `search` goes another way.
 
-use crate::fleet::folded::{Folded, Pattern};
+use std::collections::BinaryHeap;
+
+use crate::fleet::folded::Folded;
 use crate::fleet::problem::{Amounts, DEVICE_MILLI, DIMENSIONS_MAX};
 
 use super::blocks::{fits, minus};
 use super::carrier::{Bound, Carrier, Cut, Load, whole_devices};
-use super::greedy::fill;
+use super::greedy::pack;
 use super::search::{Found, Outcome, descend, merged};
 
 /// Prices kept at most.
@@ -42,6 +44,26 @@ struct State {
     value: i64,
 }
 
+/// What may still be added to a state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Stage {
+    /// Classes on whole devices from this one on, then shares.
+    Whole(usize),
+    /// Shares from the first on the device that is being filled, which began with the second; later devices begin no earlier.
+    Shares(usize, usize),
+    /// Only what needs no devices.
+    Closed,
+}
+
+/// A partial load, as a step from another one.
+#[derive(Debug, Clone, Copy)]
+struct Node {
+    state: State,
+    stage: Stage,
+    parent: usize,
+    class: Option<u32>,
+}
+
 struct Combine<'a> {
     machine: &'a Carrier,
     folded: &'a Folded,
@@ -54,7 +76,9 @@ struct Combine<'a> {
     nodes: u64,
     nodes_max: u64,
     open: Option<i64>,
-    chosen: Vec<(u32, u32)>,
+    tree: Vec<Node>,
+    /// What is to be looked at: the most that it may become, its number, and whether prices were fitted to it.
+    queue: BinaryHeap<(i64, std::cmp::Reverse<usize>, bool)>,
     /// Prices of the whole capacity that the last tightening ended with.
     start: [f64; DIMENSIONS_MAX],
     found: Vec<Found>,
@@ -80,7 +104,8 @@ pub(super) fn combine(
         nodes: 0,
         nodes_max,
         open: None,
-        chosen: Vec::new(),
+        tree: Vec::new(),
+        queue: BinaryHeap::new(),
         start: bound.lambda.of_capacity(&machine.capacity, folded.dimensions),
         found: Vec::new(),
     };
@@ -90,7 +115,13 @@ pub(super) fn combine(
         left: machine.capacity,
         value: 0,
     };
-    this.whole(0, root);
+    this.put(Node {
+        state: root,
+        stage: Stage::Whole(0),
+        parent: usize::MAX,
+        class: None,
+    }, i64::MAX);
+    this.run();
     let best = this.found.last().map_or(threshold, |found| found.value);
     this.found.reverse();
     Outcome {
@@ -148,94 +179,137 @@ impl Combine<'_> {
         reach
     }
 
-    /// Counts a state; true when no more may be looked at, which leaves it open.
-    fn exhausted(&mut self, reach: i64) -> bool {
+    /// Puts a partial load into the queue unless it can come to no more than the threshold.
+    fn put(&mut self, node: Node, most: i64) {
         self.nodes += 1;
-        if self.nodes >= self.nodes_max {
-            self.open = self.open.max(Some(reach));
+        let reach = self.reach_of(&node).min(most);
+        if reach > self.threshold {
+            self.tree.push(node);
+            self.queue.push((reach, std::cmp::Reverse(self.tree.len() - 1), false));
         }
-        self.nodes >= self.nodes_max
     }
 
-    /// How many copies of a class are chosen in a row at the end.
-    fn copies(&self, class: u32) -> u32 {
-        self.chosen.iter().rev().take_while(|(other, _)| *other == class).map(|(_, n)| n).sum()
+    fn reach_of(&mut self, node: &Node) -> i64 {
+        match node.stage {
+            Stage::Whole(_) => self.reach(&node.state, true),
+            Stage::Shares(..) => self.reach(&node.state, false),
+            Stage::Closed => {
+                let closed = State {
+                    devices: 0,
+                    cells: 0,
+                    ..node.state
+                };
+                self.reach(&closed, false)
+            }
+        }
     }
 
-    /// Adds classes on whole devices from this one on, then shares.
-    fn whole(&mut self, from: usize, state: State) {
-        for at in from..self.whole.len() {
-            let piece = self.whole[at];
-            if piece.takes > state.devices || !fits(&piece.need, &state.left, self.folded.dimensions) {
-                continue;
-            }
-            if self.copies(piece.load.class) >= piece.load.most {
-                continue;
-            }
-            let next = state.beside(&piece, state.devices - piece.takes, 0, self.folded.dimensions);
-            let mut reach = self.reach(&next, true);
+    /// Looks at partial loads, those first that may become most: whatever is left when nodes run out bounds the rest.
+    fn run(&mut self) {
+        while let Some((reach, std::cmp::Reverse(at), fitted)) = self.queue.pop() {
             if reach <= self.threshold {
+                return;
+            }
+            if self.nodes >= self.nodes_max {
+                self.open = self.open.max(Some(reach));
+                if std::env::var("DBG").is_ok() && self.nodes_max > 8000 {
+                    let mut all: Vec<_> = self.queue.clone().into_sorted_vec(); all.reverse();
+                    let n = node_of(&self.tree, at); eprintln!("TOP {:.5} {fitted} {:?} {:?}", reach as f64 / self.threshold as f64, n, self.chosen(at).map(|c| { let k = &self.folded.classes[c as usize]; (k.need.0[0], k.need.0[1], k.devices, (self.values[c as usize] as f64/1e7).round()/100.0) }).collect::<Vec<_>>()); eprintln!("QUEUE {} tree {} cuts {} dev {} cap {:?}", all.len(), self.tree.len(), self.cuts.len(), self.machine.devices, &self.machine.capacity.0[..2]);
+                    for (r, i, f) in all.iter().step_by(1 + all.len() / 12) { let n = &self.tree[i.0]; eprintln!("  Q {:.5} fitted {f} {:?} dev {} cells {} left {:?} val {:.4} chosen {:?}", *r as f64 / self.threshold as f64, n.stage, n.state.devices, n.state.cells, &n.state.left.0[..2], n.state.value as f64/1e9, self.chosen(i.0).map(|c| { let k = &self.folded.classes[c as usize]; (k.need.0[0], k.need.0[1], k.devices, (self.values[c as usize] as f64/1e7).round()/100.0) }).collect::<Vec<_>>()); }
+                }
+                return;
+            }
+            let node = self.tree[at];
+            // Prices learned since it was put there may say less.
+            let mut now = self.reach_of(&node).min(reach);
+            if !fitted && now > self.threshold && node.stage != Stage::Closed && node.state.devices > 0 {
+                now = now.min(self.tightened(&node));
+            }
+            if now <= self.threshold {
                 continue;
             }
-            if self.exhausted(reach) {
+            if now < reach && self.queue.peek().is_some_and(|(other, _, _)| *other > now) {
+                self.queue.push((now, std::cmp::Reverse(at), true));
                 continue;
             }
-            if next.devices > 0 && self.cuts.len() < CUTS_MAX {
-                reach = reach.min(self.tightened(&next, at));
-            }
-            if reach > self.threshold {
-                self.chosen.push((piece.load.class, 1));
-                self.whole(at, next);
-                self.chosen.pop();
-            }
+            self.expand(at, now);
         }
-        self.shares((0, 0), state);
     }
 
-    /// Adds shares: from `on` on the device that is being filled, whose first share was `first`; later devices begin with
-    /// no earlier one. Then closes the devices.
-    fn shares(&mut self, (on, first): (usize, usize), state: State) {
-        let reach = self.reach(&state, false);
-        if reach <= self.threshold || (self.nodes >= self.nodes_max && self.exhausted(reach)) {
+    fn expand(&mut self, at: usize, most: i64) {
+        let node = self.tree[at];
+        match node.stage {
+            Stage::Whole(from) => {
+                for piece in from..self.whole.len() {
+                    let added = self.whole[piece];
+                    if added.takes <= node.state.devices {
+                        let devices = node.state.devices - added.takes;
+                        self.add(at, &added, (devices, 0), Stage::Whole(piece), most);
+                    }
+                }
+                let stage = if self.shares.is_empty() { Stage::Closed } else { Stage::Shares(0, 0) };
+                self.put(Node { stage, parent: at, class: None, ..node }, most);
+            }
+            Stage::Shares(on, first) => {
+                let full = DEVICE_MILLI / self.machine.step;
+                for piece in on..self.shares.len() {
+                    let added = self.shares[piece];
+                    if added.takes <= node.state.cells {
+                        let left = (node.state.devices, node.state.cells - added.takes);
+                        self.add(at, &added, left, Stage::Shares(piece, first), most);
+                    }
+                }
+                for piece in if node.state.devices > 0 { first..self.shares.len() } else { 0..0 } {
+                    let added = self.shares[piece];
+                    let left = (node.state.devices - 1, full - added.takes);
+                    self.add(at, &added, left, Stage::Shares(piece, piece), most);
+                }
+                self.put(Node { stage: Stage::Closed, parent: at, class: None, ..node }, most);
+            }
+            Stage::Closed => self.rest(at),
+        }
+    }
+
+    /// Puts a partial load with one more copy into the queue if that fits.
+    fn add(&mut self, to: usize, piece: &Piece, (devices, cells): (u32, u32), stage: Stage, most: i64) {
+        let dimensions = self.folded.dimensions;
+        let state = self.tree[to].state;
+        if !fits(&piece.need, &state.left, dimensions) || self.copies(to, piece.load.class) >= piece.load.most {
             return;
         }
-        let full = DEVICE_MILLI / self.machine.step;
-        for (from, opens) in [(on, false), (first, true)] {
-            if opens && state.devices == 0 {
-                continue;
-            }
-            let room = if opens { full } else { state.cells };
-            for at in from..self.shares.len() {
-                let piece = self.shares[at];
-                if piece.takes > room || !fits(&piece.need, &state.left, self.folded.dimensions) {
-                    continue;
-                }
-                let placed: u32 = self.chosen.iter().filter(|(c, _)| *c == piece.load.class).map(|(_, n)| n).sum();
-                if placed >= piece.load.most {
-                    continue;
-                }
-                let devices = state.devices - u32::from(opens);
-                let next = state.beside(&piece, devices, room - piece.takes, self.folded.dimensions);
-                let reach = self.reach(&next, false);
-                if reach <= self.threshold || self.exhausted(reach) {
-                    continue;
-                }
-                self.chosen.push((piece.load.class, 1));
-                self.shares((at, if opens { at } else { first }), next);
-                self.chosen.pop();
-            }
-        }
-        self.rest(state);
+        let node = Node {
+            state: state.beside(piece, devices, cells, dimensions),
+            stage,
+            parent: to,
+            class: Some(piece.load.class),
+        };
+        self.put(node, most);
     }
 
-    /// A branch bounded with prices of its own, which are learned.
-    fn tightened(&mut self, state: &State, from: usize) -> i64 {
-        let rest = Carrier {
-            whole: self.whole[from..].iter().map(|piece| piece.load).collect(),
-            shares: self.machine.shares.clone(),
-            ..self.machine.rest(self.folded, &state.left, state.devices)
+    /// What stands on devices, copy by copy.
+    fn chosen(&self, at: usize) -> impl Iterator<Item = u32> {
+        let parent = |at: &usize| Some(self.tree[*at].parent).filter(|parent| *parent != usize::MAX);
+        std::iter::successors(Some(at), parent).filter_map(|at| self.tree[at].class)
+    }
+
+    fn copies(&self, at: usize, class: u32) -> u32 {
+        self.chosen(at).filter(|other| *other == class).map(|_| 1).sum()
+    }
+
+    /// A partial load bounded with prices of its own, which are learned.
+    fn tightened(&mut self, node: &Node) -> i64 {
+        let state = node.state;
+        let whole = match node.stage {
+            Stage::Whole(from) => self.whole[from..].iter().map(|piece| piece.load).collect(),
+            Stage::Shares(..) | Stage::Closed => Vec::new(),
         };
-        self.own_prices(&rest, state).upper.saturating_add(state.value)
+        let rest = Carrier {
+            whole,
+            shares: self.machine.shares.clone(),
+            // A device that is being filled counts as an empty one.
+            ..self.machine.rest(self.folded, &state.left, state.devices + u32::from(state.cells > 0))
+        };
+        self.own_prices(&rest, &state).upper.saturating_add(state.value)
     }
 
     fn own_prices(&mut self, rest: &Carrier, state: &State) -> Bound {
@@ -243,57 +317,46 @@ impl Combine<'_> {
         let mut start = self.machine.rescaled(&self.start, &rest.capacity, dimensions);
         let bound = rest.tighten(self.folded, self.values, &mut start, self.threshold - state.value, STEPS);
         self.nodes += TIGHTEN_NODES;
-        if self.cuts.len() < CUTS_MAX {
-            self.cuts.insert(0, self.machine.cut(self.folded, self.values, bound.lambda));
-        }
+        self.cuts.truncate(CUTS_MAX - 1);
+        self.cuts.insert(0, self.machine.cut(self.folded, self.values, bound.lambda));
         bound
     }
 
     /// Fills what is left with classes that need no devices.
-    fn rest(&mut self, state: State) {
-        let closed = State {
-            devices: 0,
-            cells: 0,
-            ..state
-        };
-        let reach = self.reach(&closed, false);
-        if reach <= self.threshold || self.exhausted(reach) {
-            return;
-        }
+    fn rest(&mut self, at: usize) {
+        let state = self.tree[at].state;
         let rest = self.machine.rest(self.folded, &state.left, 0);
         let bound = self.own_prices(&rest, &state);
         if bound.upper.saturating_add(state.value) <= self.threshold {
             return;
         }
-        let filled = fill(&rest, self.folded, self.values).unwrap_or(Found {
-            value: 0,
-            pattern: Pattern {
-                shape: self.machine.shape,
-                items: Vec::new(),
-            },
-        });
-        self.keep(filled, state.value);
+        let first = self.threshold - state.value;
+        let filled = pack(&rest, self.folded, self.values, bound.lambda);
+        self.keep(filled, at);
         let threshold = self.threshold - state.value;
         if bound.upper <= threshold {
             return;
         }
         let outcome = descend(&rest, self.folded, self.values, &bound, threshold, REST_NODES);
         self.nodes += outcome.nodes + TIGHTEN_NODES;
+        if std::env::var("DBG").is_ok() { eprintln!("LEAF left {:?} thr {:.5} fillthr {:.5} bound {:.5} desc upper {:.5} complete {} nodes {} found {}", &rest.capacity.0[..2], first as f64/1e9, threshold as f64/1e9, bound.upper as f64/1e9, outcome.upper as f64/1e9, outcome.complete, outcome.nodes, outcome.found.len()); }
         if !outcome.complete {
             self.open = self.open.max(Some(outcome.upper.saturating_add(state.value)));
         }
         for found in outcome.found.into_iter().rev() {
-            self.keep(found, state.value);
+            self.keep(found, at);
         }
     }
 
     /// Notes a rest with what stands on devices if it is above the threshold, which then rises to it.
-    fn keep(&mut self, mut found: Found, value: i64) {
-        found.value = found.value.saturating_add(value);
+    fn keep(&mut self, mut found: Found, at: usize) {
+        found.value = found.value.saturating_add(self.tree[at].state.value);
         if found.value > self.threshold {
             self.threshold = found.value;
-            found.pattern.items = merged(self.chosen.iter().chain(&found.pattern.items).copied().collect());
+            found.pattern.items = merged(self.chosen(at).map(|class| (class, 1)).chain(found.pattern.items).collect());
             self.found.push(found);
         }
     }
 }
+
+fn node_of(tree: &[Node], at: usize) -> (Stage, State) { (tree[at].stage, tree[at].state) }

@@ -9,9 +9,9 @@ use crate::effort::Effort;
 use crate::fleet::folded::{Bought, Folded, Pattern};
 use crate::fleet::problem::DIMENSIONS_MAX;
 
-use super::carrier::{Carrier, as_float, as_signed};
+use super::carrier::{Bound, Carrier, as_float, as_signed};
 use super::combine::combine;
-use super::greedy::fill;
+use super::greedy::fill_well;
 use super::master::{Column, Master};
 use super::rows::Rows;
 use super::search::search;
@@ -326,25 +326,25 @@ impl<'a> Generation<'a> {
         }
         let values = self.rows.values(self.master.prices());
         let limits = self.limit_prices();
-        let mut above: Vec<(f64, usize)> = Vec::new();
+        let mut above: Vec<(f64, Bound, usize)> = Vec::new();
         for at in 0..self.folded.shapes.len() {
             let price = self.price_with_limits(at, &limits);
             let bound = self.carriers[at].tighten(self.folded, &values, &mut self.lambdas[at], price, QUICK_STEPS);
             if bound.upper > self.threshold(price) {
-                above.push((as_signed(bound.upper) / as_signed(price.max(1)), at));
+                above.push((as_signed(bound.upper) / as_signed(price.max(1)), bound, at));
             }
             effort.spend(self.carriers[at].plain.len() as u64 / 32 + 8);
             if !effort.within(1.0) {
                 return false;
             }
         }
-        above.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+        above.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.2.cmp(&b.2)));
         let mut added = 0;
-        for (_, at) in above {
+        for (_, bound, at) in above {
             if added >= QUICK_COLUMNS || !effort.within(1.0) {
                 break;
             }
-            let filled = fill(&self.carriers[at], self.folded, &values);
+            let filled = fill_well(&self.carriers[at], self.folded, &values, &bound);
             let column = filled.map(|filled| (self.column(&filled.pattern), filled.pattern));
             if let Some((_, pattern)) = column.filter(|(c, _)| self.master.reduced(c) < -QUICK_MIN * c.cost) {
                 self.add(pattern);

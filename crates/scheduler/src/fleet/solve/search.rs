@@ -9,7 +9,7 @@ use crate::fleet::problem::{Amounts, DIMENSIONS_MAX};
 
 use super::blocks::{Block, Blocks, fits, minus};
 use super::carrier::{Bound, Carrier, Cut, Lambda, Load, whole_devices};
-use super::greedy::fill;
+use super::greedy::{fill, fill_well};
 use super::tables::{Plain, Tables};
 
 /// Loads kept of one search.
@@ -73,7 +73,7 @@ pub(super) fn search(
 ) -> Outcome {
     let mut found = Vec::new();
     let mut least = threshold;
-    if let Some(filled) = fill(carrier, folded, values).filter(|filled| filled.value > threshold) {
+    if let Some(filled) = fill_well(carrier, folded, values, bound).filter(|filled| filled.value > threshold) {
         least = filled.value;
         found.push(filled);
     }
