@@ -18,11 +18,13 @@ use super::search::{Found, Outcome, descend, merged};
 /// Prices kept at most.
 const CUTS_MAX: usize = 64;
 /// Steps in which a branch's or a rest's own prices are found.
-const STEPS: u32 = 10;
+const STEPS: u32 = 32;
 /// Partial loads that cost as much as finding prices.
 const TIGHTEN_NODES: u64 = 40;
 /// Partial loads of a rest looked at beyond its bound, at most.
-const REST_NODES: u64 = 200;
+const REST_NODES: u64 = 100;
+/// A rest whose bound is above the threshold by less than this part of it is left open without a further look.
+const CLOSE_PART: i64 = 3000;
 
 /// Something on devices.
 #[derive(Debug, Clone, Copy)]
@@ -335,6 +337,10 @@ impl Combine<'_> {
         self.keep(filled, at);
         let threshold = self.threshold - state.value;
         if bound.upper <= threshold {
+            return;
+        }
+        if bound.upper - threshold <= self.threshold / CLOSE_PART {
+            self.open = self.open.max(Some(bound.upper.saturating_add(state.value)));
             return;
         }
         let outcome = descend(&rest, self.folded, self.values, &bound, threshold, REST_NODES);

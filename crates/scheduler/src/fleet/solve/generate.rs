@@ -23,12 +23,16 @@ const TOLERANCE_MIN: f64 = 1e-6;
 const QUICK_STEPS: u32 = 8;
 const QUICK_COLUMNS: usize = 24;
 const QUICK_MIN: f64 = 1e-4;
+/// Quick rounds in a row at most.
+const QUICK_ROW: u32 = 4;
 /// Prices of finer rows are first kept within this share of a class's value around the coarser ones; intervals that bind
-/// are widened every so many rounds.
-const BOX_SHARE: f64 = 0.02;
-const BOXED_ROUNDS: u32 = 5;
-/// Shapes that carry so many classes without devices are first searched by what stands on devices.
+/// are moved every so many rounds.
+const BOX_SHARE: f64 = 0.03;
+const BOXED_ROUNDS: u32 = 6;
+/// Shapes that carry so many classes without devices are searched by what stands on devices.
 const MANY_CLASSES: usize = 64;
+/// Such a search may look at so many times as many partial loads: each is cheaper.
+const COMBINE_NODES: u64 = 8;
 
 /// Values of classes and what they prove.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,11 +103,17 @@ pub(super) struct Generation<'a> {
     /// Rounds until the next quick one, and how many of these failed in a row.
     quick_wait: u32,
     quick_failures: u32,
-    /// By shape: whether it is searched by what stands on devices; changes when a search does not come to its end.
+    quick_row: u32,
+    /// Full sweeps made.
+    pub(super) sweeps: usize,
+    /// By shape: whether it is searched by what stands on devices.
     combining: Vec<bool>,
     /// By row: how far the next widening moves the ends of the interval that its price is kept in; empty without intervals.
     widths: Vec<f64>,
-    /// Rounds since the last widening.
+    /// By row: what leaving it uncovered costs without an interval.
+    costs: Vec<f64>,
+    /// The best bound when intervals were last moved, and the rounds since.
+    boxed_bound: u128,
     boxed_rounds: u32,
 }
 
@@ -136,7 +146,8 @@ impl<'a> Generation<'a> {
     /// The same with prices kept near those that give classes these values.
     fn around(folded: &'a Folded, counts: Vec<u64>, rows: Rows, start: &Bought, values: Option<&[i64]>) -> Self {
         let carriers: Vec<Carrier> = (0..folded.shapes.len()).map(|s| Carrier::new(folded, s, &counts)).collect();
-        let mut costs = artificial_costs(folded, &rows, &carriers);
+        let free = artificial_costs(folded, &rows, &carriers);
+        let mut costs = free.clone();
         let mut surplus: Vec<f64> =
             rows.covering.iter().zip(&costs).map(|(covering, cost)| if *covering { 0.0 } else { *cost }).collect();
         let mut widths = Vec::new();
@@ -188,8 +199,12 @@ impl<'a> Generation<'a> {
             tolerance: TOLERANCE,
             quick_wait: 0,
             quick_failures: 0,
+            quick_row: 0,
+            sweeps: 0,
             combining,
             widths,
+            costs: free,
+            boxed_bound: 0,
             boxed_rounds: 0,
         };
         for (pattern, _) in &start.machines {
@@ -209,6 +224,7 @@ impl<'a> Generation<'a> {
         finer.lambdas = self.lambdas;
         finer.proof = self.proof;
         finer.best_bound = self.best_bound;
+        finer.boxed_bound = self.best_bound;
         finer.center = self.center;
         finer.combining = self.combining;
         finer.smoothing = 0.5;
@@ -252,8 +268,8 @@ impl<'a> Generation<'a> {
     /// One round: solve the master, price every shape, add what improves.
     pub(super) fn round(&mut self, effort: &mut Effort<'_>) -> Round {
         self.boxed_rounds += 1;
-        if self.boxed_rounds >= BOXED_ROUNDS {
-            self.widen();
+        if self.boxed_rounds >= BOXED_ROUNDS && self.best_bound > self.boxed_bound {
+            self.recenter();
         }
         let pivots = self.master.solve(20_000);
         effort.spend(u64::from(pivots) * (self.rows.len() as u64 / 8 + 1));
@@ -263,6 +279,7 @@ impl<'a> Generation<'a> {
         while effort.within(1.0) {
             let (values, limits) = self.smoothed();
             let Some(sweep) = self.price(values, limits, effort) else { break };
+            self.sweeps += 1;
             let bound = sweep.proof.bound(self.folded, &self.counts);
             self.last = Some(sweep.proof.clone());
             if bound > self.best_bound {
@@ -282,7 +299,7 @@ impl<'a> Generation<'a> {
                 self.nodes_max *= 8;
             } else if self.tolerance > TOLERANCE_MIN {
                 self.tolerance = (self.tolerance * 0.1).max(TOLERANCE_MIN);
-            } else if self.widen() {
+            } else if self.recenter() {
                 return Round::Added;
             } else {
                 return Round::Solved;
@@ -291,25 +308,34 @@ impl<'a> Generation<'a> {
         Round::Solved
     }
 
-    /// Widens the intervals of prices that stand at an end; false when none does.
-    fn widen(&mut self) -> bool {
+    /// Moves the intervals that prices are kept in around the values that prove most, and widens those that bind if no
+    /// better values were found since the last time; false when none binds.
+    fn recenter(&mut self) -> bool {
         self.boxed_rounds = 0;
         let rows = self.widths.len();
-        let limits = self.folded.limits.len();
-        let mut raises = Vec::new();
+        let Some(proof) = self.proof.as_ref().filter(|_| rows > 0) else { return false };
+        let better = self.best_bound > self.boxed_bound;
+        self.boxed_bound = self.best_bound;
+        // Artificial columns of rows come first, then those of limits, then surplus columns of rows.
+        let second = rows + self.folded.limits.len();
+        let mut binds = vec![false; rows];
         for (column, level) in self.master.solution() {
-            // Artificial columns of rows come first, then those of limits, then surplus columns of rows.
-            let row = if column < rows { column } else { column.wrapping_sub(rows + limits) };
-            if row < rows && level > 1e-6 * self.rows.sums[row].max(1.0) && (column < rows || !self.at_zero(row)) {
-                raises.push((column, self.widths[row]));
+            let row = if column < rows { column } else { column.wrapping_sub(second) };
+            if row < rows && level > 1e-6 * self.rows.sums[row].max(1.0) {
+                binds[row] |= self.master.cost(column) < self.costs[row] && (column < rows || !self.at_zero(row));
             }
         }
-        for (column, width) in &raises {
-            let row = if *column < rows { *column } else { column - rows - limits };
-            self.widths[row] = width * 2.0;
+        let mut costs = Vec::with_capacity(2 * rows);
+        for (row, (price, _)) in self.rows.prices(self.folded, &proof.values).into_iter().enumerate() {
+            if binds[row] && !better {
+                self.widths[row] *= 2.0;
+            }
+            let least = if self.rows.covering[row] { 0.0 } else { self.costs[row] };
+            costs.push((row, self.costs[row].min(price + self.widths[row])));
+            costs.push((second + row, least.min(self.widths[row] - price)));
         }
-        self.master.raise_costs(&raises);
-        !raises.is_empty()
+        self.master.set_costs(&costs);
+        binds.contains(&true)
     }
 
     /// Whether a row's price stands at zero and may not be lower.
@@ -354,6 +380,10 @@ impl<'a> Generation<'a> {
         }
         if added > 0 {
             self.quick_failures = 0;
+            self.quick_row += 1;
+            if self.quick_row >= QUICK_ROW {
+                (self.quick_row, self.quick_wait) = (0, 1);
+            }
             return true;
         }
         self.quick_failures = (self.quick_failures + 1).min(4);
@@ -433,14 +463,12 @@ impl<'a> Generation<'a> {
             let carrier = &self.carriers[at];
             let values = &sweep.proof.values;
             let engine = if carrier.devices > 0 && self.combining[at] { combine } else { search };
-            let outcome = engine(carrier, self.folded, values, &bounds[at], thresholds[at], self.nodes_max);
+            let nodes_max = if self.combining[at] { self.nodes_max * COMBINE_NODES } else { self.nodes_max };
+            let outcome = engine(carrier, self.folded, values, &bounds[at], thresholds[at], nodes_max);
             effort.spend(outcome.nodes / 4 + 200);
             if std::env::var("DBG").is_ok() && carrier.devices > 0 { let sh = &self.folded.shapes[at]; eprintln!("   shape {:?} dev {} comb {} nodes {}/{} complete {} bound {:.5} upper {:.5} found {} {:.5}", &sh.capacity.0[..2], sh.devices, self.combining[at], outcome.nodes, self.nodes_max, outcome.complete, bounds[at].upper as f64/sh.price as f64, outcome.upper as f64/sh.price as f64, outcome.found.len(), outcome.found.first().map_or(0.0, |f| f.value as f64/sh.price as f64)); }
             sweep.proof.uppers[at] = outcome.upper;
             sweep.complete &= outcome.complete;
-            if !outcome.complete {
-                self.combining[at] = !self.combining[at];
-            }
             for found in outcome.found {
                 let column = self.column(&found.pattern);
                 if self.master.reduced(&column) < -1e-7 * column.cost {

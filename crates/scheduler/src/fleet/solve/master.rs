@@ -102,12 +102,17 @@ impl Master {
         solution
     }
 
-    /// Adds to the costs of columns.
-    pub(super) fn raise_costs(&mut self, raises: &[(usize, f64)]) {
-        for (column, raise) in raises {
-            self.columns[*column].cost += raise;
+    /// Changes costs of columns.
+    pub(super) fn set_costs(&mut self, costs: &[(usize, f64)]) {
+        for (column, cost) in costs {
+            self.columns[*column].cost = *cost;
         }
         self.price_rows();
+    }
+
+    /// What a unit of a column costs.
+    pub(super) fn cost(&self, column: usize) -> f64 {
+        self.columns[column].cost
     }
 
     /// Reduced cost of a column that is not in the program yet, under the current prices.

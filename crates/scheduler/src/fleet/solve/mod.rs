@@ -27,7 +27,13 @@ pub(crate) fn improve(folded: &Folded, start: Bought, effort: &mut Effort<'_>) -
 }
 
 /// Rows of the master by level: prices are first shared by many classes, then by few, so that they converge quickly.
-const LEVELS: [usize; 5] = [8, 30, 120, 500, 900];
+const LEVELS: [usize; 6] = [8, 40, 100, 200, 400, 800];
+
+/// A level is left for the next one when the program's gap is below this share, or when the bound rose by less than
+/// the other share in so many sweeps.
+const LEVEL_GAP: f64 = 0.002;
+const LEVEL_RISE: f64 = 0.0003;
+const LEVEL_ROUNDS: usize = 10;
 
 /// Column generation through all levels.
 fn solved<'a>(folded: &'a Folded, start: &Bought, effort: &mut Effort<'_>) -> Generation<'a> {
@@ -41,19 +47,18 @@ fn solved<'a>(folded: &'a Folded, start: &Bought, effort: &mut Effort<'_>) -> Ge
         if last {
             generation.nodes_limit = 1_000_000;
         }
-        let mut window = std::collections::VecDeque::new();
+        let mut bounds: Vec<u128> = Vec::new();
         while effort.within(1.0) {
             let round = generation.round(effort);
-            let objective = generation.master.objective();
+            let (objective, bound) = (generation.master.objective(), generation.best_bound);
             if trace() {
                 eprintln!("{:.2} level {level} rows {} units {} lp {:.4} bound {:.4} cols {} {round:?}", cpu(), generation.rows.len(), effort.done(), objective/1e9, generation.best_bound as f64/1e9, generation.patterns.len());
             }
-            if round == Round::Solved { break; }
-            if !last && objective < 1.004 * generation.best_bound as f64 { break; }
-            window.push_back(objective);
-            if window.len() > 8 {
-                let old: f64 = window.pop_front().unwrap_or(objective);
-                if !last && old - objective < 0.0005 * objective { break; }
+            bounds.resize(generation.sweeps.max(bounds.len()), bound);
+            let before = bounds.len().checked_sub(LEVEL_ROUNDS).map(|at| bounds[at]);
+            let slow = before.is_some_and(|before| (bound - before) as f64 <= LEVEL_RISE * bound as f64);
+            if round == Round::Solved || !last && (slow || objective * (1.0 - LEVEL_GAP) < bound as f64) {
+                break;
             }
         }
         if trace() { if let Some(p) = &generation.last { let mut v: Vec<_> = folded.shapes.iter().enumerate().map(|(i,s)| (s.price as f64 / p.uppers[i] as f64, i)).collect(); v.sort_by(|a,b| a.0.total_cmp(&b.0)); for (r,i) in v.iter().take(12) { let s=&folded.shapes[*i]; if *r < 0.99999 { eprintln!("{r:.5} cap {:?} dev {} price {}", &s.capacity.0[..2], s.devices, s.price as f64/1e9);} } eprintln!("bound last {}", p.bound(folded,&generation.counts) as f64/1e9); } }
