@@ -41,7 +41,6 @@ pub(super) fn repair(
     bought: Bought,
     values: &[i64],
     shapes: Vec<usize>,
-    share: f64,
     effort: &mut Effort<'_>,
 ) -> Bought {
     let count: u64 = bought.machines.iter().map(|(_, n)| n).sum();
@@ -61,16 +60,12 @@ pub(super) fn repair(
         machines,
         dice: ChaCha8Rng::seed_from_u64(7),
     };
-    let (mut n, mut ok) = (0u64, 0u64);
-    eprintln!("losses total {:.4} of {} machines; value {:.4}", repair.losses.iter().sum::<i64>() as f64/1e9, repair.machines.len(), folded.classes.iter().zip(values).map(|(c,v)| c.count as i64 * v).sum::<i64>() as f64/1e9);
-    { let mut l = repair.losses.clone(); l.sort(); eprintln!("max {:?} min {:?}", &l[l.len()-8..], &l[..8]); }
-    while effort.within(share) {
+    while effort.within(1.0) {
         for _ in 0..ATTEMPTS {
             let units = repair.attempt();
-            effort.spend(units); n += 1; if units == 0 { ok += 1; }
+            effort.spend(units);
         }
     }
-    eprintln!("attempts {n} ok {ok} losses total {:.4}", repair.losses.iter().sum::<i64>() as f64/1e9);
     let mut machines: std::collections::BTreeMap<Pattern, u64> = std::collections::BTreeMap::new();
     for pattern in repair.machines {
         *machines.entry(pattern).or_default() += 1;
@@ -123,7 +118,6 @@ impl Repair<'_> {
         let lost: i64 = chosen.iter().map(|at| self.losses[*at]).sum();
         let part = Part::new(self.folded, &counts, &[]);
         let (bought, units) = self.buy(&part, lost);
-        let ok = bought.is_some();
         if let Some(bought) = bought {
             for at in chosen.into_iter().rev() {
                 self.machines.swap_remove(at);
@@ -135,7 +129,7 @@ impl Repair<'_> {
                 self.machines.push(pattern);
             }
         }
-        if ok { 0 } else { units }
+        units
     }
 
     /// Machines for a part that lose at most as much as `lost` together, in the part's names; and units of work.
