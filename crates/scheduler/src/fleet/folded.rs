@@ -66,6 +66,12 @@ pub(crate) struct Bought {
 }
 
 impl Folded {
+    /// How many copies of a need fit into a capacity; needs of nothing fit without end.
+    pub(crate) fn fitting(&self, need: &Amounts, capacity: &Amounts) -> u64 {
+        let quotient = |d: usize| capacity.0[d].checked_div(need.0[d]);
+        (0..self.dimensions).filter_map(quotient).min().unwrap_or(u64::MAX)
+    }
+
     /// Whether a shape may carry a class, by eligibility alone.
     pub(crate) fn accepts(&self, shape: usize, class: usize) -> bool {
         self.eligible[self.classes[class].eligible][shape]

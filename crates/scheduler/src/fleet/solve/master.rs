@@ -1,0 +1,287 @@
+//! The restricted master: a linear program `min cost·x, A x = b, x >= 0` that grows by columns.
+//!
+//! A primal simplex with a dense explicit inverse: at some hundreds of rows a pivot costs a fraction of a millisecond, and
+//! nothing is proven by it. Its floating-point prices are only proposals: what they bound is established in integers by
+//! `price` and `generate`. What a row or a column means does not belong here.
+
+/// Entries smaller than this are no pivots.
+const PIVOT_MIN: f64 = 1e-7;
+/// Reduced costs must be below this share of a typical price to enter.
+const REDUCED_MIN: f64 = 1e-9;
+/// Pivots between two fresh inverses: rounding errors grow with their number.
+const PIVOTS_PER_INVERSE: u32 = 400;
+/// Columns looked at for the next pivot; more than this many are looked at in turns.
+const CANDIDATES: usize = 4096;
+
+/// A column: its cost and its non-zero entries by row, rising.
+#[derive(Debug, Clone)]
+pub(super) struct Column {
+    pub(super) cost: f64,
+    pub(super) entries: Vec<(u32, f64)>,
+}
+
+/// The program and its current basic solution.
+#[derive(Debug, Clone)]
+pub(super) struct Master {
+    rows: usize,
+    /// Right-hand side, a little perturbed so that no vertex is degenerate.
+    rhs: Vec<f64>,
+    columns: Vec<Column>,
+    /// Column by row of the basis.
+    basis: Vec<usize>,
+    in_basis: Vec<bool>,
+    /// Row-major inverse of the basis.
+    inverse: Vec<f64>,
+    /// Values of the basic columns.
+    level: Vec<f64>,
+    /// Dual values by row.
+    prices: Vec<f64>,
+    since_inverse: u32,
+    /// Where the next look for an entering column begins.
+    turn: usize,
+}
+
+impl Master {
+    /// A program whose first basis is one artificial column per row, `+1` in it, at these costs. Right-hand sides must
+    /// not be negative.
+    pub(super) fn new(rhs: &[f64], artificial_costs: &[f64]) -> Self {
+        let rows = rhs.len();
+        let mut inverse = vec![0.0; rows * rows];
+        (0..rows).for_each(|r| inverse[r * rows + r] = 1.0);
+        let columns = artificial_costs
+            .iter()
+            .zip(0u32..)
+            .map(|(cost, row)| Column {
+                cost: *cost,
+                entries: vec![(row, 1.0)],
+            })
+            .collect();
+        let rhs: Vec<f64> = rhs.iter().enumerate().map(|(row, b)| b + perturbation(row, *b)).collect();
+        Self {
+            rows,
+            level: rhs.clone(),
+            rhs,
+            columns,
+            basis: (0..rows).collect(),
+            in_basis: vec![true; rows],
+            inverse,
+            prices: artificial_costs.to_vec(),
+            since_inverse: 0,
+            turn: 0,
+        }
+    }
+
+    /// Adds a column and gives its number.
+    pub(super) fn add(&mut self, column: Column) -> usize {
+        self.columns.push(column);
+        self.in_basis.push(false);
+        self.columns.len() - 1
+    }
+
+    /// Dual value of each row.
+    pub(super) fn prices(&self) -> &[f64] {
+        &self.prices
+    }
+
+    /// What the current solution costs.
+    pub(super) fn objective(&self) -> f64 {
+        self.basis
+            .iter()
+            .zip(&self.level)
+            .map(|(column, level)| self.columns[*column].cost * level)
+            .sum()
+    }
+
+    /// Columns of the current solution with their values, by column.
+    pub(super) fn solution(&self) -> Vec<(usize, f64)> {
+        let mut solution: Vec<(usize, f64)> = self.basis.iter().copied().zip(self.level.iter().copied()).collect();
+        solution.sort_unstable_by_key(|(column, _)| *column);
+        solution
+    }
+
+    /// Reduced cost of a column that is not in the program yet, under the current prices.
+    pub(super) fn reduced(&self, column: &Column) -> f64 {
+        column.cost - dot(&column.entries, &self.prices)
+    }
+
+    /// Pivots until no column of the program improves it, or so many pivots; gives the pivots made.
+    pub(super) fn solve(&mut self, pivots_max: u32) -> u32 {
+        let mut pivots = 0;
+        while pivots < pivots_max {
+            let Some(entering) = self.entering() else { break };
+            if !self.pivot(entering) {
+                break;
+            }
+            pivots += 1;
+            if self.since_inverse >= PIVOTS_PER_INVERSE {
+                self.invert();
+            }
+        }
+        pivots
+    }
+
+    /// Drops columns that are outside the basis and dear under the current prices, so that about `keep` remain. Numbers
+    /// change: the answer says which old column each new one was.
+    pub(super) fn shrink(&mut self, keep: usize) -> Vec<usize> {
+        let mut outside: Vec<(f64, usize)> = (self.rows..self.columns.len())
+            .filter(|c| !self.in_basis[*c])
+            .map(|c| (self.reduced(&self.columns[c]) / self.columns[c].cost.max(1.0), c))
+            .collect();
+        outside.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+        let mut kept: Vec<usize> = outside.into_iter().take(keep).map(|(_, c)| c).collect();
+        kept.extend((0..self.columns.len()).filter(|c| *c < self.rows || self.in_basis[*c]));
+        kept.sort_unstable();
+        let mut renamed = vec![usize::MAX; self.columns.len()];
+        kept.iter().enumerate().for_each(|(new, old)| renamed[*old] = new);
+        self.columns = kept.iter().map(|c| self.columns[*c].clone()).collect();
+        self.in_basis = kept.iter().map(|c| self.in_basis[*c]).collect();
+        self.basis.iter_mut().for_each(|c| *c = renamed[*c]);
+        self.turn = 0;
+        kept
+    }
+
+    /// The column that saves most per unit, among some thousand looked at; `None` when none saves.
+    fn entering(&mut self) -> Option<usize> {
+        let count = self.columns.len();
+        let mut looked = 0;
+        let mut best: Option<(f64, usize)> = None;
+        while looked < count {
+            let column = self.turn;
+            self.turn = (self.turn + 1) % count;
+            looked += 1;
+            if !self.in_basis[column] {
+                let reduced = self.reduced(&self.columns[column]);
+                let scale = self.columns[column].cost.abs().max(1.0);
+                let gain = -reduced / scale;
+                if gain > REDUCED_MIN && best.is_none_or(|(other, _)| gain > other) {
+                    best = Some((gain, column));
+                }
+            }
+            if looked >= CANDIDATES && best.is_some() {
+                break;
+            }
+        }
+        best.map(|(_, column)| column)
+    }
+
+    /// Brings a column into the basis; false when numbers do not allow it.
+    fn pivot(&mut self, entering: usize) -> bool {
+        let rows = self.rows;
+        let direction = self.direction(entering);
+        let mut leaving: Option<(f64, usize)> = None;
+        for (row, (step, level)) in direction.iter().zip(&self.level).enumerate() {
+            if *step > PIVOT_MIN {
+                let ratio = level.max(0.0) / step;
+                let better = leaving.is_none_or(|(other, at)| {
+                    ratio < other - 1e-12 || (ratio <= other + 1e-12 && *step > direction[at])
+                });
+                if better {
+                    leaving = Some((ratio, row));
+                }
+            }
+        }
+        let Some((ratio, at)) = leaving else { return false };
+        let reduced = self.reduced(&self.columns[entering]);
+        for (level, step) in self.level.iter_mut().zip(&direction) {
+            *level = (*level - ratio * step).max(0.0);
+        }
+        self.level[at] = ratio;
+        let pivot = direction[at];
+        let mut row_at: Vec<f64> = self.inverse[at * rows..(at + 1) * rows].to_vec();
+        row_at.iter_mut().for_each(|value| *value /= pivot);
+        for (row, step) in direction.iter().enumerate() {
+            if row != at && step.abs() > 1e-13 {
+                let target = &mut self.inverse[row * rows..(row + 1) * rows];
+                target.iter_mut().zip(&row_at).for_each(|(t, p)| *t -= step * p);
+            }
+        }
+        self.inverse[at * rows..(at + 1) * rows].copy_from_slice(&row_at);
+        self.prices.iter_mut().zip(&row_at).for_each(|(y, p)| *y += reduced * p);
+        self.in_basis[self.basis[at]] = false;
+        self.in_basis[entering] = true;
+        self.basis[at] = entering;
+        self.since_inverse += 1;
+        true
+    }
+
+    /// The inverse times a column.
+    fn direction(&self, column: usize) -> Vec<f64> {
+        let entries = &self.columns[column].entries;
+        (0..self.rows)
+            .map(|row| {
+                let line = &self.inverse[row * self.rows..(row + 1) * self.rows];
+                entries.iter().map(|(r, value)| line[*r as usize] * value).sum()
+            })
+            .collect()
+    }
+
+    /// Computes the inverse, the levels and the prices afresh from the basis (Gauss-Jordan with partial pivoting).
+    fn invert(&mut self) {
+        self.since_inverse = 0;
+        let rows = self.rows;
+        let mut matrix = vec![0.0; rows * rows];
+        for (position, column) in self.basis.iter().enumerate() {
+            for (row, value) in &self.columns[*column].entries {
+                matrix[*row as usize * rows + position] = *value;
+            }
+        }
+        let mut inverse = vec![0.0; rows * rows];
+        (0..rows).for_each(|r| inverse[r * rows + r] = 1.0);
+        for at in 0..rows {
+            let best = (at..rows).max_by(|a, b| matrix[a * rows + at].abs().total_cmp(&matrix[b * rows + at].abs()));
+            let Some(best) = best.filter(|b| matrix[b * rows + at].abs() > 1e-12) else {
+                return; // Singular in these numbers: the updated inverse is the better one.
+            };
+            swap_rows(&mut matrix, rows, at, best);
+            swap_rows(&mut inverse, rows, at, best);
+            let pivot = matrix[at * rows + at];
+            matrix[at * rows + at..(at + 1) * rows].iter_mut().for_each(|v| *v /= pivot);
+            inverse[at * rows..(at + 1) * rows].iter_mut().for_each(|v| *v /= pivot);
+            let matrix_row: Vec<f64> = matrix[at * rows + at..(at + 1) * rows].to_vec();
+            let inverse_row: Vec<f64> = inverse[at * rows..(at + 1) * rows].to_vec();
+            for row in (0..rows).filter(|r| *r != at) {
+                let factor = matrix[row * rows + at];
+                if factor != 0.0 {
+                    subtract(&mut matrix[row * rows + at..(row + 1) * rows], &matrix_row, factor);
+                    subtract(&mut inverse[row * rows..(row + 1) * rows], &inverse_row, factor);
+                }
+            }
+        }
+        self.inverse = inverse;
+        for row in 0..rows {
+            let line = &self.inverse[row * rows..(row + 1) * rows];
+            self.level[row] = line.iter().zip(&self.rhs).map(|(a, b)| a * b).sum::<f64>().max(0.0);
+        }
+        self.prices.iter_mut().for_each(|price| *price = 0.0);
+        for (row, column) in self.basis.iter().enumerate() {
+            let cost = self.columns[*column].cost;
+            let line = &self.inverse[row * rows..(row + 1) * rows];
+            self.prices.iter_mut().zip(line).for_each(|(y, a)| *y += cost * a);
+        }
+    }
+}
+
+/// A small push of the right-hand side that differs from row to row and is the same in every run.
+fn perturbation(row: usize, rhs: f64) -> f64 {
+    let mut z = (row as u64).wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    #[expect(clippy::cast_precision_loss, reason = "only 20 bits are used")]
+    let unit = (z >> 44) as f64 / f64::from(1u32 << 20);
+    rhs.abs().max(1.0) * 1e-7 * (0.5 + unit)
+}
+
+fn dot(entries: &[(u32, f64)], dense: &[f64]) -> f64 {
+    entries.iter().map(|(row, value)| dense[*row as usize] * value).sum()
+}
+
+fn subtract(target: &mut [f64], source: &[f64], factor: f64) {
+    target.iter_mut().zip(source).for_each(|(t, s)| *t -= factor * s);
+}
+
+fn swap_rows(matrix: &mut [f64], rows: usize, a: usize, b: usize) {
+    if a != b {
+        let (low, high) = (a.min(b), a.max(b));
+        let (head, tail) = matrix.split_at_mut(high * rows);
+        head[low * rows..(low + 1) * rows].swap_with_slice(&mut tail[..rows]);
+    }
+}
