@@ -4,7 +4,7 @@ use super::fill::{Cart, Order, Steering, fill};
 use super::first_fit::first_fit;
 use super::prices::{alone, corrected, fluid};
 use crate::effort::Effort;
-use crate::fleet::folded::{Bought, Folded, Pattern};
+use crate::fleet::folded::{Bought, Folded};
 
 /// Rounds of corrected values at most.
 const ROUNDS_MAX: usize = 24;
@@ -73,52 +73,4 @@ fn filled(
 /// Fewer copies without a machine, then a lower price.
 pub(crate) fn is_better(folded: &Folded, a: &Bought, b: &Bought) -> bool {
     (a.missing(), a.price(folded)) < (b.missing(), b.price(folded))
-}
-
-/// A purchase by values of copies that the caller knows, such as dual prices: these machines, the rest filled by value,
-/// then local search. Only what limits forbid is left out.
-pub(crate) fn guided(
-    folded: &Folded,
-    values: &[f64],
-    machines: &[(Pattern, u64)],
-    effort: &mut Effort<'_>,
-    share: f64,
-) -> Bought {
-    let mut cart = Cart::empty(folded);
-    for (pattern, count) in machines {
-        let most = pattern.items.iter().map(|(c, n)| cart.left[*c as usize] / u64::from(*n)).min();
-        let count = most.unwrap_or(0).min(*count).min(cart.stock.allows(folded, pattern.shape));
-        if count > 0 {
-            cart.buy(folded, pattern.clone(), count);
-        }
-    }
-    let alone = alone(folded);
-    let mut by_cost: Vec<u32> = (0u32..).take(folded.classes.len()).collect();
-    by_cost.sort_by(|a, b| alone[*b as usize].total_cmp(&alone[*a as usize]).then(a.cmp(b)));
-    let mut best: Option<Bought> = None;
-    let mut values_now = values.to_vec();
-    for round in 0..ROUNDS_MAX {
-        let by = if round % 2 == 0 { Order::Density } else { Order::Size };
-        let classes: Vec<u32> = (0u32..).take(folded.classes.len()).filter(|c| cart.left[*c as usize] > 0).collect();
-        let shapes: Vec<usize> = (0..folded.shapes.len()).collect();
-        let steering = Steering {
-            values: &values_now,
-            order: by,
-            shapes: &shapes,
-            classes: &classes,
-        };
-        let mut next = cart.clone();
-        fill(folded, &mut next, steering, effort, share);
-        first_fit(folded, &mut next, &by_cost);
-        let next = next.into_bought();
-        values_now = corrected(folded, &values_now, &next, 0.2);
-        if best.as_ref().is_none_or(|best| is_better(folded, &next, best)) {
-            best = Some(next);
-        }
-        if !effort.within(share * 0.9) {
-            break;
-        }
-    }
-    let best = best.unwrap_or_default();
-    super::local::travel(folded, values, best, effort, share)
 }

@@ -36,13 +36,7 @@ pub(crate) fn polish(folded: &Folded, bought: Bought, effort: &mut Effort<'_>, s
 }
 
 /// As [`polish`], by values of copies that the caller knows.
-pub(crate) fn travel(
-    folded: &Folded,
-    values: &[f64],
-    bought: Bought,
-    effort: &mut Effort<'_>,
-    share: f64,
-) -> Bought {
+pub(crate) fn travel(folded: &Folded, values: &[f64], bought: Bought, effort: &mut Effort<'_>, share: f64) -> Bought {
     let mut search = Search::new(folded, values.to_vec(), bought);
     let mut best = search.bought();
     let mut best_cost = search.cost;
@@ -103,7 +97,11 @@ impl<'a> Search<'a> {
     }
 
     fn loss(&self, pattern: &Pattern) -> f64 {
-        let value: f64 = pattern.items.iter().map(|(c, n)| self.values[*c as usize] * f64::from(*n)).sum();
+        let value: f64 = pattern
+            .items
+            .iter()
+            .map(|(c, n)| self.values[*c as usize] * f64::from(*n))
+            .sum();
         let price = float(self.folded.shapes[pattern.shape].price);
         (price - value).max(0.0) + price * 0.002
     }
@@ -142,7 +140,11 @@ impl<'a> Search<'a> {
             }
         }
         let (mut cart, before) = self.without(&taken);
-        let classes: Vec<u32> = (0u32..).zip(&cart.left).filter(|(_, left)| **left > 0).map(|(c, _)| c).collect();
+        let classes: Vec<u32> = (0u32..)
+            .zip(&cart.left)
+            .filter(|(_, left)| **left > 0)
+            .map(|(c, _)| c)
+            .collect();
         let values = self.shaken(&classes);
         let shapes = self.shapes(&taken);
         let steering = Steering {
@@ -152,9 +154,13 @@ impl<'a> Search<'a> {
             classes: &classes,
         };
         fill(self.folded, &mut cart, steering, effort, share);
-        let price = |(pattern, n): (&Pattern, &u64)| u128::from(self.folded.shapes[pattern.shape].price) * u128::from(*n);
+        let price =
+            |(pattern, n): (&Pattern, &u64)| u128::from(self.folded.shapes[pattern.shape].price) * u128::from(*n);
         let missing = cart.left.iter().sum::<u64>();
-        let cost = (missing, self.cost.1 - before + cart.machines.iter().map(price).sum::<u128>());
+        let cost = (
+            missing,
+            self.cost.1 - before + cart.machines.iter().map(price).sum::<u128>(),
+        );
         if cost <= limit {
             self.accept(&taken, cart, cost);
         }

@@ -11,6 +11,7 @@ mod prices;
 mod room;
 mod stock;
 
-pub(crate) use first::{first, guided};
-pub(crate) use local::polish;
+pub(crate) use first::first;
+pub(crate) use local::{polish, travel};
 pub(crate) use prices::dimension_prices;
+pub(crate) use stock::Stock;

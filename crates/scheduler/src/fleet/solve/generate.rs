@@ -31,7 +31,11 @@ pub(crate) struct Proof {
 impl Proof {
     /// The lower bound for so many copies of each class, in billionths of a dollar per hour.
     pub(crate) fn bound(&self, folded: &Folded, counts: &[u64]) -> u128 {
-        let worth: i128 = counts.iter().zip(&self.values).map(|(n, y)| i128::from(*n) * i128::from(*y)).sum();
+        let worth: i128 = counts
+            .iter()
+            .zip(&self.values)
+            .map(|(n, y)| i128::from(*n) * i128::from(*y))
+            .sum();
         let limits: i128 = folded
             .limits
             .iter()
@@ -74,7 +78,8 @@ pub(super) struct Generation<'a> {
     /// By shape: prices of dimensions that bounded it best the last time.
     lambdas: Vec<[f64; DIMENSIONS_MAX]>,
     pub(super) proof: Option<Proof>,
-    pub(super) best_bound: u128, pub(super) last: Option<Proof>,
+    pub(super) best_bound: u128,
+    pub(super) last: Option<Proof>,
     /// Values of classes and prices of limits that gave the best bound.
     center: Option<(Vec<i64>, Vec<i64>)>,
     smoothing: f64,
@@ -107,7 +112,9 @@ pub(super) enum Round {
 impl<'a> Generation<'a> {
     /// A generation for so many copies of each class, beginning with given loads.
     pub(super) fn new(folded: &'a Folded, counts: Vec<u64>, rows: Rows, start: &Bought) -> Self {
-        let carriers: Vec<Carrier> = (0..folded.shapes.len()).map(|s| Carrier::new(folded, s, &counts)).collect();
+        let carriers: Vec<Carrier> = (0..folded.shapes.len())
+            .map(|s| Carrier::new(folded, s, &counts))
+            .collect();
         let costs = artificial_costs(folded, &rows, &carriers);
         let limits = folded.limits.iter().map(|limit| as_float(limit.max));
         let sums: Vec<f64> = rows.sums.iter().copied().chain(limits).collect();
@@ -142,7 +149,8 @@ impl<'a> Generation<'a> {
             carriers,
             lambdas,
             proof: None,
-            best_bound: 0, last: None,
+            best_bound: 0,
+            last: None,
             smoothing: 0.0,
             nodes_max: 1_000,
             nodes_limit: 1_000,
@@ -156,7 +164,12 @@ impl<'a> Generation<'a> {
     /// The same program with other rows: all loads found so far, and the best bound.
     pub(super) fn with_rows(self, rows: Rows) -> Self {
         let start = Bought {
-            machines: self.patterns.iter().flatten().map(|pattern| (pattern.clone(), 1)).collect(),
+            machines: self
+                .patterns
+                .iter()
+                .flatten()
+                .map(|pattern| (pattern.clone(), 1))
+                .collect(),
             left_out: Vec::new(),
         };
         let mut finer = Self::new(self.folded, self.counts, rows, &start);
@@ -234,7 +247,11 @@ impl<'a> Generation<'a> {
                 return Round::Added;
             }
             if self.smoothing > 0.0 && self.center.is_some() {
-                self.smoothing = if self.smoothing < 0.2 { 0.0 } else { self.smoothing * 0.5 };
+                self.smoothing = if self.smoothing < 0.2 {
+                    0.0
+                } else {
+                    self.smoothing * 0.5
+                };
             } else if sweep.skipped > 0 {
                 self.breadth *= 4;
             } else if !sweep.complete && self.nodes_max < self.nodes_limit {
@@ -253,7 +270,10 @@ impl<'a> Generation<'a> {
         let prices = self.master.prices();
         let values = self.rows.values(prices);
         #[expect(clippy::cast_possible_truncation, reason = "saturates; any price is a valid one")]
-        let limits: Vec<i64> = prices[self.rows.len()..].iter().map(|p| (-p).max(0.0).floor() as i64).collect();
+        let limits: Vec<i64> = prices[self.rows.len()..]
+            .iter()
+            .map(|p| (-p).max(0.0).floor() as i64)
+            .collect();
         let Some((center_values, center_limits)) = &self.center else {
             return (values, limits);
         };
@@ -301,7 +321,14 @@ impl<'a> Generation<'a> {
         for (_, at) in above.into_iter().take(self.breadth) {
             let carrier = &self.carriers[at];
             let values = &sweep.proof.values;
-            let outcome = search(carrier, self.folded, values, &bounds[at], thresholds[at], self.nodes_max);
+            let outcome = search(
+                carrier,
+                self.folded,
+                values,
+                &bounds[at],
+                thresholds[at],
+                self.nodes_max,
+            );
             effort.spend(outcome.nodes / 4 + 200);
             sweep.proof.uppers[at] = outcome.upper;
             sweep.complete &= outcome.complete;
@@ -322,9 +349,15 @@ impl<'a> Generation<'a> {
             .limits
             .iter()
             .zip(limits)
-            .map(|(limit, price)| i64::try_from(limit.takes[shape]).unwrap_or(i64::MAX).saturating_mul(*price))
+            .map(|(limit, price)| {
+                i64::try_from(limit.takes[shape])
+                    .unwrap_or(i64::MAX)
+                    .saturating_mul(*price)
+            })
             .fold(0, i64::saturating_add);
-        i64::try_from(self.folded.shapes[shape].price).unwrap_or(i64::MAX).saturating_add(taken)
+        i64::try_from(self.folded.shapes[shape].price)
+            .unwrap_or(i64::MAX)
+            .saturating_add(taken)
     }
 }
 

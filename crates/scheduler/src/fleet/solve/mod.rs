@@ -13,6 +13,7 @@ mod tables;
 
 use crate::effort::Effort;
 use crate::fleet::folded::{Bought, Folded};
+use crate::fleet::greedy::{polish, travel};
 
 use generate::{Generation, Round};
 use rows::{Rows, grouped};
@@ -24,10 +25,31 @@ pub(crate) fn improve(folded: &Folded, start: Bought, effort: &mut Effort<'_>) -
     }
     let generation = solved(folded, &start, effort);
     let counts: Vec<u64> = folded.classes.iter().map(|c| c.count).collect();
-    let config = dive::DiveConfig { rows_max: 250, share: 0.9 };
+    let config = dive::DiveConfig {
+        rows_max: 250,
+        share: 0.9,
+    };
     let dived = dive::dive(folded, &counts, generation.best_loads(4000), config, effort);
-    if trace() { eprintln!("start {:.4} dived {:.4} missing {}", start.price(folded) as f64/1e9, dived.price(folded) as f64/1e9, dived.missing()); }
-    let best = if dived.missing() == 0 && dived.price(folded) < start.price(folded) { dived } else { start };
+    if trace() {
+        eprintln!(
+            "start {:.4} dived {:.4} missing {}",
+            start.price(folded) as f64 / 1e9,
+            dived.price(folded) as f64 / 1e9,
+            dived.missing()
+        );
+    }
+    let best = if dived.missing() == 0 && dived.price(folded) < start.price(folded) {
+        dived
+    } else {
+        start
+    };
+    let best = match &generation.proof {
+        Some(proof) => {
+            let values: Vec<f64> = proof.values.iter().map(|value| carrier::as_signed(*value)).collect();
+            travel(folded, &values, best, effort, 1.0)
+        }
+        None => polish(folded, best, effort, 1.0),
+    };
     (best, generation.best_bound)
 }
 
@@ -51,20 +73,59 @@ fn solved<'a>(folded: &'a Folded, start: &Bought, effort: &mut Effort<'_>) -> Ge
             let round = generation.round(effort);
             let objective = generation.master.objective();
             if trace() {
-                eprintln!("level {level} rows {} units {} lp {:.4} bound {:.4} cols {} {round:?}", generation.rows.len(), effort.done(), objective/1e9, generation.best_bound as f64/1e9, generation.patterns.len());
+                eprintln!(
+                    "level {level} rows {} units {} lp {:.4} bound {:.4} cols {} {round:?}",
+                    generation.rows.len(),
+                    effort.done(),
+                    objective / 1e9,
+                    generation.best_bound as f64 / 1e9,
+                    generation.patterns.len()
+                );
             }
-            if round == Round::Solved { break; }
-            if !last && objective < 1.004 * generation.best_bound as f64 { break; }
+            if round == Round::Solved {
+                break;
+            }
+            if !last && objective < 1.004 * generation.best_bound as f64 {
+                break;
+            }
             window.push_back(objective);
             if window.len() > 8 {
                 let old: f64 = window.pop_front().unwrap_or(objective);
-                if !last && old - objective < 0.0005 * objective { break; }
+                if !last && old - objective < 0.0005 * objective {
+                    break;
+                }
             }
         }
-        if trace() { if let Some(p) = &generation.last { let mut v: Vec<_> = folded.shapes.iter().enumerate().map(|(i,s)| (s.price as f64 / p.uppers[i] as f64, i)).collect(); v.sort_by(|a,b| a.0.total_cmp(&b.0)); for (r,i) in v.iter().take(12) { let s=&folded.shapes[*i]; if *r < 0.99999 { eprintln!("{r:.5} cap {:?} dev {} price {}", &s.capacity.0[..2], s.devices, s.price as f64/1e9);} } eprintln!("bound last {}", p.bound(folded,&generation.counts) as f64/1e9); } }
-        if last || !effort.within(0.5) { break; }
+        if trace() {
+            if let Some(p) = &generation.last {
+                let mut v: Vec<_> = folded
+                    .shapes
+                    .iter()
+                    .enumerate()
+                    .map(|(i, s)| (s.price as f64 / p.uppers[i] as f64, i))
+                    .collect();
+                v.sort_by(|a, b| a.0.total_cmp(&b.0));
+                for (r, i) in v.iter().take(12) {
+                    let s = &folded.shapes[*i];
+                    if *r < 0.99999 {
+                        eprintln!(
+                            "{r:.5} cap {:?} dev {} price {}",
+                            &s.capacity.0[..2],
+                            s.devices,
+                            s.price as f64 / 1e9
+                        );
+                    }
+                }
+                eprintln!("bound last {}", p.bound(folded, &generation.counts) as f64 / 1e9);
+            }
+        }
+        if last || !effort.within(0.5) {
+            break;
+        }
     }
     generation
 }
 
-fn trace() -> bool { option_env!("TRACE").is_some() }
+fn trace() -> bool {
+    option_env!("TRACE").is_some()
+}
