@@ -1,5 +1,7 @@
 //! Decimal numbers as they are written, without floats: `0.0475` is exactly 475 of its last place.
 
+use std::fmt;
+
 /// A number of units of 10^-decimals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Decimal {
@@ -26,6 +28,11 @@ impl Decimal {
         Ok(Self { digits, decimals })
     }
 
+    /// So many units of 10^-decimals.
+    pub(crate) fn of(digits: u64, decimals: u32) -> Self {
+        Self { digits, decimals }
+    }
+
     pub(crate) fn decimals(self) -> u32 {
         self.decimals
     }
@@ -38,6 +45,18 @@ impl Decimal {
         match 10u64.checked_pow(self.decimals - decimals) {
             Some(unit) => Some(self.digits / unit + u64::from(self.digits % unit >= unit.div_ceil(2))),
             None => Some(0),
+        }
+    }
+}
+
+impl fmt::Display for Decimal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match 10u64.checked_pow(self.decimals) {
+            Some(unit) if self.decimals > 0 => {
+                let places = self.decimals as usize;
+                write!(f, "{}.{:0places$}", self.digits / unit, self.digits % unit)
+            }
+            _ => write!(f, "{}", self.digits),
         }
     }
 }

@@ -6,8 +6,8 @@ use std::path::Path;
 
 use skyloom::scheduler::fleet::{BoughtMachine, FleetAnswer, FleetProblem, LeftOutReason};
 
-use crate::decimal::billionths;
-use crate::sheets::TypeName;
+use crate::decimal::{Decimal, billionths};
+use crate::sheets::{Names, TypeName};
 
 /// Most kinds of machines that the table lists.
 const LINES_MAX: usize = 40;
@@ -15,7 +15,7 @@ const LINES_MAX: usize = 40;
 /// An answer with what it needs to be told.
 #[derive(Debug)]
 pub(crate) struct Report<'a> {
-    pub(crate) names: &'a [TypeName],
+    pub(crate) names: &'a Names,
     pub(crate) problem: &'a FleetProblem,
     pub(crate) answer: &'a FleetAnswer,
     pub(crate) seconds: f64,
@@ -41,7 +41,7 @@ impl Report<'_> {
             self.gap()
         )?;
         write!(out, "  \"seconds\": {:.3},\n  \"nodes\": [", self.seconds)?;
-        let names: Vec<String> = self.names.iter().map(json_name).collect();
+        let names: Vec<String> = self.names.types.iter().map(json_name).collect();
         for (at, machine) in answer.machines.iter().enumerate() {
             let comma = if at > 0 { "," } else { "" };
             let price = billionths(u128::from(self.problem.offers[machine.offer].nano_usd_per_hour));
@@ -56,7 +56,7 @@ impl Report<'_> {
         write!(out, "\n  ],\n  \"unplaced\": [")?;
         for (at, entry) in answer.left_out.iter().enumerate() {
             let comma = if at > 0 { "," } else { "" };
-            let reason = serde_json::Value::from(reason(&entry.reason));
+            let reason = serde_json::Value::from(self.reason(&entry.reason));
             write!(
                 out,
                 "{comma}\n    {{\"row\": {}, \"reason\": {reason}}}",
@@ -76,6 +76,24 @@ impl Report<'_> {
         }
     }
 
+    fn reason(&self, reason: &LeftOutReason) -> String {
+        match reason {
+            LeftOutReason::NoEligibleOffer => "no type may carry it".to_owned(),
+            LeftOutReason::TooLarge {
+                dimension,
+                needs,
+                largest,
+            } => {
+                let at = self.problem.dimensions.iter().position(|name| name == dimension);
+                let decimals = at.map_or(0, |at| self.names.decimals[at]);
+                let (needs, largest) = (Decimal::of(*needs, decimals), Decimal::of(*largest, decimals));
+                format!("needs {needs} of {dimension}, the largest type has {largest}")
+            }
+            LeftOutReason::Limited { limits } => format!("used up: {}", limits.join(", ")),
+            other => format!("{other:?}"),
+        }
+    }
+
     pub(crate) fn show(&self) {
         let mut kinds: BTreeMap<usize, (u64, u64)> = BTreeMap::new();
         for machine in &self.answer.machines {
@@ -91,7 +109,7 @@ impl Report<'_> {
         lines.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
         println!("{:>8} {:>8} {:>14}  type", "machines", "pods", "USD/h");
         for (cost, offer, machines, pods) in lines.iter().take(LINES_MAX) {
-            let TypeName { cloud, name } = &self.names[*offer];
+            let TypeName { cloud, name } = &self.names.types[*offer];
             println!("{machines:>8} {pods:>8} {:>14.4}  {cloud} {name}", billions(*cost));
         }
         if lines.len() > LINES_MAX {
@@ -108,7 +126,7 @@ impl Report<'_> {
             let (number, row) = (self.answer.left_out.len(), first.workload);
             println!(
                 "{number} pods have no machine, the first of them row {row}: {}",
-                reason(&first.reason)
+                self.reason(&first.reason)
             );
         }
         println!("{:.2} s", self.seconds);
@@ -131,19 +149,6 @@ fn write_pods(out: &mut impl Write, machine: &BoughtMachine) -> io::Result<()> {
         write!(out, "]}}")?;
     }
     Ok(())
-}
-
-fn reason(reason: &LeftOutReason) -> String {
-    match reason {
-        LeftOutReason::NoEligibleOffer => "no type may carry it".to_owned(),
-        LeftOutReason::TooLarge {
-            dimension,
-            needs,
-            largest,
-        } => format!("needs {needs} of {dimension}, the largest type has {largest}"),
-        LeftOutReason::Limited { limits } => format!("used up: {}", limits.join(", ")),
-        other => format!("{other:?}"),
-    }
 }
 
 /// For people; programs get the exact text.

@@ -21,7 +21,15 @@ const NAMES: [&str; 6] = ["name", "pod", "pod_name", "id", "namespace", "row"];
 /// Digits after the point that a price can have.
 const PRICE_DECIMALS: u32 = 9;
 
-/// What the offers of a question are called.
+/// What the parts of a question are called in its tables.
+#[derive(Debug)]
+pub(crate) struct Names {
+    pub(crate) types: Vec<TypeName>,
+    /// Digits after the point that each resource is counted with.
+    pub(crate) decimals: Vec<u32>,
+}
+
+/// What an offer is called.
 #[derive(Debug)]
 pub(crate) struct TypeName {
     pub(crate) cloud: String,
@@ -224,13 +232,14 @@ impl Resources {
 }
 
 /// Reads both tables.
-pub(crate) fn read(types: &Path, pods: &Path) -> Result<(Vec<TypeName>, FleetProblem), SheetError> {
+pub(crate) fn read(types: &Path, pods: &Path) -> Result<(Names, FleetProblem), SheetError> {
     let (types, pods) = (Sheet::open(types)?, Sheet::open(pods)?);
     let resources = Resources::of(&types, &pods)?;
     let mut problem = FleetProblem::new(resources.names.clone());
-    let names = read_types(&types, &resources, &mut problem)?;
+    let types = read_types(&types, &resources, &mut problem)?;
     read_pods(&pods, &resources, &mut problem)?;
-    Ok((names, problem))
+    let decimals = resources.decimals;
+    Ok((Names { types, decimals }, problem))
 }
 
 fn read_types(sheet: &Sheet, resources: &Resources, problem: &mut FleetProblem) -> Result<Vec<TypeName>, SheetError> {

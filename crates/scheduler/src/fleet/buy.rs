@@ -5,7 +5,9 @@ use super::error::FleetError;
 use super::fold::fold;
 use super::folded::{Bought, Folded};
 use super::problem::FleetProblem;
-use super::{greedy, solve, unfold::unfold};
+use super::unfold::unfold;
+use super::values::bound;
+use super::{greedy, solve};
 use crate::effort::Effort;
 
 /// The share of the effort by which greedy rules end; the first of them always runs.
@@ -53,10 +55,11 @@ pub fn buy(problem: &FleetProblem, effort: &mut Effort<'_>) -> Result<FleetAnswe
     let fold = fold(problem)?;
     let start = greedy::first(&fold.folded, effort, FIRST_SHARE);
     let start = greedy::polish(&fold.folded, start, effort, POLISH_SHARE);
-    let (mut bought, mut bound) = solve::improve(&fold.folded, start, effort);
-    if bought.missing() > 0 {
-        (bought, bound) = improve_held(&fold.folded, bought, effort);
-    }
+    let (bought, bound) = if start.missing() > 0 {
+        improve_held(&fold.folded, start, effort)
+    } else {
+        improve(&fold.folded, start, effort)
+    };
     let fixed = u128::from(problem.fixed_nano_usd_per_hour);
     let cost = bought.price(&fold.folded) + fixed;
     let bound = bound + fixed;
@@ -80,6 +83,13 @@ pub fn buy(problem: &FleetProblem, effort: &mut Effort<'_>) -> Result<FleetAnswe
         left_out,
         effort: effort.log(),
     })
+}
+
+/// A purchase at least as good, and the better of the quick bound and the one that took the effort.
+fn improve(folded: &Folded, start: Bought, effort: &mut Effort<'_>) -> (Bought, u128) {
+    let quick = bound(folded);
+    let (bought, bound) = solve::improve(folded, start, effort);
+    (bought, bound.max(quick))
 }
 
 /// What has no machine has no place in the bound either: the same question about the copies that have one.
@@ -110,7 +120,7 @@ fn improve_held(folded: &Folded, mut bought: Bought, effort: &mut Effort<'_>) ->
         kept.binary_search(&class).ok().and_then(|at| u32::try_from(at).ok())
     });
     bought.left_out = vec![0; held.classes.len()];
-    let (mut bought, bound) = solve::improve(&held, bought, effort);
+    let (mut bought, bound) = improve(&held, bought, effort);
     rename(&mut bought, &|class| kept.get(class as usize).copied());
     bought.left_out = missing;
     (bought, bound)

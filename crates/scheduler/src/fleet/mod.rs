@@ -19,6 +19,7 @@ pub mod terms;
 mod undominated;
 mod unfold;
 mod validate;
+mod values;
 
 pub use answer::{BoughtMachine, FleetAnswer, LeftOut, LeftOutReason, Resident};
 pub use buy::buy;

@@ -2,7 +2,7 @@
 //!
 //! Data flow: `parts` (services as pieces that go to one site each) -> `assign` (which piece goes to which site, by sums
 //! of small costs) -> `site` (the cheapest machines of each site) -> `settled` (replicas on machines, every rule looked
-//! at again) -> `plan` (the answer). `bound` proves from below, over all placements, with `values` and `traffic`.
+//! at again) -> `plan` (the answer). `bound` proves from below, over all placements, with `super::values` and `traffic`.
 //! What rules cannot be said in a question about machines is held by the rules of `crate::rules`, never dropped.
 
 mod assign;
@@ -14,7 +14,6 @@ mod report;
 mod settled;
 mod site;
 mod traffic;
-mod values;
 
 pub use error::ManifestFleetError;
 pub use plan::{FleetOptions, buy_for};

@@ -67,7 +67,9 @@ impl Cut {
     /// The most that a partial load worth `value` may become.
     pub(super) fn reach(&self, devices: u32, left: &Amounts, value: i64, whole: bool, dimensions: usize) -> i64 {
         let adds = if whole { &self.with_whole } else { &self.with_shares };
-        value.saturating_add(self.lambda.cost_up(left, dimensions)).saturating_add(adds[devices as usize])
+        value
+            .saturating_add(self.lambda.cost_up(left, dimensions))
+            .saturating_add(adds[devices as usize])
     }
 }
 
@@ -95,7 +97,10 @@ impl Bound {
 impl Lambda {
     /// From prices (billionths of a dollar per unit), rounded to what can be held.
     fn new(prices: &[f64; DIMENSIONS_MAX]) -> Self {
-        #[expect(clippy::cast_possible_truncation, reason = "saturates, and any value is a valid price")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "saturates, and any value is a valid price"
+        )]
         let fixed = |price: f64| (price.max(0.0) * (1u64 << FRACTION_BITS) as f64) as i64;
         Self(prices.map(fixed))
     }
@@ -136,7 +141,9 @@ impl Lambda {
     /// The dimension on which the most money stands at this capacity.
     pub(super) fn main_dimension(&self, capacity: &Amounts, dimensions: usize) -> usize {
         let weight = |d: usize| i128::from(self.0[d]) * i128::from(capacity.0[d]);
-        (0..dimensions).max_by_key(|d| (weight(*d), dimensions - d)).unwrap_or(0)
+        (0..dimensions)
+            .max_by_key(|d| (weight(*d), dimensions - d))
+            .unwrap_or(0)
     }
 }
 
@@ -190,14 +197,21 @@ impl Carrier {
     pub(super) fn within(&self, folded: &Folded, values: &[i64], bound: &Bound, margin: i64) -> Self {
         let keep = |load: &Load, devices: i64| {
             let value = values[load.class as usize];
-            let cost = bound.lambda.cost_down(&folded.classes[load.class as usize].need, folded.dimensions);
-            let loss = cost.saturating_sub(value).saturating_add(bound.per_device.saturating_mul(devices));
+            let cost = bound
+                .lambda
+                .cost_down(&folded.classes[load.class as usize].need, folded.dimensions);
+            let loss = cost
+                .saturating_sub(value)
+                .saturating_add(bound.per_device.saturating_mul(devices));
             if value <= 0 || loss > margin {
                 return None;
             }
             let within = if loss > 0 { margin / loss } else { i64::MAX };
             let most = load.most.min(u32::try_from(within).unwrap_or(u32::MAX));
-            Some(Load { class: load.class, most })
+            Some(Load {
+                class: load.class,
+                most,
+            })
         };
         let whole = |load: &Load| i64::from(whole_devices(folded.classes[load.class as usize].devices));
         Self {
@@ -270,7 +284,12 @@ impl Carrier {
     }
 
     /// Prices of this capacity as a whole, for another capacity at the same price per unit.
-    pub(super) fn rescaled(&self, whole: &[f64; DIMENSIONS_MAX], to: &Amounts, dimensions: usize) -> [f64; DIMENSIONS_MAX] {
+    pub(super) fn rescaled(
+        &self,
+        whole: &[f64; DIMENSIONS_MAX],
+        to: &Amounts,
+        dimensions: usize,
+    ) -> [f64; DIMENSIONS_MAX] {
         let mut scaled = *whole;
         for d in 0..dimensions {
             if self.capacity.0[d] > 0 {
@@ -470,12 +489,18 @@ pub(super) fn add_use(used: &mut [f64; DIMENSIONS_MAX], need: &Amounts, copies: 
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "guides the choice of prices; nothing is proven by it")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "guides the choice of prices; nothing is proven by it"
+)]
 pub(super) fn as_float(n: u64) -> f64 {
     n as f64
 }
 
-#[expect(clippy::cast_precision_loss, reason = "guides the choice of prices; nothing is proven by it")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "guides the choice of prices; nothing is proven by it"
+)]
 pub(super) fn as_signed(n: i64) -> f64 {
     n as f64
 }

@@ -34,7 +34,13 @@ pub(super) struct DiveConfig {
 }
 
 /// A purchase of so many copies, from loads that a generation found.
-pub(super) fn dive(folded: &Folded, counts: &[u64], loads: Vec<Pattern>, config: DiveConfig, effort: &mut Effort<'_>) -> Bought {
+pub(super) fn dive(
+    folded: &Folded,
+    counts: &[u64],
+    loads: Vec<Pattern>,
+    config: DiveConfig,
+    effort: &mut Effort<'_>,
+) -> Bought {
     let mut left = counts.to_vec();
     let mut machines: BTreeMap<Pattern, u64> = BTreeMap::new();
     let mut loads = loads;
@@ -43,13 +49,22 @@ pub(super) fn dive(folded: &Folded, counts: &[u64], loads: Vec<Pattern>, config:
         let part = Part::new(folded, &left, &bought);
         if !effort.within(config.share) {
             let rest = greedy::first(&part.folded, effort, config.share);
-            part.bought_outside(&rest).into_iter().for_each(|(p, n)| *machines.entry(p).or_default() += n);
-            rest.left_out.iter().zip(part.counts()).for_each(|(missing, _)| debug_assert!(*missing == 0 || !folded.limits.is_empty()));
+            part.bought_outside(&rest)
+                .into_iter()
+                .for_each(|(p, n)| *machines.entry(p).or_default() += n);
+            rest.left_out
+                .iter()
+                .zip(part.counts())
+                .for_each(|(missing, _)| debug_assert!(*missing == 0 || !folded.limits.is_empty()));
             left = part.left_outside(&rest.left_out, left.len());
             break;
         }
         let start = Bought {
-            machines: loads.iter().filter_map(|load| part.within(load)).map(|load| (load, 1)).collect(),
+            machines: loads
+                .iter()
+                .filter_map(|load| part.within(load))
+                .map(|load| (load, 1))
+                .collect(),
             left_out: Vec::new(),
         };
         let rows = Rows::new(&part.folded, &grouped(&part.folded, config.rows_max));
@@ -63,12 +78,20 @@ pub(super) fn dive(folded: &Folded, counts: &[u64], loads: Vec<Pattern>, config:
         if committed.is_empty() {
             // Nothing that the program wants can be had: what is left goes to the greedy rules.
             let rest = greedy::first(&part.folded, effort, 1.0);
-            part.bought_outside(&rest).into_iter().for_each(|(p, n)| *machines.entry(p).or_default() += n);
+            part.bought_outside(&rest)
+                .into_iter()
+                .for_each(|(p, n)| *machines.entry(p).or_default() += n);
             left = part.left_outside(&rest.left_out, left.len());
             break;
         }
-        committed.into_iter().for_each(|(p, n)| *machines.entry(p).or_default() += n);
-        loads = generation.best_loads(LOADS_MAX).iter().map(|load| part.outside(load)).collect();
+        committed
+            .into_iter()
+            .for_each(|(p, n)| *machines.entry(p).or_default() += n);
+        loads = generation
+            .best_loads(LOADS_MAX)
+            .iter()
+            .map(|load| part.outside(load))
+            .collect();
     }
     Bought {
         machines: machines.into_iter().collect(),
@@ -88,13 +111,21 @@ fn commit(generation: &mut Generation<'_>, part: &Part, left: &mut [u64]) -> Vec
         .collect();
     wanted.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
     let all: f64 = wanted.iter().map(|(x, _)| x).sum();
+    let mut stock = greedy::Stock::of(&part.folded);
     let mut committed = Vec::new();
     let mut machines = 0.0;
     for (x, pattern) in &wanted {
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count of machines, not negative")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a count of machines, not negative"
+        )]
         let whole = (x + 1e-6).floor() as u64;
-        let times = whole.min(held(pattern, left));
+        let times = whole
+            .min(held(pattern, left))
+            .min(stock.allows(&part.folded, pattern.shape));
         if times > 0 {
+            stock.buy(&part.folded, pattern.shape, times);
             take(pattern, times, left);
             machines += as_float(times);
             committed.push((pattern.clone(), times));
@@ -107,7 +138,9 @@ fn commit(generation: &mut Generation<'_>, part: &Part, left: &mut [u64]) -> Vec
     for (x, pattern) in &wanted {
         let fraction = x - (x + 1e-6).floor();
         let enough = machines >= goal || fraction < FRACTION_MIN && !committed.is_empty();
-        if !enough && fraction > 1e-6 && held(pattern, left) > 0 {
+        let allowed = held(pattern, left).min(stock.allows(&part.folded, pattern.shape));
+        if !enough && fraction > 1e-6 && allowed > 0 {
+            stock.buy(&part.folded, pattern.shape, 1);
             take(pattern, 1, left);
             machines += 1.0;
             committed.push((pattern.clone(), 1));

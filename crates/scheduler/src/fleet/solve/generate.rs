@@ -48,7 +48,11 @@ pub(crate) struct Proof {
 impl Proof {
     /// The lower bound for so many copies of each class, in billionths of a dollar per hour.
     pub(crate) fn bound(&self, folded: &Folded, counts: &[u64]) -> u128 {
-        let worth: i128 = counts.iter().zip(&self.values).map(|(n, y)| i128::from(*n) * i128::from(*y)).sum();
+        let worth: i128 = counts
+            .iter()
+            .zip(&self.values)
+            .map(|(n, y)| i128::from(*n) * i128::from(*y))
+            .sum();
         let limits: i128 = folded
             .limits
             .iter()
@@ -91,7 +95,8 @@ pub(super) struct Generation<'a> {
     /// By shape: prices of dimensions that bounded it best the last time.
     lambdas: Vec<[f64; DIMENSIONS_MAX]>,
     pub(super) proof: Option<Proof>,
-    pub(super) best_bound: u128, pub(super) last: Option<Proof>,
+    pub(super) best_bound: u128,
+    pub(super) last: Option<Proof>,
     /// Values of classes and prices of limits that gave the best bound.
     center: Option<(Vec<i64>, Vec<i64>)>,
     smoothing: f64,
@@ -192,7 +197,8 @@ impl<'a> Generation<'a> {
             carriers,
             lambdas,
             proof: None,
-            best_bound: 0, last: None,
+            best_bound: 0,
+            last: None,
             smoothing: 0.0,
             nodes_max: 1_000,
             nodes_limit: 64_000,
@@ -216,7 +222,12 @@ impl<'a> Generation<'a> {
     /// The same program with other rows: all loads found so far, and the best bound.
     pub(super) fn with_rows(self, rows: Rows) -> Self {
         let start = Bought {
-            machines: self.patterns.iter().flatten().map(|pattern| (pattern.clone(), 1)).collect(),
+            machines: self
+                .patterns
+                .iter()
+                .flatten()
+                .map(|pattern| (pattern.clone(), 1))
+                .collect(),
             left_out: Vec::new(),
         };
         let values = self.proof.as_ref().map(|proof| proof.values.clone());
@@ -316,7 +327,11 @@ impl<'a> Generation<'a> {
                 return Round::Added;
             }
             if self.smoothing > 0.0 && self.center.is_some() {
-                self.smoothing = if self.smoothing < 0.2 { 0.0 } else { self.smoothing * 0.5 };
+                self.smoothing = if self.smoothing < 0.2 {
+                    0.0
+                } else {
+                    self.smoothing * 0.5
+                };
             } else if sweep.skipped > 0 {
                 self.breadth *= 4;
             } else if !sweep.complete && self.nodes_max < self.nodes_limit {
@@ -510,9 +525,15 @@ impl<'a> Generation<'a> {
             .limits
             .iter()
             .zip(limits)
-            .map(|(limit, price)| i64::try_from(limit.takes[shape]).unwrap_or(i64::MAX).saturating_mul(*price))
+            .map(|(limit, price)| {
+                i64::try_from(limit.takes[shape])
+                    .unwrap_or(i64::MAX)
+                    .saturating_mul(*price)
+            })
             .fold(0, i64::saturating_add);
-        i64::try_from(self.folded.shapes[shape].price).unwrap_or(i64::MAX).saturating_add(taken)
+        i64::try_from(self.folded.shapes[shape].price)
+            .unwrap_or(i64::MAX)
+            .saturating_add(taken)
     }
 }
 

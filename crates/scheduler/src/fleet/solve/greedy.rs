@@ -113,9 +113,9 @@ pub(super) fn fill(carrier: &Carrier, folded: &Folded, values: &[i64]) -> Option
             };
             c.value / (amounts + milli * device_weight).max(1e-300)
         };
-        let best = (0..candidates.len()).map(|at| (rate(&candidates[at]), at)).max_by(|a, b| {
-            a.0.total_cmp(&b.0).then(b.1.cmp(&a.1))
-        });
+        let best = (0..candidates.len())
+            .map(|at| (rate(&candidates[at]), at))
+            .max_by(|a, b| a.0.total_cmp(&b.0).then(b.1.cmp(&a.1)));
         let Some((_, at)) = best else { break };
         let taken = &mut candidates[at];
         let fit = folded.fitting(&taken.need, &room.left).min(u64::from(taken.most));
@@ -133,7 +133,10 @@ pub(super) fn fill(carrier: &Carrier, folded: &Folded, values: &[i64]) -> Option
         return None;
     }
     let items = super::search::merged(items);
-    let value = items.iter().map(|(class, copies)| values[*class as usize] * i64::from(*copies)).sum();
+    let value = items
+        .iter()
+        .map(|(class, copies)| values[*class as usize] * i64::from(*copies))
+        .sum();
     Some(Found {
         value,
         pattern: Pattern {

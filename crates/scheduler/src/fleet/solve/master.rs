@@ -58,7 +58,11 @@ impl Master {
                 entries: vec![(row, 1.0)],
             })
             .collect();
-        let rhs: Vec<f64> = rhs.iter().enumerate().map(|(row, b)| b + perturbation(row, *b)).collect();
+        let rhs: Vec<f64> = rhs
+            .iter()
+            .enumerate()
+            .map(|(row, b)| b + perturbation(row, *b))
+            .collect();
         Self {
             rows,
             level: rhs.clone(),
@@ -272,7 +276,9 @@ impl Master {
             swap_rows(&mut matrix, rows, at, best);
             swap_rows(&mut inverse, rows, at, best);
             let pivot = matrix[at * rows + at];
-            matrix[at * rows + at..(at + 1) * rows].iter_mut().for_each(|v| *v /= pivot);
+            matrix[at * rows + at..(at + 1) * rows]
+                .iter_mut()
+                .for_each(|v| *v /= pivot);
             inverse[at * rows..(at + 1) * rows].iter_mut().for_each(|v| *v /= pivot);
             let matrix_row: Vec<f64> = matrix[at * rows + at..(at + 1) * rows].to_vec();
             let inverse_row: Vec<f64> = inverse[at * rows..(at + 1) * rows].to_vec();

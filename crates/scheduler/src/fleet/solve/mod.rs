@@ -20,6 +20,7 @@ mod tables;
 
 use crate::effort::Effort;
 use crate::fleet::folded::{Bought, Folded};
+use crate::fleet::greedy::{polish, travel};
 
 use dive::{DiveConfig, dive};
 use generate::{Generation, Round};
@@ -140,4 +141,6 @@ fn converge(generation: &mut Generation<'_>, last: bool, effort: &mut Effort<'_>
     }
 }
 
-fn trace() -> bool { option_env!("TRACE").is_some() }
+fn trace() -> bool {
+    option_env!("TRACE").is_some()
+}

@@ -29,7 +29,9 @@ impl Part {
             if *count > 0 {
                 names[class as usize] = u32::try_from(classes.len()).ok();
                 classes.push(class);
-                folded.classes.push(crate::fleet::folded::Class { count: *count, ..*spec });
+                folded
+                    .classes
+                    .push(crate::fleet::folded::Class { count: *count, ..*spec });
             }
         }
         Self { folded, classes, names }
@@ -53,7 +55,10 @@ impl Part {
 
     /// A load of the part in the whole's names.
     pub(super) fn outside(&self, pattern: &Pattern) -> Pattern {
-        let items = pattern.items.iter().map(|(class, copies)| (self.classes[*class as usize], *copies));
+        let items = pattern
+            .items
+            .iter()
+            .map(|(class, copies)| (self.classes[*class as usize], *copies));
         Pattern {
             shape: pattern.shape,
             items: items.collect(),
@@ -81,6 +86,10 @@ impl Part {
 
     /// A purchase of the part in the whole's names, without what it leaves out.
     pub(super) fn bought_outside(&self, bought: &Bought) -> Vec<(Pattern, u64)> {
-        bought.machines.iter().map(|(pattern, n)| (self.outside(pattern), *n)).collect()
+        bought
+            .machines
+            .iter()
+            .map(|(pattern, n)| (self.outside(pattern), *n))
+            .collect()
     }
 }

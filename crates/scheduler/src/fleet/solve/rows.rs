@@ -74,7 +74,9 @@ impl Rows {
                 continue;
             }
             let row = self.next();
-            group.iter().for_each(|class| self.features[*class].push((row, need(*class) / mean)));
+            group
+                .iter()
+                .for_each(|class| self.features[*class].push((row, need(*class) / mean)));
             self.sums.push(copies);
             self.covering.push(false);
         }
@@ -121,7 +123,11 @@ impl Rows {
     pub(super) fn values(&self, prices: &[f64]) -> Vec<i64> {
         #[expect(clippy::cast_possible_truncation, reason = "saturates; any value is a valid one")]
         let value = |features: &Vec<(u32, f64)>| -> i64 {
-            features.iter().map(|(row, x)| prices[*row as usize] * x).sum::<f64>().floor() as i64
+            features
+                .iter()
+                .map(|(row, x)| prices[*row as usize] * x)
+                .sum::<f64>()
+                .floor() as i64
         };
         self.features.iter().map(value).collect()
     }
@@ -177,8 +183,9 @@ pub(super) fn grouped(folded: &Folded, rows_max: usize) -> Groups {
         debug_assert!(width > 0.0);
         let group = groups.swap_remove(at);
         rows -= cost(&group);
-        let (low, high): (Vec<usize>, Vec<usize>) =
-            group.into_iter().partition(|class| coordinate(folded, *class, dimension) <= cut);
+        let (low, high): (Vec<usize>, Vec<usize>) = group
+            .into_iter()
+            .partition(|class| coordinate(folded, *class, dimension) <= cut);
         rows += cost(&low) + cost(&high);
         groups.push(low);
         groups.push(high);
