@@ -20,7 +20,6 @@ mod tables;
 
 use crate::effort::Effort;
 use crate::fleet::folded::{Bought, Folded};
-use crate::fleet::greedy::{polish, travel};
 
 use dive::{DiveConfig, dive};
 use generate::{Generation, Round};
