@@ -29,6 +29,8 @@ pub(super) struct Core {
     pub(super) joints: Vec<Joint>,
     /// Joints of each node, by the other node's number.
     pub(super) of: Vec<Vec<usize>>,
+    /// How many states each node had before any was dropped.
+    pub(super) all_states: Vec<usize>,
     /// Moved out of all tables: with all else at least 0, a lower bound.
     pub(super) constant: i64,
 }
@@ -55,6 +57,7 @@ impl Core {
                 .collect(),
             joints: Vec::with_capacity(folded.joints.len()),
             of: vec![Vec::new(); folded.left.len()],
+            all_states: folded.left.iter().map(|v| folded.unary[*v].len()).collect(),
             constant: 0,
         };
         let mut table = Vec::new();

@@ -31,6 +31,8 @@ const OPEN_NODES_MAX: usize = 4096;
 pub(super) struct Found {
     pub(super) best: Option<(i64, Vec<usize>)>,
     pub(super) bound: i64,
+    /// Lower bounds by state, as far as they are wanted.
+    pub(super) marginals: Vec<Vec<i64>>,
 }
 
 /// The search's progress.
@@ -56,6 +58,12 @@ pub(super) fn minimise(core: Core, limits: &Limits, beat: i64, effort: &mut Effo
         limits,
         best: None,
         beat: beat.min(IMPOSSIBLE),
+    };
+    let mut core = core;
+    let marginals = if limits.marginals {
+        search.marginals(&mut core)
+    } else {
+        Vec::new()
     };
     let entries = entries(&core).max(1);
     let room = usize::try_from(limits.entries_max / entries).unwrap_or(usize::MAX);
@@ -85,6 +93,7 @@ pub(super) fn minimise(core: Core, limits: &Limits, beat: i64, effort: &mut Effo
             bound
         },
         best: search.best,
+        marginals,
     }
 }
 
@@ -120,16 +129,7 @@ impl Search<'_> {
                 break;
             }
             let before = core.constant;
-            for _ in 0..PASSES_PER_ROUND {
-                for forwards in [true, false] {
-                    let mut states = pass(&mut core, forwards);
-                    if core.constant >= self.beat {
-                        return Fate::Closed;
-                    }
-                    improve(&core, &mut states);
-                    self.offer(&core, &states);
-                }
-            }
+            self.passes(&mut core);
             effort.spend(entries(&core) * 5 * PASSES_PER_ROUND as u64 / 1000 + 1);
             let dropped = self.drop_useless(&mut core);
             let gained = core.constant - before > (self.beat - core.constant) / 20;
@@ -137,6 +137,35 @@ impl Search<'_> {
         }
         let bound = core.constant;
         Fate::Open(core, bound)
+    }
+
+    /// Lower bounds by state after one round of passes.
+    fn marginals(&mut self, core: &mut Core) -> Vec<Vec<i64>> {
+        let mut marginals: Vec<Vec<i64>> = core.all_states.iter().map(|count| vec![INFINITE; *count]).collect();
+        if !core.is_empty() {
+            self.passes(core);
+        }
+        for node in 0..core.unary.len() {
+            gather(core, node);
+            for (name, cost) in core.names[node].iter().zip(&core.unary[node]) {
+                marginals[node][*name as usize] = core.constant.saturating_add(*cost).min(INFINITE);
+            }
+        }
+        marginals
+    }
+
+    /// One round of passes, with the assignments that they lead to.
+    fn passes(&mut self, core: &mut Core) {
+        for _ in 0..PASSES_PER_ROUND {
+            for forwards in [true, false] {
+                let mut states = pass(core, forwards);
+                if core.constant >= self.beat {
+                    return;
+                }
+                improve(core, &mut states);
+                self.offer(core, &states);
+            }
+        }
     }
 
     /// Drops states that no assignment better than the best known has.

@@ -3,6 +3,8 @@
 
 mod bad_input;
 mod checker;
+mod dag;
+mod dag_world;
 mod formulas;
 mod oracle;
 mod placing;

@@ -1,0 +1,67 @@
+//! Making a plan cheaper by moving single tasks, and all tasks of one region to another, exactly priced.
+//!
+//! What it finds are plans to be beaten, not proofs.
+
+use super::compile::Compiled;
+use super::tally::{Tally, Timing};
+
+/// Rounds over all tasks at most.
+const ROUNDS_MAX: usize = 12;
+
+/// Moves tasks as long as that makes the plan cheaper and keeps it in time. Costs O(choices × flows) per round, and
+/// O(tasks + flows) more for each move that is tried where time is limited.
+pub(super) fn descend(compiled: &Compiled<'_>, tally: &mut Tally, deadline: Option<u64>) {
+    let mut scratch = Vec::new();
+    let in_time =
+        |picks: &[usize]| deadline.is_none_or(|deadline| Timing::of(compiled, picks).is_within(compiled, deadline));
+    for _ in 0..ROUNDS_MAX {
+        let mut changed = false;
+        for task in 0..compiled.steps.len() {
+            let mut moves: Vec<(i128, usize)> = (0..compiled.steps[task].choices.len())
+                .map(|pick| (tally.delta(compiled, task, pick, &mut scratch), pick))
+                .filter(|(delta, _)| *delta < 0)
+                .collect();
+            moves.sort_unstable();
+            let before = tally.picks[task];
+            for (_, pick) in moves {
+                tally.picks[task] = pick;
+                let allowed = in_time(&tally.picks);
+                tally.picks[task] = before;
+                if allowed {
+                    tally.set(compiled, task, pick, &mut scratch);
+                    changed = true;
+                    break;
+                }
+            }
+        }
+        if !changed {
+            return;
+        }
+    }
+}
+
+/// The plan with every task that has a choice there in one region, the others where they are cheapest; one per region
+/// that some task can run in, together with the cheapest of each task alone.
+pub(super) fn gathered(compiled: &Compiled<'_>, fastest: bool) -> Vec<Vec<usize>> {
+    let regions = (0..compiled.network.regions.len()).map(Some);
+    let pick = |region: Option<usize>| {
+        let of_step = |step: &super::compile::Step<'_>| {
+            let rank = |(at, choice): (usize, &super::compile::Choice)| {
+                let first = if fastest {
+                    choice.millis
+                } else {
+                    choice.cost.unsigned_abs()
+                };
+                (region != Some(choice.region) && region.is_some(), first, at)
+            };
+            step.choices
+                .iter()
+                .enumerate()
+                .map(rank)
+                .min()
+                .map_or(0, |(_, _, at)| at)
+        };
+        compiled.steps.iter().map(of_step).collect()
+    };
+    std::iter::once(None).chain(regions).map(pick).collect()
+}
