@@ -15,7 +15,7 @@ const REGIONS_MAX: usize = 40;
 
 /// How the tasks hang together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Shape {
+pub(crate) enum Shape {
     /// One after the other.
     Chain,
     /// Each task after one of those before it.
@@ -44,7 +44,7 @@ impl Dice {
 
 /// A graph of so many tasks with so many candidates each.
 #[must_use]
-pub fn random(catalogue: &Catalogue, tasks: usize, candidates: usize, seed: u64, shape: Shape) -> Dag {
+pub(crate) fn random(catalogue: &Catalogue, tasks: usize, candidates: usize, seed: u64, shape: Shape) -> Dag {
     let mut dice = Dice(seed);
     let regions = regions(catalogue, candidates.clamp(1, REGIONS_MAX));
     let per_region = candidates.div_ceil(regions.len().max(1));

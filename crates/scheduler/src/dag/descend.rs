@@ -3,20 +3,25 @@
 //! What it finds are plans to be beaten, not proofs.
 
 use super::compile::Compiled;
-use super::tally::{Tally, Timing};
+use super::network::FREE;
+use super::tally::{Tally, Timing, region};
 
 /// Rounds over all tasks at most.
 const ROUNDS_MAX: usize = 12;
 
 /// Moves tasks as long as that makes the plan cheaper and keeps it in time. Costs O(choices × flows) per round, and
-/// O(tasks + flows) more for each move that is tried where time is limited.
-pub(super) fn descend(compiled: &Compiled<'_>, tally: &mut Tally, deadline: Option<u64>) {
+/// O(tasks + flows) more for each move that is tried where time is limited. Not `all`: only tasks with traffic that is paid
+/// for, which is where a plan that is best under straight lines can be bettered.
+pub(super) fn descend(compiled: &Compiled<'_>, tally: &mut Tally, deadline: Option<u64>, all: bool) {
     let mut scratch = Vec::new();
     let in_time =
         |picks: &[usize]| deadline.is_none_or(|deadline| Timing::of(compiled, picks).is_within(compiled, deadline));
     for _ in 0..ROUNDS_MAX {
         let mut changed = false;
         for task in 0..compiled.steps.len() {
+            if !all && !pays(compiled, tally, task) {
+                continue;
+            }
             let mut moves: Vec<(i128, usize)> = (0..compiled.steps[task].choices.len())
                 .map(|pick| (tally.delta(compiled, task, pick, &mut scratch), pick))
                 .filter(|(delta, _)| *delta < 0)
@@ -38,6 +43,18 @@ pub(super) fn descend(compiled: &Compiled<'_>, tally: &mut Tally, deadline: Opti
             return;
         }
     }
+}
+
+/// Whether some traffic of a task is counted.
+fn pays(compiled: &Compiled<'_>, tally: &Tally, task: usize) -> bool {
+    compiled.flows_of[task].iter().any(|flow| {
+        let flow = &compiled.flows[*flow];
+        let (from, to) = (
+            region(compiled, &tally.picks, flow.from),
+            region(compiled, &tally.picks, flow.to),
+        );
+        compiled.network.meter_of(from, to) != FREE
+    })
 }
 
 /// The plan with every task that has a choice there in one region, the others where they are cheapest; one per region

@@ -1,8 +1,8 @@
 //! Which line stands for each tariff and what a millisecond costs, and how both follow what a solution does wrong.
 //!
-//! A meter that counts more than its line was made for gets a steeper one, one that counts less a flatter one; a path that
-//! is late is tolled, and the toll rises until the solution is in time and is halved back after: bisection per meter and
-//! for the toll, all at once. Any choice gives a valid bound; solving and splitting are done elsewhere.
+//! A meter that counts more than its line was made for gets a steeper one, halfway to the tariff's slope where it is now,
+//! and one that counts less a flatter one. A path that is late is tolled, and the toll rises until the solution is in time
+//! and is halved back after. All of them at once: bisection, not a subgradient, since there are few meters and one toll. Any choice gives a valid bound; solving and splitting are done elsewhere.
 
 use std::cmp::Reverse;
 
@@ -11,6 +11,9 @@ use super::node::Spans;
 use super::relax::Tolls;
 use super::tally::{Tally, Timing, region};
 use super::tariff::Line;
+
+/// No slope was tried yet.
+const UNKNOWN: (i64, i64) = (0, i64::MAX);
 
 /// Different paths that are tolled, at most.
 const PATHS_MAX: usize = 64;
@@ -61,7 +64,7 @@ impl Prices {
                 let (left, right) = meter.tariff.slopes(low, high, at);
                 self.lines
                     .push(meter.tariff.line(low, high, i64::midpoint(left, right)));
-                self.brackets.push(widest(compiled, number));
+                self.brackets.push(UNKNOWN);
             } else if self.spans[number] != spans[number] {
                 let old = self.lines[number].rate;
                 // A chord that came closer to the tariff is better than the old slope; a kept slope is better where the
@@ -71,7 +74,7 @@ impl Prices {
                 self.lines[number] = meter
                     .tariff
                     .line(low, high, old.clamp(first.min(last), last.max(first)));
-                self.brackets[number] = widest(compiled, number);
+                self.brackets[number] = UNKNOWN;
             }
         }
         self.spans.clone_from(spans);
@@ -87,25 +90,35 @@ impl Prices {
     ) -> bool {
         let tally = Tally::of(compiled, picks.to_vec());
         let mut moved = false;
-        for number in 0..self.lines.len() {
+        for (number, &(low, high)) in spans.iter().enumerate() {
             let volume = tally.volumes[number];
             let line = self.lines[number];
             if self.loss(compiled, number, volume) <= 0 {
                 continue;
             }
+            let tariff = &compiled.network.meters[number].tariff;
+            let (left, right) = tariff.slopes(low, high, volume);
+            let steepest = tariff.rates().max().unwrap_or(0).saturating_mul(2) + 1;
+            // Steeper than at this volume helps only where the volume is more than the meter is confined to.
+            let (flattest, steepest) = if volume > high {
+                (0, steepest)
+            } else if volume < low {
+                (0, right)
+            } else {
+                (left.min(line.rate), right.max(line.rate))
+            };
             let bracket = &mut self.brackets[number];
             if volume > line.touches {
-                bracket.0 = line.rate;
+                *bracket = (line.rate, bracket.1.min(steepest));
             } else {
-                bracket.1 = line.rate;
+                *bracket = (bracket.0.max(flattest), line.rate);
             }
             if bracket.0 >= bracket.1 {
-                *bracket = widest(compiled, number);
+                *bracket = (flattest, steepest);
             }
             let rate = i64::midpoint(bracket.0, bracket.1);
             if rate != line.rate {
-                let (low, high) = spans[number];
-                self.lines[number] = compiled.network.meters[number].tariff.line(low, high, rate);
+                self.lines[number] = tariff.line(low, high, rate);
                 moved = true;
             }
         }
@@ -176,20 +189,6 @@ impl Prices {
         };
         is_new || self.tolls.rate != before
     }
-}
-
-/// From free to twice the dearest rate: steeper lines than the tariff serve meters that are confined.
-fn widest(compiled: &Compiled<'_>, meter: usize) -> (i64, i64) {
-    (
-        0,
-        compiled.network.meters[meter]
-            .tariff
-            .rates()
-            .max()
-            .unwrap_or(0)
-            .saturating_mul(2)
-            + 1,
-    )
 }
 
 /// A toll to begin with: what the tasks of a plan cost per millisecond, scaled as grains are, a fourth of it.

@@ -175,14 +175,14 @@ impl Search<'_> {
     }
 
     /// Offers a plan, and what it leads to by single moves.
-    fn offer_improved(&mut self, picks: &[usize]) {
+    fn offer_improved(&mut self, picks: &[usize], all: bool) {
         let mut tally = Tally::of(self.compiled, picks.to_vec());
         let deadline = self.timed.then_some(self.rules.deadline);
         if self.timed && !Timing::of(self.compiled, picks).is_within(self.compiled, self.rules.deadline) {
             return;
         }
         self.offer(tally.clone());
-        descend(self.compiled, &mut tally, deadline);
+        descend(self.compiled, &mut tally, deadline, all);
         self.offer(tally);
     }
 
@@ -211,19 +211,20 @@ impl Search<'_> {
             }
             let at = self.best.as_ref().map(|tally| tally.volumes.clone());
             prices.fit(self.compiled, &spans, at.as_deref());
-            let relaxed = self.relax(&node, &prices, windows.as_ref(), effort);
+            let relaxed = self.relax(&node, &prices, windows.as_ref(), round > 0, effort);
             let gained = relaxed.bound - node.bound;
             node.bound = node.bound.max(relaxed.bound);
-            if let Some(picks) = &relaxed.picks {
-                if round == 0 || idle > 0 || last.as_ref() != Some(picks) {
-                    self.learn(picks, is_first && round == 0);
-                }
+            if let Some(picks) = relaxed.picks.as_ref().filter(|picks| last.as_ref() != Some(*picks)) {
+                self.offer_improved(picks, false);
             }
             if node.bound >= self.beat {
                 return Vec::new();
             }
             if self.is_enough() {
                 return vec![(node, prices)];
+            }
+            if is_first && round == 0 {
+                self.gather();
             }
             let dropped = self.drop_useless(&mut node, &relaxed);
             let gap = self.beat.saturating_sub(node.bound);
@@ -266,7 +267,14 @@ impl Search<'_> {
         Some((node.spans(self.compiled)?, windows))
     }
 
-    fn relax(&self, node: &Node, prices: &Prices, windows: Option<&Windows>, effort: &mut Effort<'_>) -> Relaxed {
+    fn relax(
+        &self,
+        node: &Node,
+        prices: &Prices,
+        windows: Option<&Windows>,
+        marginals: bool,
+        effort: &mut Effort<'_>,
+    ) -> Relaxed {
         let question = Question {
             domains: &node.domains,
             confined: &node.confined,
@@ -276,28 +284,22 @@ impl Search<'_> {
             beat: self.beat,
             limits: Limits {
                 table_entries_max: self.rules.table_entries_max,
-                marginals: true,
+                marginals,
                 ..Limits::default()
             },
         };
         self.relaxation.solve(&question, effort)
     }
 
-    /// Offers what a relaxation led to; the first time also plans in one region each.
-    fn learn(&mut self, picks: &[usize], is_first: bool) {
-        self.offer_improved(picks);
-        if is_first
-            && self
-                .best
-                .as_ref()
-                .is_none_or(|best| best.picks != picks || best.egress > 0)
+    /// Offers the plans in one region each, and what the best of them leads to.
+    fn gather(&mut self) {
+        let plans = gathered(self.compiled, false)
+            .into_iter()
+            .map(|picks| Tally::of(self.compiled, picks));
+        if let Some(best) = plans.min_by_key(Tally::cost)
+            && best.cost() < self.beat
         {
-            for picks in gathered(self.compiled, false) {
-                let tally = Tally::of(self.compiled, picks);
-                if tally.cost() < self.beat.saturating_mul(2) {
-                    self.offer_improved(&tally.picks);
-                }
-            }
+            self.offer_improved(&best.picks, true);
         }
     }
 

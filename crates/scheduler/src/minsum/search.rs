@@ -145,10 +145,10 @@ impl Search<'_> {
         if !core.is_empty() {
             self.passes(core);
         }
-        for node in 0..core.unary.len() {
+        for (node, marginals) in marginals.iter_mut().enumerate() {
             gather(core, node);
             for (name, cost) in core.names[node].iter().zip(&core.unary[node]) {
-                marginals[node][*name as usize] = core.constant.saturating_add(*cost).min(INFINITE);
+                marginals[*name as usize] = core.constant.saturating_add(*cost).min(INFINITE);
             }
         }
         marginals

@@ -1,9 +1,10 @@
 //! The planner of a graph of tasks against going through every plan, and its bounds against the optimum.
 
 use skyloom_core::MicroUsd;
-use skyloom_scheduler::dag::{DagConfig, DagError, DagPlan, Objective};
+use skyloom_scheduler::Effort;
+use skyloom_scheduler::dag::{DagConfig, DagError, DagPlan, FrontConfig, Objective, front};
 
-use crate::dag_world::{Case, Shape, random};
+use crate::dag_world::{Case, Shape, catalogue, random};
 use crate::random_world::Dice;
 
 /// Without going through assignments one by one, without tables over several tasks: bounds and splits must do it.
@@ -116,5 +117,178 @@ fn splitting_alone_finds_the_same() {
     for _ in 0..1500 {
         let case = small(&mut dice);
         check_all_objectives(&case, &by_splitting(&case.config), &mut dice);
+    }
+}
+
+#[test]
+fn a_bound_holds_wherever_the_work_ends() {
+    let mut dice = Dice::new(3);
+    let mut open = 0;
+    for _ in 0..400 {
+        let case = random(&mut dice, Shape::General, 4, 4);
+        let all = case.all();
+        let least = cheapest(&all, u64::MAX).unwrap();
+        for units in [0, 1, 2, 5] {
+            let plan = case
+                .plan_with(Objective::Cost, &by_splitting(&case.config), units)
+                .unwrap();
+            check_plan(&case, &all, &plan);
+            assert!(plan.cost_lower_bound.as_micros() <= least);
+            open += u32::from(plan.gap > 0.0);
+        }
+        let plan = case.plan_with(Objective::Time, &by_splitting(&case.config), 3).unwrap();
+        let (time, _) = fastest(&all, i64::MAX).unwrap();
+        assert!(plan.makespan_lower_bound_ms <= time && time <= plan.makespan_ms);
+    }
+    assert!(open > 0, "work ends before the proof somewhere");
+}
+
+#[test]
+fn deadlines_of_single_tasks_hold() {
+    let mut dice = Dice::new(4);
+    let (mut met, mut refused) = (0, 0);
+    for _ in 0..1500 {
+        let mut case = small(&mut dice);
+        for task in &mut case.dag.tasks {
+            let seconds = [0.0, 600.0, 3600.0, 4000.0, 9000.0, 20_000.0];
+            task.finish_within_seconds = dice.one_in(2).then(|| *dice.pick(&seconds));
+        }
+        let all = case.all();
+        for config in [case.config.clone(), by_splitting(&case.config)] {
+            match (
+                case.plan_with(Objective::Cost, &config, u64::MAX),
+                cheapest(&all, u64::MAX),
+            ) {
+                (Ok(plan), Some(least)) => {
+                    check_plan(&case, &all, &plan);
+                    assert_eq!((plan.cost.as_micros(), plan.gap), (least, 0.0));
+                    met += 1;
+                }
+                (Err(error), None) => {
+                    use DagError::{DeadlinesContradict, TooSlow, Unsatisfiable};
+                    assert!(
+                        matches!(error, DeadlinesContradict | TooSlow { .. } | Unsatisfiable { .. }),
+                        "{error}"
+                    );
+                    refused += 1;
+                }
+                (got, expected) => panic!("{got:?} where {expected:?} is right: {case:#?}"),
+            }
+        }
+    }
+    assert!(met > 100 && refused > 100);
+}
+
+#[test]
+fn the_front_has_every_plan_that_nothing_beats() {
+    let mut dice = Dice::new(5);
+    for round in 0..600 {
+        let case = small(&mut dice);
+        let mut all = case.all();
+        all.sort_unstable();
+        let mut expected: Vec<(i64, u64)> = Vec::new();
+        for (cost, time) in all {
+            if expected.last().is_none_or(|(_, last)| time < *last) {
+                expected.push((cost, time));
+            }
+        }
+        let config = if round % 2 == 0 {
+            case.config.clone()
+        } else {
+            by_splitting(&case.config)
+        };
+        let points = |step: f64| {
+            let fineness = FrontConfig::new().with_time_step(step);
+            let front = front(
+                &case.dag,
+                &catalogue(&case.lists),
+                &config,
+                &fineness,
+                &mut Effort::units(u64::MAX),
+            )
+            .unwrap();
+            assert_eq!((front.time_gap, front.cost_gap), (step, 0.0));
+            front
+                .plans
+                .iter()
+                .map(|plan| (plan.cost.as_micros(), plan.makespan_ms))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(points(0.0), expected, "{case:#?}");
+        let coarse = points(0.3);
+        for (cost, time) in expected {
+            let matched = |(c, t): &(i64, u64)| *c <= cost && u128::from(*t) * 10 <= u128::from(time) * 13;
+            assert!(coarse.iter().any(matched), "{coarse:?} has nothing for {cost} {time}");
+        }
+    }
+}
+
+#[test]
+fn the_order_of_the_input_changes_nothing() {
+    let mut dice = Dice::new(6);
+    for _ in 0..200 {
+        let case = random(&mut dice, Shape::General, 5, 5);
+        let mut other = case.clone();
+        other.dag.tasks.reverse();
+        other.dag.edges.rotate_left(case.dag.edges.len() / 2);
+        other.dag.data.reverse();
+        for task in &mut other.dag.tasks {
+            task.candidates.reverse();
+        }
+        for objective in [Objective::Cost, Objective::Time] {
+            let ask = |case: &Case| case.plan_with(objective, &by_splitting(&case.config), 40);
+            assert_eq!(ask(&case), ask(&other));
+            assert_eq!(ask(&case), ask(&case));
+        }
+    }
+}
+
+#[test]
+fn a_candidate_more_never_makes_the_plan_dearer_and_a_twin_changes_nothing() {
+    let mut dice = Dice::new(7);
+    for _ in 0..300 {
+        let case = small(&mut dice);
+        let cost = |case: &Case| case.plan_with(Objective::Cost, &case.config, u64::MAX).unwrap().cost;
+        let mut more = case.clone();
+        let at = usize::try_from(dice.roll(more.dag.tasks.len() as u64)).unwrap();
+        let twin = more.dag.tasks[at].candidates[0].clone();
+        more.dag.tasks[at].candidates.push(twin.clone());
+        assert_eq!(cost(&case), cost(&more));
+        let mut cheap = twin;
+        cheap.per_hour = skyloom_core::MicroUsdPerHour::from_micros(cheap.per_hour.as_micros() / 2);
+        more.dag.tasks[at].candidates.push(cheap);
+        assert!(cost(&more) <= cost(&case));
+    }
+}
+
+#[test]
+fn the_runner_up_is_the_best_change_of_one_task() {
+    let mut dice = Dice::new(8);
+    for _ in 0..300 {
+        let case = small(&mut dice);
+        let plan = case.plan_with(Objective::Cost, &case.config, u64::MAX).unwrap();
+        for (number, task) in case.dag.tasks.iter().enumerate() {
+            let shown = plan.tasks.iter().find(|t| t.id == task.id).unwrap();
+            assert_eq!(shown.rejected.len() + 1, task.candidates.len());
+            let mut only = case.clone();
+            for (other, fixed) in only.dag.tasks.iter_mut().enumerate() {
+                let chosen = plan.tasks.iter().find(|t| t.id == fixed.id).unwrap();
+                let is_chosen =
+                    |c: &skyloom_scheduler::dag::Candidate| c.offer == chosen.offer && c.region == chosen.region;
+                if other != number {
+                    fixed.candidates.retain(is_chosen);
+                } else {
+                    fixed.candidates.retain(|c| !is_chosen(c));
+                }
+            }
+            let names: std::collections::BTreeSet<_> = task.candidates.iter().map(|c| (&c.region, &c.offer)).collect();
+            if names.len() < task.candidates.len() || only.dag.tasks[number].candidates.is_empty() {
+                continue;
+            }
+            let least = cheapest(&only.all(), u64::MAX).unwrap();
+            // Rounded apart: one micro-dollar either way.
+            let dearer = shown.runner_up.as_ref().unwrap().dearer_by.as_micros();
+            assert!((least - plan.cost.as_micros() - dearer).abs() <= 1);
+        }
     }
 }

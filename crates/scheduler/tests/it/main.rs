@@ -4,6 +4,7 @@
 mod bad_input;
 mod checker;
 mod dag;
+mod dag_rules;
 mod dag_world;
 mod formulas;
 mod oracle;
