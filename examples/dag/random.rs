@@ -1,8 +1,8 @@
 //! Graphs of tasks from a seed over the built-in catalogue: what the chapter's `--random` plans and the bench measures.
 //!
 //! A task asks for 2 to 32 virtual CPUs with 2, 4 or 8 GiB each for a quarter of an hour to eight hours on one machine, and
-//! may run on the cheapest offers that fit in each of up to 40 regions of all clouds, taken in turn. Edges carry 0.1 to
-//! 100 GiB, evenly on a logarithmic scale. Pricing and planning do not belong here.
+//! may run on the cheapest offers that fit in each of up to 40 regions of all clouds, taken in turn; an offer is 0.7 to 1.3
+//! times as fast as another. Edges carry 0.1 to 100 GiB, evenly on a logarithmic scale. Pricing and planning do not belong here.
 
 use std::collections::BTreeMap;
 
@@ -116,14 +116,24 @@ fn regions(catalogue: &Catalogue, count: usize) -> Vec<RegionKey> {
     in_turn.take(count).map(|region| (*region).clone()).collect()
 }
 
-/// The cheapest offers of each region that fit, with their prices, the cheapest of every region first.
+/// An offer that is large enough.
+#[derive(Debug)]
+struct Fitting {
+    offer: String,
+    region: RegionKey,
+    per_hour: MicroUsdPerHour,
+    /// How long a task takes on it, in hundredths.
+    percent: u32,
+}
+
+/// The cheapest offers of each region with so many millicores and bytes, the cheapest of every region first.
 fn offers(
     catalogue: &Catalogue,
     regions: &[RegionKey],
-    millicores: u64,
-    memory: u64,
+    (millicores, memory): (u64, u64),
     per_region: usize,
-) -> Vec<(String, RegionKey, MicroUsdPerHour)> {
+    dice: &mut Dice,
+) -> Vec<Fitting> {
     let fits =
         |offer: &&Offer| offer.capacity.cpu.as_millicores() >= millicores && offer.capacity.memory.as_bytes() >= memory;
     let mut ranked = Vec::new();
@@ -137,8 +147,11 @@ fn offers(
         ranked.extend(priced.into_iter().enumerate());
     }
     ranked.sort_by_key(|(rank, _)| *rank);
-    let named = ranked
-        .into_iter()
-        .map(|(_, (per_hour, offer))| (offer.key.instance.to_string(), offer.key.region.clone(), per_hour));
+    let named = ranked.into_iter().map(|(_, (per_hour, offer))| Fitting {
+        offer: offer.key.instance.to_string(),
+        region: offer.key.region.clone(),
+        per_hour,
+        percent: 70 + u32::try_from(dice.roll(61)).unwrap_or(0),
+    });
     named.collect()
 }

@@ -18,6 +18,7 @@ mod direct;
 mod error;
 mod explain;
 mod front;
+mod labels;
 mod network;
 mod node;
 mod order;

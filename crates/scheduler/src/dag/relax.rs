@@ -9,7 +9,8 @@
 use crate::effort::Effort;
 use crate::minsum::{self, FORBIDDEN, Limits, MinsumError, Model};
 
-use super::compile::{Compiled, End};
+use super::compile::{Compiled, End, NO_DEADLINE};
+use super::labels::Forest;
 use super::network::FREE;
 use super::node::{Domains, Spans};
 use super::tariff::{GRAINS, Line};
@@ -155,6 +156,27 @@ impl<'c> Relaxation<'c> {
         }
     }
 
+    /// The cheapest assignment in time under the lines alone, where the graph is a forest and labels are few enough.
+    pub(super) fn solve_by_labels(&self, forest: &Forest, question: &Question<'_>) -> Option<Relaxed> {
+        let constant = self.constant(question);
+        let beat = self.scaled(question.beat - constant + (1 << self.shift) - 1);
+        let costs = Costs::new(self, question);
+        let found = forest.cheapest(&costs, beat).ok()?;
+        let name = |(domain, state): (&Vec<usize>, usize)| domain[state];
+        Some(match found {
+            Some((cost, states)) => Relaxed {
+                bound: self.grains(cost) + constant,
+                picks: Some(question.domains.iter().zip(states).map(name).collect()),
+                marginals: Vec::new(),
+            },
+            None => Relaxed {
+                bound: question.beat,
+                picks: None,
+                marginals: Vec::new(),
+            },
+        })
+    }
+
     /// What the lines and tolls add to every assignment.
     fn constant(&self, question: &Question<'_>) -> i128 {
         let offsets: i128 = question.lines.iter().map(|line| line.offset).sum();
@@ -165,7 +187,7 @@ impl<'c> Relaxation<'c> {
 
 /// Writes the solver's tables.
 #[derive(Debug)]
-struct Costs<'q> {
+pub(super) struct Costs<'q> {
     relaxation: &'q Relaxation<'q>,
     question: &'q Question<'q>,
     /// Region of each choice left.
@@ -219,8 +241,57 @@ impl<'q> Costs<'q> {
         }
     }
 
+    /// When a task with a choice can start as far as data sets matter, and when it must have ended.
+    pub(super) fn alone(&self, task: usize, state: usize) -> (u64, u64) {
+        let compiled = self.relaxation.compiled;
+        let region = self.regions[task][state];
+        let inputs = compiled.flows_of[task]
+            .iter()
+            .filter_map(|flow| match compiled.flows[*flow].from {
+                End::Data(from) => Some(compiled.millis(*flow, from, region)),
+                End::Task(_) => None,
+            });
+        let latest = self
+            .question
+            .windows
+            .map_or(NO_DEADLINE, |windows| windows.latest[task][state]);
+        (inputs.max().unwrap_or(0), latest)
+    }
+
+    /// How long a task runs with a choice.
+    pub(super) fn run(&self, task: usize, state: usize) -> u64 {
+        self.relaxation.compiled.steps[task].choices[self.question.domains[task][state]].millis
+    }
+
+    /// Cost and time of the flows between two tasks, by the states of both, those of `first` outermost.
+    pub(super) fn joint(&self, first: usize, second: usize, flows: &[usize]) -> Vec<(i64, u64)> {
+        let compiled = self.relaxation.compiled;
+        let (rows, columns) = (self.regions[first].len(), self.regions[second].len());
+        let mut joint = vec![(0i64, 0u64); rows * columns];
+        let mut table = vec![0; rows * columns];
+        for &flow in flows {
+            self.fill(flow, &mut table);
+            let turned = self.ends(flow).0 != first;
+            for row in 0..rows {
+                for column in 0..columns {
+                    let at = if turned {
+                        column * rows + row
+                    } else {
+                        row * columns + column
+                    };
+                    let (from, to) = (self.regions[first][row], self.regions[second][column]);
+                    let (from, to) = if turned { (to, from) } else { (from, to) };
+                    let (cost, millis) = &mut joint[row * columns + column];
+                    *cost = cost.saturating_add(table[at]);
+                    *millis = (*millis).max(compiled.millis(flow, from, to));
+                }
+            }
+        }
+        joint
+    }
+
     /// Costs of the tasks, with their flows from and to data sets and their tolls.
-    fn unary(&self) -> Vec<Vec<i64>> {
+    pub(super) fn unary(&self) -> Vec<Vec<i64>> {
         let compiled = self.relaxation.compiled;
         let tolls = self.question.tolls;
         let cost = |task: usize, at: usize, choice: usize| {

@@ -13,10 +13,11 @@ use crate::minsum::Limits;
 use super::compile::{Compiled, End, NO_DEADLINE};
 use super::descend::{descend, gathered};
 use super::direct::direct;
+use super::labels::Forest;
 use super::network::FREE;
 use super::node::{Node, Spans};
 use super::prices::{Prices, late_path};
-use super::relax::{Question, Relaxation, Relaxed};
+use super::relax::{Question, Relaxation, Relaxed, Tolls};
 use super::tally::{Tally, Timing, region};
 use super::tariff::{GRAINS, rounded};
 use super::windows::Windows;
@@ -88,6 +89,8 @@ struct Search<'s> {
     relaxation: Relaxation<'s>,
     rules: Rules,
     timed: bool,
+    /// Where time matters and the graph is one whose labels are not too many.
+    forest: Option<Forest>,
     best: Option<Tally>,
     /// Plans that cost this many grains or more are no better than the best, to the micro-dollar.
     beat: i128,
@@ -98,11 +101,13 @@ const DEAREST: i128 = 1 << 100;
 
 /// The cheapest plan in time. `known` are plans to begin with; those that are late are left aside.
 pub(super) fn cheapest(compiled: &Compiled<'_>, rules: Rules, known: &[Vec<usize>], effort: &mut Effort<'_>) -> Found {
+    let timed = rules.deadline != NO_DEADLINE || compiled.has_deadlines();
     let mut search = Search {
         compiled,
         relaxation: Relaxation::new(compiled),
         rules,
-        timed: rules.deadline != NO_DEADLINE || compiled.has_deadlines(),
+        timed,
+        forest: if timed { Forest::of(compiled) } else { None },
         best: None,
         beat: DEAREST,
     };
@@ -212,6 +217,7 @@ impl Search<'_> {
             let at = self.best.as_ref().map(|tally| tally.volumes.clone());
             prices.fit(self.compiled, &spans, at.as_deref());
             let relaxed = self.relax(&node, &prices, windows.as_ref(), round > 0, effort);
+            let relaxed = self.in_time(relaxed, &node, &prices, windows.as_ref(), effort);
             let gained = relaxed.bound - node.bound;
             node.bound = node.bound.max(relaxed.bound);
             if let Some(picks) = relaxed.picks.as_ref().filter(|picks| last.as_ref() != Some(*picks)) {
@@ -275,11 +281,24 @@ impl Search<'_> {
         marginals: bool,
         effort: &mut Effort<'_>,
     ) -> Relaxed {
-        let question = Question {
+        let question = self.question(node, prices, &prices.tolls, windows, marginals);
+        effort.spend((node.choices() + self.compiled.flows.len()) as u64 / 200 + 1);
+        self.relaxation.solve(&question, effort)
+    }
+
+    fn question<'q>(
+        &self,
+        node: &'q Node,
+        prices: &'q Prices,
+        tolls: &'q Tolls,
+        windows: Option<&'q Windows>,
+        marginals: bool,
+    ) -> Question<'q> {
+        Question {
             domains: &node.domains,
             confined: &node.confined,
             lines: &prices.lines,
-            tolls: &prices.tolls,
+            tolls,
             windows,
             beat: self.beat,
             limits: Limits {
@@ -287,8 +306,40 @@ impl Search<'_> {
                 marginals,
                 ..Limits::default()
             },
+        }
+    }
+
+    /// Where a relaxation's solution is late and the graph is a forest: the cheapest one that is not.
+    fn in_time(
+        &mut self,
+        relaxed: Relaxed,
+        node: &Node,
+        prices: &Prices,
+        windows: Option<&Windows>,
+        effort: &mut Effort<'_>,
+    ) -> Relaxed {
+        let is_late = |picks: &Vec<usize>| late_path(self.compiled, picks, self.rules.deadline).is_some();
+        if relaxed.bound >= self.beat || !relaxed.picks.as_ref().is_none_or(is_late) {
+            return relaxed;
+        }
+        let Some(forest) = self.forest.take() else {
+            return relaxed;
         };
-        self.relaxation.solve(&question, effort)
+        let tolls = Tolls::none(self.compiled);
+        let question = self.question(node, prices, &tolls, windows, false);
+        effort.spend(node.choices() as u64);
+        match self.relaxation.solve_by_labels(&forest, &question) {
+            // Too many labels here are too many elsewhere.
+            None => relaxed,
+            Some(found) => {
+                self.forest = Some(forest);
+                Relaxed {
+                    bound: found.bound.max(relaxed.bound),
+                    picks: found.picks,
+                    marginals: relaxed.marginals,
+                }
+            }
+        }
     }
 
     /// Offers the plans in one region each, and what the best of them leads to.

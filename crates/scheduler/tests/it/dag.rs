@@ -70,7 +70,7 @@ fn check_all_objectives(case: &Case, config: &DagConfig, dice: &mut Dice) {
         (Err(DagError::TooSlow { least_ms, .. }), None) => {
             assert!(least_ms > deadline && all.iter().all(|(_, time)| *time >= least_ms));
         }
-        (got, expected) => panic!("{got:?} where {expected:?} is right"),
+        (got, expected) => unreachable!("{got:?} where {expected:?} is right"),
     }
 
     let (budget, _) = *dice.pick(&all);
@@ -92,7 +92,7 @@ fn check_all_objectives(case: &Case, config: &DagConfig, dice: &mut Dice) {
         (Err(DagError::OverBudget { least, .. }), None) => {
             assert!(least.as_micros() > budget && all.iter().all(|(cost, _)| *cost >= least.as_micros()));
         }
-        (got, expected) => panic!("{got:?} where {expected:?} is right"),
+        (got, expected) => unreachable!("{got:?} where {expected:?} is right"),
     }
 }
 
@@ -172,7 +172,7 @@ fn deadlines_of_single_tasks_hold() {
                     );
                     refused += 1;
                 }
-                (got, expected) => panic!("{got:?} where {expected:?} is right: {case:#?}"),
+                (got, expected) => unreachable!("{got:?} where {expected:?} is right: {case:#?}"),
             }
         }
     }
@@ -289,6 +289,52 @@ fn the_runner_up_is_the_best_change_of_one_task() {
             // Rounded apart: one micro-dollar either way.
             let dearer = shown.runner_up.as_ref().unwrap().dearer_by.as_micros();
             assert!((least - plan.cost.as_micros() - dearer).abs() <= 1);
+        }
+    }
+}
+
+/// Forty tasks are far beyond going through; on a chain whose places are all one region the deadline alone matters, and
+/// an exact answer comes from adding up costs by time, which this does in whole seconds.
+#[test]
+fn a_long_chain_with_a_deadline_is_proven() {
+    let mut dice = Dice::new(10);
+    for _ in 0..20 {
+        let mut case = random(&mut dice, Shape::Chain, 40, 3);
+        case.dag.data.clear();
+        case.dag
+            .edges
+            .retain(|edge| edge.from.as_str() != "in" && edge.to.as_str() != "out");
+        for task in &mut case.dag.tasks {
+            for candidate in &mut task.candidates {
+                candidate.region = "a/e".parse().unwrap();
+                candidate.run_seconds = [1.0, 2.0, 5.0, 9.0][usize::try_from(dice.roll(4)).unwrap()];
+                candidate.per_hour =
+                    skyloom_core::MicroUsdPerHour::from_micros(3600 * i64::try_from(dice.roll(900)).unwrap());
+            }
+        }
+        let seconds = 100 + usize::try_from(dice.roll(80)).unwrap();
+        let mut least = vec![Some(0i64); seconds + 1];
+        for task in &case.dag.tasks {
+            let with = |left: usize| {
+                let by_candidate = task.candidates.iter().filter_map(|candidate| {
+                    let run = usize::try_from(crate::dag_world::millis(candidate.run_seconds) / 1000).unwrap();
+                    let cost = candidate.per_hour.as_micros() / 3600
+                        * i64::from(candidate.nodes)
+                        * i64::try_from(run).unwrap();
+                    Some(least[left.checked_sub(run)?]? + cost)
+                });
+                by_candidate.min()
+            };
+            least = (0..=seconds).map(with).collect();
+        }
+        #[expect(clippy::cast_precision_loss, reason = "a hundred or two")]
+        let objective = Objective::CostByDeadline {
+            seconds: seconds as f64,
+        };
+        match (case.plan_with(objective, &case.config, 100_000), least[seconds]) {
+            (Ok(plan), Some(least)) => assert_eq!((plan.cost.as_micros(), plan.gap), (least, 0.0)),
+            (Err(DagError::TooSlow { .. }), None) => {}
+            (got, expected) => unreachable!("{got:?} where {expected:?} is right"),
         }
     }
 }

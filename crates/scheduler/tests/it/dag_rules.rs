@@ -10,6 +10,9 @@ use skyloom_scheduler::{Effort, EffortLog};
 
 use crate::dag_world::{Case, GIB, List, catalogue};
 
+/// Something done to a part of a graph.
+type Change<'c, T> = &'c dyn Fn(&mut T);
+
 fn candidate(region: &str, micros: i64, seconds: f64) -> Candidate {
     Candidate {
         offer: "m".to_owned(),
@@ -179,7 +182,7 @@ fn hard_rules_leave_out_candidates_and_name_themselves() {
             Reason::Forbidden(Rule::Clouds)
         ]
     );
-    let refused: [(&dyn Fn(&mut Task), Rule); 4] = [
+    let refused: [(Change<Task>, Rule); 4] = [
         (&|t| t.clouds = vec!["c".parse().unwrap()], Rule::Clouds),
         (&|t| t.regions = vec!["c/x".parse().unwrap()], Rule::Regions),
         (&|t| t.residency.allow = ["CH".parse_law()].into(), Rule::Residency),
@@ -220,7 +223,7 @@ fn bad_input_is_refused_with_its_place() {
         edges: vec![edge("a", "b", 1)],
     };
     assert!(solve(&good()).is_ok());
-    let rows: [(&dyn Fn(&mut Dag), &str); 18] = [
+    let rows: [(Change<Dag>, &str); 18] = [
         (&|d| d.tasks[1].id = "a".into(), "tell two nodes named `a` apart"),
         (&|d| d.data[0].id = "b".into(), "tell two nodes named `b` apart"),
         (
