@@ -16,10 +16,9 @@ use std::time::Instant;
 use clap::{Parser, ValueEnum};
 use serde_json::{Value, json};
 use skyloom::Catalogue;
-use skyloom::core::catalogue::EgressScope;
-use skyloom::core::{Bytes, MicroUsd};
+use skyloom::core::MicroUsd;
 use skyloom::scheduler::Effort;
-use skyloom::scheduler::dag::{AlreadySent, DagConfig, DagPlan, FrontConfig, Objective, Reason, Speeds, front, plan};
+use skyloom::scheduler::dag::{DagConfig, DagPlan, FrontConfig, Objective, Reason, Speeds, front, plan};
 
 use input::{Input, Question};
 
@@ -43,8 +42,9 @@ struct Arguments {
     /// Shape of the random graph.
     #[arg(long, value_enum, default_value_t = Shape::General)]
     shape: Shape,
-    /// GiB that each region of the random graph has sent to the internet in this month already.
-    #[arg(long, default_value_t = 0)]
+    /// GiB that each region of the random graph has sent already in this month, to the internet and to other regions each.
+    /// The default is past every free allowance; at 0 a large graph is also a knapsack of free gigabytes.
+    #[arg(long, default_value_t = random::SENT_GIB)]
     sent_gib: u32,
     /// What is wanted.
     #[arg(long, value_enum)]
@@ -62,7 +62,7 @@ struct Arguments {
     #[arg(long, default_value_t = 0.0)]
     time_step: f64,
     /// Units of work at most; a unit is a few microseconds.
-    #[arg(long, default_value_t = 200_000)]
+    #[arg(long, default_value_t = 100_000)]
     work: u64,
     /// Leave out what else there was for each task.
     #[arg(long)]
@@ -146,17 +146,14 @@ fn question(arguments: &Arguments) -> Result<Question, Failure> {
         }
         None => pipeline::pipeline(&catalogue)?,
     };
-    let sent = catalogue
-        .regions()
-        .filter(|_| arguments.sent_gib > 0)
-        .map(|region| AlreadySent {
-            region: region.key.clone(),
-            scope: EgressScope::Internet,
-            bytes: Bytes::from_gib(arguments.sent_gib),
-        });
+    let sent_gib = if arguments.random.is_some() {
+        arguments.sent_gib
+    } else {
+        0
+    };
     Ok(Question {
         dag,
-        already: sent.collect(),
+        already: random::already(&catalogue, sent_gib),
         catalogue,
         speeds: Speeds::default(),
     })

@@ -7,11 +7,16 @@
 use std::collections::BTreeMap;
 
 use skyloom::Catalogue;
+use skyloom::core::catalogue::EgressScope;
 use skyloom::core::{Bytes, MicroUsdPerHour, Offer, RegionKey};
-use skyloom::scheduler::dag::{Candidate, Dag, Edge, NodeId, Task};
+use skyloom::scheduler::dag::{AlreadySent, Candidate, Dag, Edge, NodeId, Task};
 
 /// Regions of one graph at most.
 const REGIONS_MAX: usize = 40;
+
+/// What each region has sent already in this month, in GiB: past every free allowance, as an account is that runs graphs
+/// of thousands of tasks.
+pub(crate) const SENT_GIB: u32 = 20_480;
 
 /// How the tasks hang together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,17 +62,14 @@ pub(crate) fn random(catalogue: &Catalogue, tasks: usize, candidates: usize, see
         let seconds = u32::try_from(900 * (1 + dice.roll(32))).unwrap_or(900);
         let offers = fitting
             .entry((vcpus, memory))
-            .or_insert_with(|| offers(catalogue, &regions, vcpus, memory, per_region));
-        let of_task = offers
-            .iter()
-            .take(candidates)
-            .map(|(offer, region, per_hour)| Candidate {
-                offer: offer.clone(),
-                region: region.clone(),
-                per_hour: *per_hour,
-                run_seconds: f64::from(seconds),
-                nodes: 1,
-            });
+            .or_insert_with(|| offers(catalogue, &regions, (vcpus, memory), per_region, &mut dice));
+        let of_task = offers.iter().take(candidates).map(|fitting| Candidate {
+            offer: fitting.offer.clone(),
+            region: fitting.region.clone(),
+            per_hour: fitting.per_hour,
+            run_seconds: f64::from(seconds * fitting.percent / 100),
+            nodes: 1,
+        });
         dag.tasks.push(Task::new(name(n), of_task.collect()));
         for before in before(&mut dice, n, shape) {
             let bytes = Bytes::from_bytes(volume(&mut dice));
@@ -79,6 +81,21 @@ pub(crate) fn random(catalogue: &Catalogue, tasks: usize, candidates: usize, see
         }
     }
     dag
+}
+
+/// The same volume sent already from every region, to the internet and to other regions each.
+#[must_use]
+pub(crate) fn already(catalogue: &Catalogue, gib: u32) -> Vec<AlreadySent> {
+    let scopes = [EgressScope::InterRegion, EgressScope::Internet];
+    let regions = catalogue.regions().filter(|_| gib > 0);
+    let sent = |key: &RegionKey, scope| AlreadySent {
+        region: key.clone(),
+        scope,
+        bytes: Bytes::from_gib(gib),
+    };
+    regions
+        .flat_map(|region| scopes.map(|scope| sent(&region.key, scope)))
+        .collect()
 }
 
 /// The tasks that one waits for.

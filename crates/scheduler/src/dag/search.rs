@@ -161,6 +161,12 @@ impl Search<'_> {
         }
     }
 
+    /// About what a descent takes in units of effort: a look at each task, and where time is limited at all for many.
+    fn descent_work(&self) -> u64 {
+        let tasks = self.compiled.steps.len() as u64;
+        tasks / 8 + if self.timed { tasks } else { 0 }
+    }
+
     fn is_enough(&self) -> bool {
         let cost = self.best.as_ref().map(|best| micros(best.cost()));
         cost.zip(self.rules.enough).is_some_and(|(cost, enough)| cost <= enough)
@@ -221,6 +227,7 @@ impl Search<'_> {
             let gained = relaxed.bound - node.bound;
             node.bound = node.bound.max(relaxed.bound);
             if let Some(picks) = relaxed.picks.as_ref().filter(|picks| last.as_ref() != Some(*picks)) {
+                effort.spend(self.descent_work());
                 self.offer_improved(picks, false);
             }
             if node.bound >= self.beat {
@@ -282,7 +289,7 @@ impl Search<'_> {
         effort: &mut Effort<'_>,
     ) -> Relaxed {
         let question = self.question(node, prices, &prices.tolls, windows, marginals);
-        effort.spend((node.choices() + self.compiled.flows.len()) as u64 / 200 + 1);
+        effort.spend((node.choices() + self.compiled.flows.len()) as u64 / 16 + 4);
         self.relaxation.solve(&question, effort)
     }
 

@@ -130,7 +130,8 @@ impl Search<'_> {
             }
             let before = core.constant;
             self.passes(&mut core);
-            effort.spend(entries(&core) * 5 * PASSES_PER_ROUND as u64 / 1000 + 1);
+            // Two looks at each entry per pass, and the planning of an elimination.
+            effort.spend(entries(&core) * 5 * PASSES_PER_ROUND as u64 / 1000 + core.unary.len() as u64 / 4 + 1);
             let dropped = self.drop_useless(&mut core);
             let gained = core.constant - before > (self.beat - core.constant) / 20;
             idle = if dropped || gained { 0 } else { idle + 1 };
