@@ -23,8 +23,9 @@ use super::{checks, paths};
 /// The best plan for the objective, as far as `effort` allows, with a bound; a unit of effort is about a thousand table
 /// entries looked at, a few microseconds. A first plan is always made.
 ///
-/// Exact (gap 0) where the effort suffices; that is so for chains, trees and graphs of low treewidth of any size whose
-/// senders stay within one tier, for a hundred tasks of any shape as a rule, and for anything small.
+/// Exact (gap 0) where the effort suffices: for cost that is so for chains, trees and graphs of low treewidth of any size
+/// whose senders stay within one tier, for a hundred tasks of any shape as a rule, and for anything small; within a deadline
+/// for anything small, and for chains and trees of some hundred tasks.
 ///
 /// ```
 /// use skyloom_core::{Bytes, Catalogue, MicroUsdPerHour};
@@ -95,7 +96,8 @@ impl<'p> Planner<'p> {
         Rules {
             deadline,
             direct_max: self.config.direct_max,
-            table_entries_max: self.config.table_entries_max,
+            // What is decided in full is a table of one entry.
+            table_entries_max: self.config.table_entries_max.max(1),
             enough,
             share,
         }

@@ -6,6 +6,9 @@
 use super::leaves::{Folded, joint_table};
 use super::{IMPOSSIBLE, INFINITE, Limits, MinsumError, Model};
 
+/// The state of a node that has none yet.
+pub(super) const UNDECIDED: usize = usize::MAX;
+
 /// A table between two nodes, `a` before `b`; what it costs now is `table + from_a + from_b`, which is at least 0.
 #[derive(Debug, Clone)]
 pub(super) struct Joint {
@@ -93,6 +96,30 @@ impl Core {
             sum = sum.saturating_add(joint.at(states[joint.a], states[joint.b]));
         }
         sum
+    }
+
+    /// The best state of a node with the others as they are, those undecided left aside; what it costs there; and what the
+    /// node's present state does.
+    pub(super) fn best_state(&self, node: usize, states: &[usize]) -> (usize, i64, i64) {
+        let mut costs = self.unary[node].clone();
+        for &joint in &self.of[node] {
+            let joint = &self.joints[joint];
+            let other = states[joint.other(node)];
+            if other == UNDECIDED {
+                continue;
+            }
+            for (state, cost) in costs.iter_mut().enumerate() {
+                let (a, b) = if joint.a == node {
+                    (state, other)
+                } else {
+                    (other, state)
+                };
+                *cost = cost.saturating_add(joint.at(a, b));
+            }
+        }
+        let best = costs.iter().enumerate().min_by_key(|(state, cost)| (**cost, *state));
+        let (state, cost) = best.map_or((0, INFINITE), |(state, cost)| (state, *cost));
+        (state, cost, costs.get(states[node]).copied().unwrap_or(INFINITE))
     }
 
     /// The states' numbers in the model.

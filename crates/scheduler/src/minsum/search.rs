@@ -22,8 +22,7 @@ const ROUNDS_MAX: (usize, usize) = (40, 4);
 /// Work of an elimination that is done at once, without improving the bound first.
 const CHEAP_WORK: u64 = 200_000;
 
-/// Largest share of the entries allowed for tables that the open nodes of the search hold; beyond it the oldest answer
-/// must do.
+/// Nodes of the search that wait, at most; what is beyond is given up, and its bound stays.
 const OPEN_NODES_MAX: usize = 4096;
 
 /// What was found: the cheapest assignment below the limit, by the model's state numbers, and a lower bound.
@@ -188,23 +187,8 @@ fn improve(core: &Core, states: &mut [usize]) {
     for _ in 0..SWEEPS_MAX {
         let mut changed = false;
         for node in 0..core.unary.len() {
-            let mut costs = core.unary[node].clone();
-            for &joint in &core.of[node] {
-                let joint = &core.joints[joint];
-                let other = states[joint.other(node)];
-                for (state, cost) in costs.iter_mut().enumerate() {
-                    let (a, b) = if joint.a == node {
-                        (state, other)
-                    } else {
-                        (other, state)
-                    };
-                    *cost = cost.saturating_add(joint.at(a, b));
-                }
-            }
-            let best = costs.iter().enumerate().min_by_key(|(state, cost)| (**cost, *state));
-            if let Some((state, cost)) = best
-                && *cost < costs[states[node]]
-            {
+            let (state, cost, present) = core.best_state(node, states);
+            if cost < present {
                 states[node] = state;
                 changed = true;
             }
