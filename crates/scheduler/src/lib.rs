@@ -23,12 +23,12 @@
 
 mod check;
 mod construct;
+pub mod dag;
 mod effort;
 mod explain;
 pub mod fleet;
 pub mod formulas;
 mod improve;
-#[cfg_attr(not(test), expect(dead_code, reason = "its first user, the DAG of tasks, follows"))]
 mod minsum;
 mod model;
 mod pack;

@@ -39,20 +39,13 @@ impl Catalogue {
         volume: Bytes,
     ) -> Result<EgressQuote, EgressError> {
         let known = |cost| EgressQuote { cost, assumed: false };
-        let Some(scope) = to.scope_from(from) else {
-            return Ok(known(MicroUsd::ZERO));
-        };
-        if volume.is_zero() {
+        if volume.is_zero() || to.scope_from(from).is_none() {
             return Ok(known(MicroUsd::ZERO));
         }
-        let to_region = match to {
-            EgressTarget::Region(key) => Some(&key.region),
-            EgressTarget::SameZone | EgressTarget::OtherZone | EgressTarget::Internet => None,
-        };
-        if let Some(rule) = self.closest_rule(from, scope, to_region) {
+        if let Some(rule) = self.egress_rule(from, to) {
             return Ok(known(charge(rule, volume, FreeTiers::Free)));
         }
-        let assumed = self.assumed_rules(from);
+        let assumed = self.assumed_egress_rules(from);
         if assumed.is_empty() {
             return Err(EgressError::Unknown { from: from.clone() });
         }
@@ -63,9 +56,21 @@ impl Catalogue {
         Ok(EgressQuote { cost, assumed: true })
     }
 
-    /// The internet rules to fall back to, of which the dearest is taken: the one of the region, else all of the cloud,
-    /// else all; rules that charge nothing are never among them.
-    fn assumed_rules(&self, from: &RegionKey) -> Vec<&EgressRule> {
+    /// The rule by which bytes from a region to a target are charged: the closest one of the source cloud for the scope.
+    /// `None`: the transfer is free ([`EgressTarget::SameZone`]), or no rule holds and a price has to be assumed.
+    #[must_use]
+    pub fn egress_rule(&self, from: &RegionKey, to: EgressTarget<'_>) -> Option<&EgressRule> {
+        let to_region = match to {
+            EgressTarget::Region(key) => Some(&key.region),
+            EgressTarget::SameZone | EgressTarget::OtherZone | EgressTarget::Internet => None,
+        };
+        self.closest_rule(from, to.scope_from(from)?, to_region)
+    }
+
+    /// The internet rules to fall back to where no rule holds, of which the dearest is taken and nothing counts as free:
+    /// the one of the region, else all of the cloud, else all; rules that charge nothing are never among them.
+    #[must_use]
+    pub fn assumed_egress_rules(&self, from: &RegionKey) -> Vec<&EgressRule> {
         let charges = |rule: &&EgressRule| rule.tiers.iter().any(|t| t.per_gib > MicroUsd::ZERO);
         if let Some(own) = self.closest_rule(from, EgressScope::Internet, None).filter(charges) {
             return vec![own];

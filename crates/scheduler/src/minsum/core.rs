@@ -6,6 +6,9 @@
 use super::leaves::{Folded, joint_table};
 use super::{IMPOSSIBLE, INFINITE, Limits, MinsumError, Model};
 
+/// The state of a node that has none yet.
+pub(super) const UNDECIDED: usize = usize::MAX;
+
 /// A table between two nodes, `a` before `b`; what it costs now is `table + from_a + from_b`, which is at least 0.
 #[derive(Debug, Clone)]
 pub(super) struct Joint {
@@ -29,6 +32,8 @@ pub(super) struct Core {
     pub(super) joints: Vec<Joint>,
     /// Joints of each node, by the other node's number.
     pub(super) of: Vec<Vec<usize>>,
+    /// How many states each node had before any was dropped.
+    pub(super) all_states: Vec<usize>,
     /// Moved out of all tables: with all else at least 0, a lower bound.
     pub(super) constant: i64,
 }
@@ -55,6 +60,7 @@ impl Core {
                 .collect(),
             joints: Vec::with_capacity(folded.joints.len()),
             of: vec![Vec::new(); folded.left.len()],
+            all_states: folded.left.iter().map(|v| folded.unary[*v].len()).collect(),
             constant: 0,
         };
         let mut table = Vec::new();
@@ -90,6 +96,30 @@ impl Core {
             sum = sum.saturating_add(joint.at(states[joint.a], states[joint.b]));
         }
         sum
+    }
+
+    /// The best state of a node with the others as they are, those undecided left aside; what it costs there; and what the
+    /// node's present state does.
+    pub(super) fn best_state(&self, node: usize, states: &[usize]) -> (usize, i64, i64) {
+        let mut costs = self.unary[node].clone();
+        for &joint in &self.of[node] {
+            let joint = &self.joints[joint];
+            let other = states[joint.other(node)];
+            if other == UNDECIDED {
+                continue;
+            }
+            for (state, cost) in costs.iter_mut().enumerate() {
+                let (a, b) = if joint.a == node {
+                    (state, other)
+                } else {
+                    (other, state)
+                };
+                *cost = cost.saturating_add(joint.at(a, b));
+            }
+        }
+        let best = costs.iter().enumerate().min_by_key(|(state, cost)| (**cost, *state));
+        let (state, cost) = best.map_or((0, INFINITE), |(state, cost)| (state, *cost));
+        (state, cost, costs.get(states[node]).copied().unwrap_or(INFINITE))
     }
 
     /// The states' numbers in the model.

@@ -4,18 +4,18 @@
 //! 2015, for pairs) with the nodes in their order and back. Our deviation: shares are whole numbers, rounded down, and
 //! what is left stays at the node, so that all sums are kept exactly. Deciding when to stop is the search's.
 
-use super::core::Core;
+use super::core::{Core, UNDECIDED};
 use super::{IMPOSSIBLE, INFINITE};
 
 /// Goes once over all nodes, forwards or backwards, and gives the assignment that taking the best state of each node in
 /// that order leads to. The lower bound is `core.constant` afterwards; it never falls.
 pub(super) fn pass(core: &mut Core, forwards: bool) -> Vec<usize> {
     let count = core.unary.len();
-    let mut states = vec![usize::MAX; count];
+    let mut states = vec![UNDECIDED; count];
     for step in 0..count {
         let node = if forwards { step } else { count - 1 - step };
         collect(core, node, forwards);
-        states[node] = best_state(core, node, &states);
+        states[node] = core.best_state(node, &states).0;
         share(core, node, forwards);
     }
     states
@@ -58,28 +58,6 @@ fn normalise(core: &mut Core, node: usize) {
     for cost in core.unary[node].iter_mut().filter(|cost| **cost < IMPOSSIBLE) {
         *cost -= least;
     }
-}
-
-/// The state that is best given the nodes already decided.
-fn best_state(core: &Core, node: usize, states: &[usize]) -> usize {
-    let mut costs = core.unary[node].clone();
-    for &joint in &core.of[node] {
-        let joint = &core.joints[joint];
-        let other = states[joint.other(node)];
-        if other == usize::MAX {
-            continue;
-        }
-        for (state, cost) in costs.iter_mut().enumerate() {
-            let (a, b) = if joint.a == node {
-                (state, other)
-            } else {
-                (other, state)
-            };
-            *cost = cost.saturating_add(joint.at(a, b));
-        }
-    }
-    let best = costs.iter().enumerate().min_by_key(|(state, cost)| (**cost, *state));
-    best.map_or(0, |(state, _)| state)
 }
 
 /// Hands the node's costs on in equal shares to the tables towards nodes not yet passed. Where more tables were passed

@@ -13,12 +13,14 @@ use super::{COST_MAX, IMPOSSIBLE, INFINITE, MinsumError, Model, Place, checked};
 /// A folded variable.
 #[derive(Debug)]
 enum Step {
-    /// Had no neighbour left.
-    Alone { variable: usize, state: usize },
-    /// `choices[s]` is the best state where the neighbour has state `s`.
+    /// Had no neighbour left; `cost` is the least of all that was folded into it.
+    Alone { variable: usize, state: usize, cost: i64 },
+    /// Where the neighbour has state `s`, `choices[s]` is the best state, at the cost `best[s]`.
     Leaf {
         variable: usize,
         neighbour: usize,
+        pairs: Vec<usize>,
+        best: Vec<i64>,
         choices: Vec<u32>,
     },
 }
@@ -68,15 +70,56 @@ impl Folded {
         }
         for step in self.steps.iter().rev() {
             match step {
-                Step::Alone { variable, state } => states[*variable] = *state,
+                Step::Alone { variable, state, .. } => states[*variable] = *state,
                 Step::Leaf {
                     variable,
                     neighbour,
                     choices,
+                    ..
                 } => states[*variable] = choices[states[*neighbour]] as usize,
             }
         }
         states
+    }
+
+    /// For each state of each variable a lower bound of what the whole costs with it: `left` for those of the variables
+    /// left (without what is folded away in full), `bound` for the whole; exact for a forest whose bound is exact.
+    pub(super) fn marginals(
+        &mut self,
+        model: &Model<'_>,
+        left: Vec<Vec<i64>>,
+        bound: i64,
+    ) -> Result<Vec<Vec<i64>>, MinsumError> {
+        let mut marginals = vec![Vec::new(); model.unary.len()];
+        for (&variable, costs) in self.left.iter().zip(left) {
+            let whole = |cost: i64| cost.saturating_add(self.constant).clamp(bound, INFINITE);
+            marginals[variable] = costs.into_iter().map(whole).collect();
+        }
+        let mut table = Vec::new();
+        let steps = std::mem::take(&mut self.steps);
+        for step in steps.iter().rev() {
+            match step {
+                Step::Alone { variable, cost, .. } => {
+                    let others = bound.saturating_sub(*cost);
+                    let whole = |own: &i64| own.saturating_add(others).clamp(bound, INFINITE);
+                    marginals[*variable] = self.unary[*variable].iter().map(whole).collect();
+                }
+                Step::Leaf {
+                    variable,
+                    neighbour,
+                    pairs,
+                    best,
+                    ..
+                } => {
+                    let joined = joint_table(self, model, pairs, *neighbour, *variable, &mut table)?;
+                    let without: Vec<i64> = marginals[*neighbour].iter().zip(best).map(|(m, b)| m - b).collect();
+                    let own = &self.unary[*variable];
+                    marginals[*variable] = outwards(&without, best, &joined, own, bound);
+                }
+            }
+        }
+        self.steps = steps;
+        Ok(marginals)
     }
 
     /// Adds to the sum of dearest costs.
@@ -158,7 +201,7 @@ fn fold_alone(folded: &mut Folded, variable: usize) {
     let best = costs.iter().enumerate().min_by_key(|(state, cost)| (**cost, *state));
     let (state, cost) = best.map_or((0, INFINITE), |(state, cost)| (state, *cost));
     folded.constant = folded.constant.saturating_add(cost).min(INFINITE);
-    folded.steps.push(Step::Alone { variable, state });
+    folded.steps.push(Step::Alone { variable, state, cost });
 }
 
 fn fold_leaf(
@@ -194,6 +237,8 @@ fn fold_leaf(
     folded.steps.push(Step::Leaf {
         variable,
         neighbour,
+        pairs,
+        best,
         choices,
     });
     Ok(())
@@ -209,6 +254,13 @@ pub(super) fn joint_table(
     table: &mut Vec<i64>,
 ) -> Result<Vec<i64>, MinsumError> {
     let (rows, columns) = (model.unary[first].len(), model.unary[second].len());
+    if let [pair] = pairs
+        && model.pairs[*pair].0 == first
+    {
+        let dearest = model.table(*pair, table)?;
+        folded.count(dearest)?;
+        return Ok(table.clone());
+    }
     let mut sum = vec![0i64; rows * columns];
     for &pair in pairs {
         let dearest = model.table(pair, table)?;
@@ -227,6 +279,28 @@ pub(super) fn joint_table(
         }
     }
     Ok(sum)
+}
+
+/// What the whole costs by the leaf's states: what it costs `without` the leaf by the neighbour's states, and the table.
+fn outwards(without: &[i64], best: &[i64], table: &[i64], own: &[i64], bound: i64) -> Vec<i64> {
+    let mut least = vec![INFINITE; own.len()];
+    if own.is_empty() {
+        return least;
+    }
+    for ((row, rest), best) in table.chunks_exact(own.len()).zip(without).zip(best) {
+        // Nothing of the leaf goes with this state of the neighbour.
+        if *best >= IMPOSSIBLE {
+            continue;
+        }
+        for (least, cost) in least.iter_mut().zip(row) {
+            *least = (*least).min(cost + rest);
+        }
+    }
+    least
+        .iter()
+        .zip(own)
+        .map(|(cost, own)| cost.saturating_add(*own).clamp(bound, INFINITE))
+        .collect()
 }
 
 /// Rows are the neighbour's states, columns the leaf's.

@@ -127,15 +127,18 @@ pub(crate) struct Limits {
     pub(crate) elimination_max: u64,
     /// Most entries of all tables held at once.
     pub(crate) entries_max: u64,
+    /// Whether [`Outcome::marginals`] are wanted; they cost about as much again as the solution of a forest.
+    pub(crate) marginals: bool,
 }
 
 impl Default for Limits {
-    /// 8 MiB for one table, 256 MiB in all, about half a second for one elimination.
+    /// 8 MiB for one table, 256 MiB in all, about half a second for one elimination, no marginals.
     fn default() -> Self {
         Self {
             table_entries_max: 1 << 20,
             elimination_max: 1 << 28,
             entries_max: 1 << 25,
+            marginals: false,
         }
     }
 }
@@ -148,14 +151,9 @@ pub(crate) struct Outcome {
     /// No assignment is cheaper than this, or than what was to be beaten, whichever is less; [`FORBIDDEN`]: there is none
     /// at all that is allowed and cheaper.
     pub(crate) bound: i64,
-}
-
-impl Outcome {
-    /// Whether nothing better can exist.
-    pub(crate) fn is_proven(&self) -> bool {
-        self.best.as_ref().is_none_or(|(cost, _)| *cost <= self.bound)
-            && (self.best.is_some() || self.bound == FORBIDDEN)
-    }
+    /// For each state of each variable, no assignment with it is cheaper than this (or than what was to be beaten): what
+    /// is not below the cost of a known assignment need not be looked at again. Empty unless wanted.
+    pub(crate) marginals: Vec<Vec<i64>>,
 }
 
 /// Where a cost stands.
@@ -233,13 +231,18 @@ pub(crate) fn solve(
         let cost = cost + folded.constant;
         (cost < beat).then(|| (cost, folded.unfold(model, &chosen)))
     });
-    let bound = found.bound.saturating_add(folded.constant);
+    let bound = found.bound.saturating_add(folded.constant).min(INFINITE);
+    let marginals = if limits.marginals {
+        folded.marginals(model, found.marginals, bound)?
+    } else {
+        Vec::new()
+    };
     let bound = if bound >= beat && best.is_none() {
         FORBIDDEN
     } else {
         bound
     };
-    Ok(Outcome { best, bound })
+    Ok(Outcome { best, bound, marginals })
 }
 
 /// Where the tables may not be held: the least of each variable alone is a bound, and its state an answer.
@@ -257,5 +260,6 @@ fn too_large(folded: &leaves::Folded, model: &Model<'_>) -> search::Found {
     search::Found {
         best: cost.map(|cost| (cost - folded.constant, chosen)),
         bound: folded.trivial_bound(),
+        marginals: folded.left.iter().map(|v| vec![0; folded.unary[*v].len()]).collect(),
     }
 }

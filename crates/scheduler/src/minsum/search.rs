@@ -22,8 +22,7 @@ const ROUNDS_MAX: (usize, usize) = (40, 4);
 /// Work of an elimination that is done at once, without improving the bound first.
 const CHEAP_WORK: u64 = 200_000;
 
-/// Largest share of the entries allowed for tables that the open nodes of the search hold; beyond it the oldest answer
-/// must do.
+/// Nodes of the search that wait, at most; what is beyond is given up, and its bound stays.
 const OPEN_NODES_MAX: usize = 4096;
 
 /// What was found: the cheapest assignment below the limit, by the model's state numbers, and a lower bound.
@@ -31,6 +30,8 @@ const OPEN_NODES_MAX: usize = 4096;
 pub(super) struct Found {
     pub(super) best: Option<(i64, Vec<usize>)>,
     pub(super) bound: i64,
+    /// Lower bounds by state, as far as they are wanted.
+    pub(super) marginals: Vec<Vec<i64>>,
 }
 
 /// The search's progress.
@@ -56,6 +57,12 @@ pub(super) fn minimise(core: Core, limits: &Limits, beat: i64, effort: &mut Effo
         limits,
         best: None,
         beat: beat.min(IMPOSSIBLE),
+    };
+    let mut core = core;
+    let marginals = if limits.marginals {
+        search.marginals(&mut core)
+    } else {
+        Vec::new()
     };
     let entries = entries(&core).max(1);
     let room = usize::try_from(limits.entries_max / entries).unwrap_or(usize::MAX);
@@ -85,6 +92,7 @@ pub(super) fn minimise(core: Core, limits: &Limits, beat: i64, effort: &mut Effo
             bound
         },
         best: search.best,
+        marginals,
     }
 }
 
@@ -120,23 +128,44 @@ impl Search<'_> {
                 break;
             }
             let before = core.constant;
-            for _ in 0..PASSES_PER_ROUND {
-                for forwards in [true, false] {
-                    let mut states = pass(&mut core, forwards);
-                    if core.constant >= self.beat {
-                        return Fate::Closed;
-                    }
-                    improve(&core, &mut states);
-                    self.offer(&core, &states);
-                }
-            }
-            effort.spend(entries(&core) * 5 * PASSES_PER_ROUND as u64 / 1000 + 1);
+            self.passes(&mut core);
+            // Two looks at each entry per pass, and the planning of an elimination.
+            effort.spend(entries(&core) * 5 * PASSES_PER_ROUND as u64 / 1000 + core.unary.len() as u64 / 4 + 1);
             let dropped = self.drop_useless(&mut core);
             let gained = core.constant - before > (self.beat - core.constant) / 20;
             idle = if dropped || gained { 0 } else { idle + 1 };
         }
         let bound = core.constant;
         Fate::Open(core, bound)
+    }
+
+    /// Lower bounds by state after one round of passes.
+    fn marginals(&mut self, core: &mut Core) -> Vec<Vec<i64>> {
+        let mut marginals: Vec<Vec<i64>> = core.all_states.iter().map(|count| vec![INFINITE; *count]).collect();
+        if !core.is_empty() {
+            self.passes(core);
+        }
+        for (node, marginals) in marginals.iter_mut().enumerate() {
+            gather(core, node);
+            for (name, cost) in core.names[node].iter().zip(&core.unary[node]) {
+                marginals[*name as usize] = core.constant.saturating_add(*cost).min(INFINITE);
+            }
+        }
+        marginals
+    }
+
+    /// One round of passes, with the assignments that they lead to.
+    fn passes(&mut self, core: &mut Core) {
+        for _ in 0..PASSES_PER_ROUND {
+            for forwards in [true, false] {
+                let mut states = pass(core, forwards);
+                if core.constant >= self.beat {
+                    return;
+                }
+                improve(core, &mut states);
+                self.offer(core, &states);
+            }
+        }
     }
 
     /// Drops states that no assignment better than the best known has.
@@ -158,23 +187,8 @@ fn improve(core: &Core, states: &mut [usize]) {
     for _ in 0..SWEEPS_MAX {
         let mut changed = false;
         for node in 0..core.unary.len() {
-            let mut costs = core.unary[node].clone();
-            for &joint in &core.of[node] {
-                let joint = &core.joints[joint];
-                let other = states[joint.other(node)];
-                for (state, cost) in costs.iter_mut().enumerate() {
-                    let (a, b) = if joint.a == node {
-                        (state, other)
-                    } else {
-                        (other, state)
-                    };
-                    *cost = cost.saturating_add(joint.at(a, b));
-                }
-            }
-            let best = costs.iter().enumerate().min_by_key(|(state, cost)| (**cost, *state));
-            if let Some((state, cost)) = best
-                && *cost < costs[states[node]]
-            {
+            let (state, cost, present) = core.best_state(node, states);
+            if cost < present {
                 states[node] = state;
                 changed = true;
             }

@@ -4,6 +4,9 @@
 mod bad_input;
 mod checker;
 mod fleet;
+mod dag;
+mod dag_rules;
+mod dag_world;
 mod formulas;
 mod oracle;
 mod placing;
