@@ -112,6 +112,53 @@ impl<'a> Egress<'a> {
         self.price(self.volumes(counts, sites, regions), regions)
     }
 
+    /// Millionths of a dollar per month that one replica of `service` in `region` adds at least, whatever the rest does:
+    /// its share of what goes to the internet and to data sets, at the lowest mean price that the way can come to. What
+    /// goes to services may be free in the best case.
+    ///
+    /// Tiers are marginal and a mean over them is lowest at an edge or at the largest volume, so those are looked at. An
+    /// assumed price is the largest of several lists and is not bounded so: it counts nothing here.
+    pub(crate) fn at_least(&self, service: usize, region: usize, regions: &[Region<'_>]) -> i128 {
+        let of_service = self.needs.iter().filter(|need| need.from == service);
+        let least = |need: &Need| {
+            let toward = match &need.to {
+                Target::Service(_) => None,
+                Target::Internet => Some(Toward::Internet),
+                Target::Data(nearest) => nearest[region].and_then(|copy| toward_region(region, copy, regions)),
+            }?;
+            let (cost, volume) = self.lowest_mean(regions, region, toward)?;
+            let share = cost.checked_mul(i128::from(need.bytes))?;
+            Some(share / i128::from(volume) / i128::from(need.senders))
+        };
+        of_service.filter_map(least).sum()
+    }
+
+    /// A cost and the volume that it is the cost of, at which a way is cheapest per byte; the cost is rounded down.
+    fn lowest_mean(&self, regions: &[Region<'_>], from: usize, toward: Toward) -> Option<(i128, u64)> {
+        let most = self.needs.iter().fold(0u64, |sum, need| sum.saturating_add(need.bytes));
+        let cloud = &regions[from].key.cloud;
+        let rules = self.problem.catalogue.egress_rules().iter().filter(|rule| rule.from == *cloud);
+        let edges = rules.flat_map(|rule| rule.tiers.iter().filter_map(|tier| tier.up_to));
+        let mut volumes: Vec<u64> = edges.map(Bytes::as_bytes).filter(|edge| *edge < most).collect();
+        volumes.push(most);
+        let mut best: Option<(i128, u64)> = None;
+        for volume in volumes.into_iter().filter(|volume| *volume > 0) {
+            let (cost, assumed) = quote(&self.problem, regions, from, toward, volume);
+            if assumed {
+                return None;
+            }
+            let cost = (cost - 1).max(0);
+            let cheaper = |(known, of): (i128, u64)| {
+                // Amounts of money below 2^63 times volumes below 2^64.
+                cost.saturating_mul(i128::from(of)) < known.saturating_mul(i128::from(volume))
+            };
+            if best.is_none_or(cheaper) {
+                best = Some((cost, volume));
+            }
+        }
+        best
+    }
+
     fn price(&self, volumes: BTreeMap<(usize, Toward), u128>, regions: &[Region<'_>]) -> (i128, bool) {
         let mut total = 0i128;
         let mut any_assumed = false;
