@@ -51,10 +51,15 @@ pub(crate) struct Search<'s, 'm, 'e> {
 /// Replicas without a place, then millionths of a dollar per month.
 pub(crate) type Cost = (usize, i128);
 
-/// Completes `start` as cheaply as the work budget allows.
-pub(crate) fn cheapest(search: &mut Search<'_, '_, '_>, start: &State) -> State {
+/// Completes `start` as cheaply as the work budget allows. `also`: another beginning; of what is equally cheap it wins.
+pub(crate) fn cheapest(search: &mut Search<'_, '_, '_>, start: &State, also: Option<&State>) -> State {
     let mut packed = portfolio(search, start);
     packed.truncate(STARTS_MAX);
+    if let Some(also) = also {
+        let missing: Vec<usize> = (0..also.at.len()).filter(|r| also.at[*r].is_none()).collect();
+        let order = ordered(search.model, Order::Targets, &missing);
+        packed.insert(0, search.first(also, &order, ANYWHERE));
+    }
     let mut best: Option<(Cost, State)> = None;
     for (_, state) in packed {
         let state = descend(search, state);

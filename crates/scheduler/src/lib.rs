@@ -36,9 +36,12 @@ mod portfolio;
 mod problem;
 mod quotas;
 mod rebalance;
+pub mod record;
 mod report;
 mod rules;
 mod state;
+mod stay;
+pub mod what_if;
 
 pub use bound::LowerBound;
 pub use check::{Violation, check, check_within};

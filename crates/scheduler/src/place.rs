@@ -16,6 +16,7 @@ use crate::policy::{Cheapest, Policy};
 use crate::problem::{Decision, PlaceConfig, PlaceError, Problem};
 use crate::rules::settle;
 use crate::state::State;
+use crate::stay::renamed;
 
 /// Decides where each replica runs (formula 5 of `docs/fidelity.md`).
 ///
@@ -33,7 +34,7 @@ use crate::state::State;
 /// - [`PlaceError::Overflow`]: a sum of money cannot be held.
 pub fn place(problem: &Problem<'_>, policy: &dyn Policy, config: &PlaceConfig) -> Result<Placement, PlaceError> {
     let model = Model::build(problem, config)?;
-    let mut solution = found(&model, policy, &mut Effort::units(config.work_max))?;
+    let mut solution = found(&model, policy, config, &mut Effort::units(config.work_max))?;
     write_down(&model, policy, &mut solution)
 }
 
@@ -77,7 +78,7 @@ pub fn decide_within(
     effort: &mut Effort<'_>,
 ) -> Result<Decision, PlaceError> {
     let model = Model::build(problem, config)?;
-    let mut solution = found(&model, policy, effort)?;
+    let mut solution = found(&model, policy, config, effort)?;
     let work_exhausted = effort.exhausted();
     let lower_bound = policy
         .minimises_cost()
@@ -96,15 +97,29 @@ pub fn decide_within(
 }
 
 /// The best state that the work allows, within the budget.
-fn found(model: &Model<'_>, policy: &dyn Policy, work: &mut Effort<'_>) -> Result<Solution, PlaceError> {
-    let (start, pinned) = keep(model);
-    let mut solution = solve(model, policy, &start, pinned, work);
+fn found(
+    model: &Model<'_>,
+    policy: &dyn Policy,
+    config: &PlaceConfig,
+    work: &mut Effort<'_>,
+) -> Result<Solution, PlaceError> {
+    let (kept, pinned) = keep(model);
+    let mut solution = if config.may_move {
+        anew(model, policy, &kept, work)
+    } else {
+        let ways = Ways { start: &kept, also: None };
+        solve(model, policy, &ways, pinned, work)
+    };
     let over =
         |solution: &Solution| budget(model).is_some_and(|budget| solution.state.total_per_month(model) > budget);
     if (solution.state.unplaced() > 0 || over(&solution)) && solution.pinned.contains(&true) {
         // What runs may stand in the way of what is missing; a hard rule weighs more than staying.
         let nothing = vec![false; model.replicas.len()];
-        let afresh = solve(model, policy, &State::new(model), nothing, work);
+        let ways = Ways {
+            start: &State::new(model),
+            also: None,
+        };
+        let afresh = solve(model, policy, &ways, nothing, work);
         let rank = |s: &Solution| (over(s), s.state.unplaced());
         if rank(&afresh) < rank(&solution) {
             solution = afresh;
@@ -166,9 +181,41 @@ pub(crate) fn keep(model: &Model<'_>) -> (State, Vec<bool>) {
     (state, pinned)
 }
 
-fn solve(model: &Model<'_>, policy: &dyn Policy, start: &State, pinned: Vec<bool>, work: &mut Effort<'_>) -> Solution {
+/// Where a solution begins.
+struct Ways<'s> {
+    /// What is placed already and stays.
+    start: &'s State,
+    /// Another beginning for a search, of which everything may move.
+    also: Option<&'s State>,
+}
+
+/// Everything may move; what need not keeps its name and machine.
+fn anew(model: &Model<'_>, policy: &dyn Policy, kept: &State, work: &mut Effort<'_>) -> Solution {
+    let ways = Ways {
+        start: &State::new(model),
+        also: Some(kept),
+    };
+    let mut solution = solve(model, policy, &ways, vec![false; model.replicas.len()], work);
+    solution.state = renamed(model, kept, &solution.state);
+    // Reasons of the choices went by the old names.
+    solution.taken.clear();
+    let mut filters: BTreeMap<usize, Vec<Filter>> = BTreeMap::new();
+    for (replica, filter) in std::mem::take(&mut solution.settled) {
+        filters.entry(model.service_of[replica]).or_default().push(filter);
+    }
+    for replica in (0..model.replicas.len()).filter(|r| solution.state.at[*r].is_none()) {
+        let of_service = filters.get_mut(&model.service_of[replica]);
+        if let Some(filter) = of_service.and_then(Vec::pop) {
+            solution.settled.insert(replica, filter);
+        }
+    }
+    solution
+}
+
+fn solve(model: &Model<'_>, policy: &dyn Policy, ways: &Ways<'_>, pinned: Vec<bool>, work: &mut Effort<'_>) -> Solution {
+    let start = ways.start;
     if policy.minimises_cost() {
-        return search(model, start, pinned, work, false);
+        return search(model, ways, pinned, work, false);
     }
     let todo: Vec<usize> = (0..pinned.len()).filter(|r| start.at[*r].is_none()).collect();
     let mut best: Option<Solution> = None;
@@ -200,12 +247,12 @@ fn solve(model: &Model<'_>, policy: &dyn Policy, start: &State, pinned: Vec<bool
             break;
         }
     }
-    let solution = best.unwrap_or_else(|| search(model, start, pinned.clone(), work, true));
+    let solution = best.unwrap_or_else(|| search(model, ways, pinned.clone(), work, true));
     let budget = budget(model);
     let short = solution.state.unplaced() > 0;
     if budget.is_some_and(|b| short || solution.state.total_per_month(model) > b) {
         // Greedy choices may have spent what others needed: the budget is hard, the preference is not.
-        let cheap = search(model, start, pinned, work, true);
+        let cheap = search(model, ways, pinned, work, true);
         let fits = budget.is_some_and(|b| cheap.state.total_per_month(model) <= b);
         if !fits || cheap.state.unplaced() < solution.state.unplaced() {
             return cheap;
@@ -214,14 +261,15 @@ fn solve(model: &Model<'_>, policy: &dyn Policy, start: &State, pinned: Vec<bool
     solution
 }
 
-fn search(model: &Model<'_>, start: &State, pinned: Vec<bool>, work: &mut Effort<'_>, fell_back: bool) -> Solution {
+fn search(model: &Model<'_>, ways: &Ways<'_>, pinned: Vec<bool>, work: &mut Effort<'_>, fell_back: bool) -> Solution {
     let mut state = cheapest(
         &mut Search {
             model,
             pinned: &pinned,
             work,
         },
-        start,
+        ways.start,
+        ways.also,
     );
     let settled = settle(model, &mut state, &pinned);
     Solution {

@@ -42,6 +42,9 @@ pub struct PlaceConfig {
     /// What the account may hold per region and family. Hard.
     #[serde(default)]
     pub quotas: Vec<Quota>,
+    /// Whether what runs may move where that makes the whole cheaper. If not, it stays as long as its rules allow.
+    #[serde(default)]
+    pub may_move: bool,
 }
 
 impl PlaceConfig {
@@ -52,6 +55,7 @@ impl PlaceConfig {
             work_max: WORK_MAX_DEFAULT,
             replicas_max: REPLICAS_MAX_DEFAULT,
             quotas: Vec::new(),
+            may_move: false,
         }
     }
 
@@ -66,6 +70,13 @@ impl PlaceConfig {
     #[must_use]
     pub const fn with_replicas_max(mut self, replicas: u32) -> Self {
         self.replicas_max = replicas;
+        self
+    }
+
+    /// The same with what runs free to move, or not.
+    #[must_use]
+    pub const fn with_moves(mut self, may_move: bool) -> Self {
+        self.may_move = may_move;
         self
     }
 
