@@ -101,7 +101,7 @@ impl World {
     fn rebuild(&mut self, change: &Change, parts: CatalogueParts) -> Result<(), WhatIfError> {
         self.catalogue = Catalogue::new(parts).map_err(|source| WhatIfError::Catalogue {
             change: change.to_string(),
-            source,
+            source: Box::new(source),
         })?;
         Ok(())
     }

@@ -62,7 +62,7 @@ pub enum WhatIfError {
         change: String,
         /// What is wrong with the list.
         #[source]
-        source: CatalogueError,
+        source: Box<CatalogueError>,
     },
     /// A replica's or machine's name is too long for what a provider would call it.
     #[error("name what would be there")]

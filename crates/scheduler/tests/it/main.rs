@@ -10,6 +10,8 @@ mod placing;
 mod properties;
 mod random_world;
 mod rebalancing;
+mod recording;
 mod rules;
 mod shop;
+mod what_if;
 mod world;
