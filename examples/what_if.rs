@@ -138,7 +138,10 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
     // The chapter's assertion: today's plan keeps every rule, and costs no less than what is proven to be the least.
     let broken = check_within(&problem, &config.quotas, &answers.today.placement);
     let total = answers.today.placement.cost.total_per_month;
-    let proven = answers.today.lower_bound.is_none_or(|bound| bound.total_per_month <= total);
+    let proven = answers
+        .today
+        .lower_bound
+        .is_none_or(|bound| bound.total_per_month <= total);
     match broken.first() {
         Some(violation) => Err(format!("keep every rule: {violation}").into()),
         None if !proven => Err("cost at least what is proven to be the least".into()),
@@ -161,9 +164,15 @@ fn confirm(path: &Path, json: bool) -> Result<(), Failure> {
     let decision = replay(&record)?;
     let (total, digest) = (decision.placement.cost.total_per_month, record.placement);
     if json {
-        println!("{}", serde_json::json!({"replayed": true, "placement": digest, "usd_per_month": total.as_usd()}));
+        println!(
+            "{}",
+            serde_json::json!({"replayed": true, "placement": digest, "usd_per_month": total.as_usd()})
+        );
     } else {
-        println!("the decision was made again to the last byte: placement {}, {total} per month", digest.short());
+        println!(
+            "the decision was made again to the last byte: placement {}, {total} per month",
+            digest.short()
+        );
     }
     Ok(())
 }
@@ -214,7 +223,8 @@ fn changes(arguments: &Arguments) -> Result<Vec<Change>, Failure> {
 }
 
 fn halves(text: &str) -> Result<(&str, &str), Failure> {
-    text.rsplit_once('=').ok_or_else(|| format!("read `{text}`: expected `WHAT=FACTOR`").into())
+    text.rsplit_once('=')
+        .ok_or_else(|| format!("read `{text}`: expected `WHAT=FACTOR`").into())
 }
 
 fn number(text: &str) -> Result<f64, Failure> {
@@ -240,11 +250,16 @@ fn show(answers: &Answers) {
         today.placement.cost.total_per_month
     );
     if let (Some(bound), Some(gap)) = (today.lower_bound, answers.gap) {
-        println!("proven: no plan costs less than {}; the gap is {:.2} %", bound.total_per_month, gap * 100.0);
+        println!(
+            "proven: no plan costs less than {}; the gap is {:.2} %",
+            bound.total_per_month,
+            gap * 100.0
+        );
     }
-    println!();
-    for reasons in &today.reasons {
-        println!("{reasons}");
+    if answers.why.is_empty() && answers.consequences.is_none() {
+        for reasons in &today.reasons {
+            println!("\n{reasons}");
+        }
     }
     for answer in &answers.why {
         println!("\n{answer}");

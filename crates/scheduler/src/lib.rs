@@ -46,9 +46,7 @@ pub mod what_if;
 pub use bound::LowerBound;
 pub use check::{Violation, check, check_within};
 pub use effort::{Effort, EffortLog};
-pub use explain::{
-    Answer, Part, Question, Reasons, Rejected, Scored, Verdict, Wanted, WantedError, WhyError, why,
-};
+pub use explain::{Answer, Part, Question, Reasons, Rejected, Scored, Verdict, Wanted, WantedError, WhyError, why};
 pub use place::{decide, decide_within, place};
 pub use policy::{BestFit, Cheapest, LeastUtilised, Policy, Random, Spread};
 pub use problem::{

@@ -107,11 +107,13 @@ fn found(
     let mut solution = if config.may_move {
         anew(model, policy, &kept, work)
     } else {
-        let ways = Ways { start: &kept, also: None };
+        let ways = Ways {
+            start: &kept,
+            also: None,
+        };
         solve(model, policy, &ways, pinned, work)
     };
-    let over =
-        |solution: &Solution| budget(model).is_some_and(|budget| solution.state.total_per_month(model) > budget);
+    let over = |solution: &Solution| budget(model).is_some_and(|budget| solution.state.total_per_month(model) > budget);
     if (solution.state.unplaced() > 0 || over(&solution)) && solution.pinned.contains(&true) {
         // What runs may stand in the way of what is missing; a hard rule weighs more than staying.
         let nothing = vec![false; model.replicas.len()];
@@ -212,7 +214,13 @@ fn anew(model: &Model<'_>, policy: &dyn Policy, kept: &State, work: &mut Effort<
     solution
 }
 
-fn solve(model: &Model<'_>, policy: &dyn Policy, ways: &Ways<'_>, pinned: Vec<bool>, work: &mut Effort<'_>) -> Solution {
+fn solve(
+    model: &Model<'_>,
+    policy: &dyn Policy,
+    ways: &Ways<'_>,
+    pinned: Vec<bool>,
+    work: &mut Effort<'_>,
+) -> Solution {
     let start = ways.start;
     if policy.minimises_cost() {
         return search(model, ways, pinned, work, false);

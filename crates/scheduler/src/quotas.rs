@@ -138,5 +138,8 @@ pub(crate) fn left(quotas: &[Quota], problem: &crate::problem::Problem<'_>) -> V
             .filter_map(|node| quota.taken_by_machine(&node.machine, problem.catalogue))
             .fold(0u64, u64::saturating_add)
     };
-    quotas.iter().map(|quota| quota.allowed.saturating_sub(taken(quota))).collect()
+    quotas
+        .iter()
+        .map(|quota| quota.allowed.saturating_sub(taken(quota)))
+        .collect()
 }

@@ -41,7 +41,13 @@ pub(crate) fn renamed(model: &Model<'_>, before: &State, after: &State) -> State
         let homeless = (spec.first..spec.first + spec.count).filter(|r| next.at[*r].is_none());
         let homeless: Vec<usize> = homeless.collect();
         for (replica, slot) in homeless.into_iter().zip(slots) {
-            place(model, &mut next, &mut moved, (slot, after.slots[slot].option), &[replica]);
+            place(
+                model,
+                &mut next,
+                &mut moved,
+                (slot, after.slots[slot].option),
+                &[replica],
+            );
         }
     }
     next
@@ -66,7 +72,9 @@ fn place(
 /// The machine that is there for each slot in use: itself, or one that is alike and carried most of the same. A bought
 /// slot for which none is left has none.
 fn homes(model: &Model<'_>, before: &State, after: &State) -> BTreeMap<usize, usize> {
-    let used: Vec<usize> = (0..after.slots.len()).filter(|s| !after.slots[*s].residents.is_empty()).collect();
+    let used: Vec<usize> = (0..after.slots.len())
+        .filter(|s| !after.slots[*s].residents.is_empty())
+        .collect();
     let mut pairs: Vec<(usize, bool, usize, usize)> = Vec::new();
     for &slot in &used {
         let needs = load(model, &after.slots[slot].residents);
@@ -78,7 +86,12 @@ fn homes(model: &Model<'_>, before: &State, after: &State) -> BTreeMap<usize, us
             }
         }
     }
-    pairs.sort_by(|a, b| b.0.cmp(&a.0).then(b.1.cmp(&a.1)).then(a.2.cmp(&b.2)).then(a.3.cmp(&b.3)));
+    pairs.sort_by(|a, b| {
+        b.0.cmp(&a.0)
+            .then(b.1.cmp(&a.1))
+            .then(a.2.cmp(&b.2))
+            .then(a.3.cmp(&b.3))
+    });
     let mut homes = BTreeMap::new();
     let mut taken = vec![false; model.node_count];
     for (_, _, slot, node) in pairs {
@@ -106,7 +119,9 @@ fn alike(model: &Model<'_>, after: &State, needs: &Load, slot: usize, node: usiz
         && instance(here) == instance(there)
         && plain(slot)
         && plain(node)
-        && needs.keys().all(|service| model.services[*service].statics[node].is_none())
+        && needs
+            .keys()
+            .all(|service| model.services[*service].statics[node].is_none())
 }
 
 fn load(model: &Model<'_>, residents: &[usize]) -> Load {

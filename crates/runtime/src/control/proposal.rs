@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use skyloom_core::{Action, StepId, Digest, Manifest, Placement, Plan, RegionKey};
+use skyloom_core::{Action, Digest, Manifest, Placement, Plan, RegionKey, StepId};
 
 /// What would be done, and why; nothing has been touched. Plain data: it can be stored, compared, and applied later,
 /// as long as the world has not moved.
@@ -41,7 +41,9 @@ impl Proposal {
             Action::CreateMachine { machine } => self.placement.machines.contains(machine),
             Action::CreateReplica { spec } => {
                 let assigned = self.placement.assignments.iter();
-                assigned.into_iter().any(|a| a.replica == spec.replica && a.machine == spec.machine)
+                assigned
+                    .into_iter()
+                    .any(|a| a.replica == spec.replica && a.machine == spec.machine)
             }
             _ => true,
         };

@@ -232,7 +232,10 @@ async fn a_proposal_that_was_edited_is_checked_again_and_refused() {
     }
     let refused = sky.apply(elsewhere, &world.me).await.unwrap_err();
     assert!(
-        matches!(refused, Error::StepElsewhere { .. } | Error::Malformed(_) | Error::Stale(_)),
+        matches!(
+            refused,
+            Error::StepElsewhere { .. } | Error::Malformed(_) | Error::Stale(_)
+        ),
         "{refused}"
     );
     assert!(world.names().is_empty(), "nothing was touched");

@@ -102,7 +102,11 @@ fn add(master: &mut Master, relaxed: &Relaxed, rows: &[Option<usize>], column: &
 fn left_out(relaxed: &Relaxed, demand: usize) -> f64 {
     let alone = |shape: &Shape| whole(shape.price) + shape.extra[demand];
     let open = relaxed.shapes.iter().filter(|s| s.open[demand]);
-    let to_buy = open.clone().filter(|s| s.times.is_none()).map(alone).fold(f64::INFINITY, f64::min);
+    let to_buy = open
+        .clone()
+        .filter(|s| s.times.is_none())
+        .map(alone)
+        .fold(f64::INFINITY, f64::min);
     let any = open.map(alone).fold(1.0, f64::max);
     to_buy.min(any) * 2.0
 }

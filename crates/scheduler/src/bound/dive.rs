@@ -3,9 +3,9 @@
 //! Takes the whole part of the cover, covers what is left anew, and where no whole part is left takes the content that
 //! is nearest to a whole one: a dive, as in the rounding of cutting-stock programs.
 
+use super::DEMANDS_MAX;
 use super::columns::{Column, generate};
 use super::relaxed::{Demand, Relaxed};
-use super::DEMANDS_MAX;
 use crate::effort::Effort;
 use crate::model::Model;
 use crate::state::State;
@@ -39,7 +39,10 @@ pub(crate) fn contents(
         let mut taken = generated.taken;
         taken.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
         let Some(&(nearest, _)) = taken.first() else { break };
-        let whole: Vec<(usize, u64)> = taken.iter().filter_map(|(column, level)| Some((*column, floor(*level)?))).collect();
+        let whole: Vec<(usize, u64)> = taken
+            .iter()
+            .filter_map(|(column, level)| Some((*column, floor(*level)?)))
+            .collect();
         let chosen = if whole.is_empty() { vec![(nearest, 1)] } else { whole };
         let before = planned.len();
         for (column, times) in chosen {

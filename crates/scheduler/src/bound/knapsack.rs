@@ -105,13 +105,24 @@ impl Search<'_> {
         self.steps -= 1;
         let item = &self.items[at];
         let (request, worth) = (item.request, item.value);
-        let aboard = |other: &usize| self.items[..at].iter().zip(&self.counts).any(|(i, n)| i.demand == *other && *n > 0);
+        let aboard = |other: &usize| {
+            self.items[..at]
+                .iter()
+                .zip(&self.counts)
+                .any(|(i, n)| i.demand == *other && *n > 0)
+        };
         let kept_away = self.demands[item.demand].apart.iter().any(aboard);
-        let most = if kept_away { 0 } else { copies(&request, &free).min(item.most) };
+        let most = if kept_away {
+            0
+        } else {
+            copies(&request, &free).min(item.most)
+        };
         for count in (0..=most).rev() {
             self.counts[at] = count;
             let mut left = free;
-            left.iter_mut().zip(request).for_each(|(free, part)| *free -= part * count);
+            left.iter_mut()
+                .zip(request)
+                .for_each(|(free, part)| *free -= part * count);
             self.descend(at + 1, left, value + worth * float(count));
         }
         self.counts[at] = 0;
@@ -134,7 +145,13 @@ fn items(shape: &Shape, demands: &[Demand], values: &[f64]) -> Vec<Item> {
 
 /// Ways to weigh the dimensions: each alone, and mixes of CPU and memory.
 fn measures(shape: &Shape, items: &[Item]) -> Vec<([f64; 4], Vec<f64>)> {
-    let unit = |d: usize| if shape.capacity[d] == 0 { 0.0 } else { 1.0 / float(shape.capacity[d]) };
+    let unit = |d: usize| {
+        if shape.capacity[d] == 0 {
+            0.0
+        } else {
+            1.0 / float(shape.capacity[d])
+        }
+    };
     let alone = (0..4).filter(|d| shape.capacity[*d] > 0).map(|d| {
         let mut weights = [0.0; 4];
         weights[d] = unit(d);
@@ -166,7 +183,11 @@ fn fractional(measures: &[([f64; 4], Vec<f64>)], all: &[f64], at: usize, free: &
     let under = |(weights, ratios): &([f64; 4], Vec<f64>)| {
         let ratio = ratios[at];
         // Nothing of infinite worth per load fits into no load, but what asks for none of it does.
-        if ratio.is_finite() { load(weights, free) * ratio } else { f64::INFINITY }
+        if ratio.is_finite() {
+            load(weights, free) * ratio
+        } else {
+            f64::INFINITY
+        }
     };
     measures.iter().map(under).fold(all[at], f64::min)
 }
@@ -177,7 +198,10 @@ fn load(weights: &[f64; 4], amounts: &[u64; 4]) -> f64 {
 
 /// How many requests fit.
 fn copies(request: &[u64; 4], free: &[u64; 4]) -> u64 {
-    let per_dimension = request.iter().zip(free).filter_map(|(part, whole)| whole.checked_div(*part));
+    let per_dimension = request
+        .iter()
+        .zip(free)
+        .filter_map(|(part, whole)| whole.checked_div(*part));
     per_dimension.min().unwrap_or(u64::MAX)
 }
 

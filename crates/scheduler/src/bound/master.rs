@@ -95,7 +95,10 @@ impl Master {
         for (column, row) in self.basis.iter().zip(&self.inverse) {
             let cost = self.columns[*column].cost;
             if cost != 0.0 {
-                prices.iter_mut().zip(row).for_each(|(price, entry)| *price += cost * entry);
+                prices
+                    .iter_mut()
+                    .zip(row)
+                    .for_each(|(price, entry)| *price += cost * entry);
             }
         }
         prices
@@ -119,7 +122,13 @@ impl Master {
         let direction: Vec<f64> = self
             .inverse
             .iter()
-            .map(|row| self.columns[entering].entries.iter().map(|(c, entry)| row[*c] * entry).sum())
+            .map(|row| {
+                self.columns[entering]
+                    .entries
+                    .iter()
+                    .map(|(c, entry)| row[*c] * entry)
+                    .sum()
+            })
             .collect();
         let mut leaving: Option<(f64, usize)> = None;
         for (row, slope) in direction.iter().enumerate().filter(|(_, slope)| **slope > TINY) {
@@ -132,9 +141,16 @@ impl Master {
         let pivot = direction[out];
         self.inverse[out].iter_mut().for_each(|entry| *entry /= pivot);
         let pivot_row = self.inverse[out].clone();
-        for (row, slope) in direction.iter().enumerate().filter(|(row, slope)| *row != out && **slope != 0.0) {
+        for (row, slope) in direction
+            .iter()
+            .enumerate()
+            .filter(|(row, slope)| *row != out && **slope != 0.0)
+        {
             let target = &mut self.inverse[row];
-            target.iter_mut().zip(&pivot_row).for_each(|(entry, above)| *entry -= slope * above);
+            target
+                .iter_mut()
+                .zip(&pivot_row)
+                .for_each(|(entry, above)| *entry -= slope * above);
             self.level[row] = (self.level[row] - slope * ratio).max(0.0);
         }
         self.level[out] = ratio;
@@ -154,7 +170,10 @@ mod tests {
         master.add(5.0, vec![(0, 2.0), (1, 1.0)]);
         master.add(6.0, vec![(0, 1.0), (1, 2.0)]);
         let prices = master.solve();
-        assert!((prices[0] - 4.0 / 3.0).abs() < 1e-6 && (prices[1] - 7.0 / 3.0).abs() < 1e-6, "{prices:?}");
+        assert!(
+            (prices[0] - 4.0 / 3.0).abs() < 1e-6 && (prices[1] - 7.0 / 3.0).abs() < 1e-6,
+            "{prices:?}"
+        );
     }
 
     #[test]
@@ -164,6 +183,9 @@ mod tests {
         master.add(0.0, vec![(0, 2.0), (1, 1.0)]);
         master.add(3.0, vec![(0, 1.0)]);
         let prices = master.solve();
-        assert!((prices[0] - 3.0).abs() < 1e-6 && (prices[1] + 6.0).abs() < 1e-6, "{prices:?}");
+        assert!(
+            (prices[0] - 3.0).abs() < 1e-6 && (prices[1] + 6.0).abs() < 1e-6,
+            "{prices:?}"
+        );
     }
 }

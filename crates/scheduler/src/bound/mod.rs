@@ -59,7 +59,9 @@ const DEMANDS_MAX: usize = 400;
 /// The bound of a finished decision.
 pub(crate) fn lower_bound(model: &Model<'_>, state: &State, pinned: &[bool]) -> LowerBound {
     let total = state.total_per_month(model);
-    let free: Vec<usize> = (0..pinned.len()).filter(|r| !pinned[*r] && state.at[*r].is_some()).collect();
+    let free: Vec<usize> = (0..pinned.len())
+        .filter(|r| !pinned[*r] && state.at[*r].is_some())
+        .collect();
     let relaxed = Relaxed::of(model, state, &free, pinned);
     let bound = if relaxed.demands.is_empty() {
         // Nothing is free to be elsewhere.
@@ -103,7 +105,10 @@ fn verified(relaxed: &Relaxed, values: Vec<f64>) -> i128 {
             }
         }
         if scale >= 1.0 {
-            let worth = values.iter().zip(&relaxed.demands).map(|(y, d)| exact(*y) * i128::from(d.count));
+            let worth = values
+                .iter()
+                .zip(&relaxed.demands)
+                .map(|(y, d)| exact(*y) * i128::from(d.count));
             return worth.fold(0i128, i128::saturating_add).saturating_sub(given);
         }
         values.iter_mut().for_each(|y| *y = (*y * scale).floor());

@@ -90,7 +90,9 @@ fn price(model: &Model<'_>, option: usize) -> i128 {
 }
 
 fn extra(model: &Model<'_>, service: usize, option: usize) -> i128 {
-    model.egress.at_least(service, model.options[option].region, &model.regions)
+    model
+        .egress
+        .at_least(service, model.options[option].region, &model.regions)
 }
 
 fn amounts(resources: &Resources) -> [u64; 4] {
@@ -108,7 +110,9 @@ fn demands(model: &Model<'_>, state: &State, todo: &[usize]) -> (Vec<Demand>, Ve
         if count == 0 {
             continue;
         }
-        let stay = state.placed_of(model, service).filter(|(r, _)| own.binary_search(r).is_err());
+        let stay = state
+            .placed_of(model, service)
+            .filter(|(r, _)| own.binary_search(r).is_err());
         let together = most_together(model, service, count + stay.count() as u64);
         let alike = |at: &usize| {
             let other = &model.services[members[*at]];
@@ -163,7 +167,11 @@ fn most_together(model: &Model<'_>, service: usize, placed: u64) -> Option<u64> 
             // A machine that could be bought is an empty domain, always.
             SpreadOver::Machine => return (free && !spec.buyable.is_empty()).then_some(skew),
             SpreadOver::Zone => spec.eligible.iter().map(|(site, _)| *site).collect(),
-            SpreadOver::Region => spec.eligible.iter().map(|(site, _)| model.sites[*site].region).collect(),
+            SpreadOver::Region => spec
+                .eligible
+                .iter()
+                .map(|(site, _)| model.sites[*site].region)
+                .collect(),
             SpreadOver::Cloud => {
                 let cloud = |site: usize| model.regions[model.sites[site].region].cloud;
                 spec.eligible.iter().map(|(site, _)| cloud(*site)).collect()
@@ -179,7 +187,10 @@ fn most_together(model: &Model<'_>, service: usize, placed: u64) -> Option<u64> 
 
 /// What can be bought, each kind at its least price.
 fn for_sale(model: &Model<'_>, members: &[usize]) -> Vec<Shape> {
-    let mut options: Vec<usize> = members.iter().flat_map(|s| model.services[*s].buyable.iter().copied()).collect();
+    let mut options: Vec<usize> = members
+        .iter()
+        .flat_map(|s| model.services[*s].buyable.iter().copied())
+        .collect();
     options.sort_unstable();
     options.dedup();
     let mut kinds: BTreeMap<Kind, (i128, Vec<usize>)> = BTreeMap::new();
@@ -194,7 +205,9 @@ fn for_sale(model: &Model<'_>, members: &[usize]) -> Vec<Shape> {
         }
     }
     let kinds = kinds.into_iter();
-    kinds.map(|(kind, (price, options))| shape(kind, price, None, options)).collect()
+    kinds
+        .map(|(kind, (price, options))| shape(kind, price, None, options))
+        .collect()
 }
 
 fn kind(model: &Model<'_>, members: &[usize], option: usize) -> Kind {
@@ -230,11 +243,20 @@ fn there(model: &Model<'_>, state: &State, pinned: &[bool], members: &[usize]) -
         let mut taken = amounts(&here.used);
         for moved in here.residents.iter().filter(|r| !pinned[**r]) {
             let request = amounts(model.request(model.service_of[*moved]));
-            taken.iter_mut().zip(request).for_each(|(taken, part)| *taken = taken.saturating_sub(part));
+            taken
+                .iter_mut()
+                .zip(request)
+                .for_each(|(taken, part)| *taken = taken.saturating_sub(part));
         }
         let mut kind = kind(model, members, slot);
-        kind.capacity.iter_mut().zip(taken).for_each(|(free, taken)| *free = free.saturating_sub(taken));
-        let services = stays.iter().map(|r| model.service_of[*r]).chain(here.foreign.iter().copied());
+        kind.capacity
+            .iter_mut()
+            .zip(taken)
+            .for_each(|(free, taken)| *free = free.saturating_sub(taken));
+        let services = stays
+            .iter()
+            .map(|r| model.service_of[*r])
+            .chain(here.foreign.iter().copied());
         let services: Vec<usize> = services.collect();
         for (open, member) in kind.open.iter_mut().zip(members) {
             let conflicts = &model.services[*member].conflicts;
@@ -252,11 +274,18 @@ fn there(model: &Model<'_>, state: &State, pinned: &[bool], members: &[usize]) -
 fn together(kinds: Vec<((Kind, i128), Vec<usize>)>) -> Vec<Shape> {
     let size = kinds.len().div_ceil(THERE_MAX).max(1);
     let merged = kinds.chunks(size).filter_map(|group| {
-        let (((mut kind, mut price), mut slots), rest) = group.split_first().map(|(first, rest)| (first.clone(), rest))?;
+        let (((mut kind, mut price), mut slots), rest) =
+            group.split_first().map(|(first, rest)| (first.clone(), rest))?;
         for ((other, other_price), more) in rest {
-            kind.capacity.iter_mut().zip(&other.capacity).for_each(|(a, b)| *a = (*a).max(*b));
+            kind.capacity
+                .iter_mut()
+                .zip(&other.capacity)
+                .for_each(|(a, b)| *a = (*a).max(*b));
             kind.open.iter_mut().zip(&other.open).for_each(|(a, b)| *a |= *b);
-            kind.extra.iter_mut().zip(&other.extra).for_each(|(a, b)| *a = (*a).min(*b));
+            kind.extra
+                .iter_mut()
+                .zip(&other.extra)
+                .for_each(|(a, b)| *a = (*a).min(*b));
             price = price.min(*other_price);
             slots.extend(more);
         }

@@ -166,7 +166,11 @@ pub fn check_within(problem: &Problem<'_>, quotas: &[Quota], placement: &Placeme
         }));
     }
     money::check(problem, placement, &placed, &mut violations);
-    violations.extend(quotas.iter().filter_map(|quota| quota::exceeded(problem, quota, placement)));
+    violations.extend(
+        quotas
+            .iter()
+            .filter_map(|quota| quota::exceeded(problem, quota, placement)),
+    );
     violations
 }
 

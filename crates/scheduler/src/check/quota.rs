@@ -11,7 +11,8 @@ use crate::quotas::{Quota, QuotaUnit};
 /// Whether machines to buy bring a quota above what it allows. Machines that are there count, and are no offence alone.
 pub(super) fn exceeded(problem: &Problem<'_>, quota: &Quota, placement: &Placement) -> Option<Violation> {
     let there: BTreeSet<&MachineId> = problem.snapshot.nodes.iter().map(|n| &n.machine.id).collect();
-    let sum = |machines: Vec<&Machine>| -> u128 { machines.into_iter().map(|m| amount(problem.catalogue, quota, m)).sum() };
+    let sum =
+        |machines: Vec<&Machine>| -> u128 { machines.into_iter().map(|m| amount(problem.catalogue, quota, m)).sum() };
     let held = sum(problem.snapshot.nodes.iter().map(|n| &n.machine).collect());
     let bought = sum(placement.machines.iter().filter(|m| !there.contains(&m.id)).collect());
     (bought > 0 && held + bought > u128::from(quota.allowed)).then(|| Violation::OverQuota {
@@ -28,8 +29,13 @@ fn amount(catalogue: &Catalogue, quota: &Quota, machine: &Machine) -> u128 {
     if machine.site.region != quota.region || other_kind || other_family {
         return 0;
     }
-    let sold = catalogue.offers().iter().find(|o| o.key.region == machine.site.region && o.key.instance == machine.instance);
-    let (cpu, gpu) = sold.map_or((machine.capacity.cpu, machine.capacity.gpu), |o| (o.vcpus, o.capacity.gpu));
+    let sold = catalogue
+        .offers()
+        .iter()
+        .find(|o| o.key.region == machine.site.region && o.key.instance == machine.instance);
+    let (cpu, gpu) = sold.map_or((machine.capacity.cpu, machine.capacity.gpu), |o| {
+        (o.vcpus, o.capacity.gpu)
+    });
     let whole = |milli: u64| u128::from(milli).div_ceil(1000);
     match quota.unit {
         QuotaUnit::Machines => 1,
@@ -42,7 +48,12 @@ fn amount(catalogue: &Catalogue, quota: &Quota, machine: &Machine) -> u128 {
 pub(super) fn could_buy(problem: &Problem<'_>, quotas: &[Quota], machine: &Machine) -> bool {
     quotas.iter().all(|quota| {
         let asked = amount(problem.catalogue, quota, machine);
-        let held: u128 = problem.snapshot.nodes.iter().map(|n| amount(problem.catalogue, quota, &n.machine)).sum();
+        let held: u128 = problem
+            .snapshot
+            .nodes
+            .iter()
+            .map(|n| amount(problem.catalogue, quota, &n.machine))
+            .sum();
         asked == 0 || held + asked <= u128::from(quota.allowed)
     })
 }

@@ -13,12 +13,7 @@ use crate::problem::Problem;
 use crate::quotas::Quota;
 
 /// Rules between replicas that one placed replica breaks.
-pub(super) fn broken(
-    problem: &Problem<'_>,
-    quotas: &[Quota],
-    all: &[Placed<'_>],
-    one: &Placed<'_>,
-) -> Vec<Filter> {
+pub(super) fn broken(problem: &Problem<'_>, quotas: &[Quota], all: &[Placed<'_>], one: &Placed<'_>) -> Vec<Filter> {
     let mut broken = Vec::new();
     for limit in &one.service.latency {
         if let Link::Service(to) = &limit.to {

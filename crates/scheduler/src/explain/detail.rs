@@ -97,7 +97,14 @@ fn quota(model: &Model<'_>, state: &State, option: &Opt<'_>) -> String {
         return "the quota is used up".to_owned();
     };
     let left = model.quota_left[number].saturating_sub(state.quota_used[number]);
-    let asked = option.quotas.iter().find(|(quota, _)| *quota == number).map_or(0, |(_, amount)| *amount);
+    let asked = option
+        .quotas
+        .iter()
+        .find(|(quota, _)| *quota == number)
+        .map_or(0, |(_, amount)| *amount);
     let quota = &model.quotas[number];
-    format!("takes `{asked}` {}, `{left}` are left of the quota of `{quota}`", quota.unit)
+    format!(
+        "takes `{asked}` {}, `{left}` are left of the quota of `{quota}`",
+        quota.unit
+    )
 }

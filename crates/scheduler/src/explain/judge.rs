@@ -20,7 +20,12 @@ pub(super) struct Place {
 
 /// Every machine and every offer (its zones taken together), with the first filter that rejects it for a replica that
 /// is not placed; of an offer's zones the one that comes furthest counts.
-pub(super) fn judge(model: &Model<'_>, state: &mut State, service: usize, replica: usize) -> Vec<(Place, Option<Filter>)> {
+pub(super) fn judge(
+    model: &Model<'_>,
+    state: &mut State,
+    service: usize,
+    replica: usize,
+) -> Vec<(Place, Option<Filter>)> {
     let view = View::new(model, state, replica);
     let mut egress = EgressAt::new(model, state, service);
     let left = budget_left(model, state);

@@ -5,9 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use skyloom_core::{
-    Candidate, Explanation, Filter, MachineId, MicroUsd, Placement, ReplicaId, RunnerUp, ServiceName,
-};
+use skyloom_core::{Candidate, Explanation, Filter, MachineId, MicroUsd, Placement, ReplicaId, RunnerUp, ServiceName};
 
 use super::candidate;
 use super::detail::detail;

@@ -156,14 +156,7 @@ impl fmt::Display for Answer {
         } = self;
         match verdict {
             Verdict::Chosen { .. } => write!(f, "{replica} is on {candidate}"),
-            Verdict::Feasible {
-                extra_per_month,
-                because,
-                ..
-            } => write!(
-                f,
-                "{replica} could be on {candidate}, which would add {extra_per_month} per month: {because}"
-            ),
+            Verdict::Feasible { because, .. } => write!(f, "{replica} could be on {candidate}, but {because}"),
             Verdict::Rejected { filter, detail } => {
                 write!(f, "{replica} cannot be on {candidate} by the {filter} rule: {detail}")
             }
@@ -284,7 +277,15 @@ pub fn why(
     let best = furthest.min_by(order).ok_or_else(|| WhyError::NoSuchOption {
         option: question.option.to_string(),
     })?;
-    Ok(answer(&model, judge.state, policy, &ids, question, best, here.zip(chosen)))
+    Ok(answer(
+        &model,
+        judge.state,
+        policy,
+        &ids,
+        question,
+        best,
+        here.zip(chosen),
+    ))
 }
 
 /// What is needed to judge options of one replica.
@@ -340,7 +341,7 @@ fn answer(
         }
         (None, chosen) => {
             let because = chosen.map_or_else(
-                || "nothing forbids it once everything else is where it is".to_owned(),
+                || "the search found it no place there".to_owned(),
                 |(_, chosen)| lost_because(&policy.parts(), chosen, ranked),
             );
             Verdict::Feasible {
@@ -408,7 +409,11 @@ fn restored(model: &Model<'_>, placement: &Placement) -> Result<(State, BTreeMap
             None => {
                 let option = option_of(model, placement, &assignment.machine);
                 let option = option.ok_or_else(|| other(assignment.machine.to_string()))?;
-                if option < model.node_count { option } else { state.open(model, option) }
+                if option < model.node_count {
+                    option
+                } else {
+                    state.open(model, option)
+                }
             }
         };
         let request = model.request(model.service_of[replica]);

@@ -137,7 +137,12 @@ impl<'a> Egress<'a> {
     fn lowest_mean(&self, regions: &[Region<'_>], from: usize, toward: Toward) -> Option<(i128, u64)> {
         let most = self.needs.iter().fold(0u64, |sum, need| sum.saturating_add(need.bytes));
         let cloud = &regions[from].key.cloud;
-        let rules = self.problem.catalogue.egress_rules().iter().filter(|rule| rule.from == *cloud);
+        let rules = self
+            .problem
+            .catalogue
+            .egress_rules()
+            .iter()
+            .filter(|rule| rule.from == *cloud);
         let edges = rules.flat_map(|rule| rule.tiers.iter().filter_map(|tier| tier.up_to));
         let mut volumes: Vec<u64> = edges.map(Bytes::as_bytes).filter(|edge| *edge < most).collect();
         volumes.push(most);

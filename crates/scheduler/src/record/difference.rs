@@ -64,7 +64,10 @@ mod tests {
         assert_eq!(first_difference("", &a, &a), None);
         let b = json!({"a/b": [1, {"x": 2.5}], "c": 1});
         let found = first_difference("", &a, &b).unwrap();
-        assert_eq!((found.path.as_str(), found.expected.as_str(), found.actual.as_str()), ("/a~1b/1/x", "1.5", "2.5"));
+        assert_eq!(
+            (found.path.as_str(), found.expected.as_str(), found.actual.as_str()),
+            ("/a~1b/1/x", "1.5", "2.5")
+        );
         let longer = json!({"a/b": [1, {"x": 1.5}, 2], "c": null});
         let found = first_difference("/r", &a, &longer).unwrap();
         assert_eq!((found.path.as_str(), found.expected.as_str()), ("/r/a~1b/2", "nothing"));

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use skyloom_core::catalogue::CatalogueParts;
 use skyloom_core::{
     Budget, Bytes, Catalogue, CloudId, DataName, Digest, Dimension, Manifest, MicroUsd, MicroUsdPerHour, Millicores,
-    Milligpus, Node, ObservedReplica, Placement, Purchase, RegionKey, ReplicaState, ResourceId, Resources,
-    ServiceName, ServiceSpec, Snapshot,
+    Milligpus, Node, ObservedReplica, Placement, Purchase, RegionKey, ReplicaState, ResourceId, Resources, ServiceName,
+    ServiceSpec, Snapshot,
 };
 
 use super::WhatIfError;
@@ -75,7 +75,9 @@ impl World {
                 state: ReplicaState::Healthy,
             });
         }
-        snapshot.replicas.sort_by(|a, b| (&a.replica, &a.machine).cmp(&(&b.replica, &b.machine)));
+        snapshot
+            .replicas
+            .sort_by(|a, b| (&a.replica, &a.machine).cmp(&(&b.replica, &b.machine)));
         Ok(())
     }
 
@@ -115,14 +117,22 @@ impl World {
             (PriceChange::PerHour(price), _) => Ok(price),
             (PriceChange::Factor(_), ppm) => times(price.as_micros(), ppm.unwrap_or(1_000_000))
                 .map(MicroUsdPerHour::from_micros)
-                .ok_or_else(|| WhatIfError::Beyond { change: change.to_string() }),
+                .ok_or_else(|| WhatIfError::Beyond {
+                    change: change.to_string(),
+                }),
         };
         let mut parts = self.catalogue.clone().into_parts();
         let mut any = false;
         for offer in &mut parts.offers {
             let key = &offer.key;
-            for (purchase, price) in [(Purchase::OnDemand, &mut offer.on_demand), (Purchase::Spot, &mut offer.spot)] {
-                if let Some(price) = price.as_mut().filter(|_| offers.covers(&key.region, &key.instance, purchase)) {
+            for (purchase, price) in [
+                (Purchase::OnDemand, &mut offer.on_demand),
+                (Purchase::Spot, &mut offer.spot),
+            ] {
+                if let Some(price) = price
+                    .as_mut()
+                    .filter(|_| offers.covers(&key.region, &key.instance, purchase))
+                {
                     price.per_hour = changed(price.per_hour)?;
                     any = true;
                 }
@@ -143,11 +153,17 @@ impl World {
         let ppm = millionths(change, factor)?;
         let mut parts = self.catalogue.clone().into_parts();
         let mut any = false;
-        for rule in parts.egress.iter_mut().filter(|rule| cloud.is_none_or(|only| *only == rule.from)) {
+        for rule in parts
+            .egress
+            .iter_mut()
+            .filter(|rule| cloud.is_none_or(|only| *only == rule.from))
+        {
             any = true;
             for tier in &mut rule.tiers {
                 let price = times(tier.per_gib.as_micros(), ppm);
-                let price = price.ok_or_else(|| WhatIfError::Beyond { change: change.to_string() })?;
+                let price = price.ok_or_else(|| WhatIfError::Beyond {
+                    change: change.to_string(),
+                })?;
                 tier.per_gib = MicroUsd::from_micros(price);
             }
         }
@@ -160,7 +176,10 @@ impl World {
         let mut any = false;
         for offer in &mut parts.offers {
             let key = &offer.key;
-            for (purchase, price) in [(Purchase::OnDemand, &mut offer.on_demand), (Purchase::Spot, &mut offer.spot)] {
+            for (purchase, price) in [
+                (Purchase::OnDemand, &mut offer.on_demand),
+                (Purchase::Spot, &mut offer.spot),
+            ] {
                 if price.is_some() && offers.covers(&key.region, &key.instance, purchase) {
                     *price = None;
                     any = true;
@@ -168,7 +187,9 @@ impl World {
             }
         }
         known(any, change)?;
-        parts.offers.retain(|offer| offer.on_demand.is_some() || offer.spot.is_some());
+        parts
+            .offers
+            .retain(|offer| offer.on_demand.is_some() || offer.spot.is_some());
         self.rebuild(change, parts)
     }
 
@@ -194,7 +215,9 @@ impl World {
             outage.touches(region) && (zone.is_none() || of == zone)
         };
         let nodes = self.snapshot.nodes.len();
-        self.snapshot.nodes.retain(|node| !gone(&node.machine.site.region, node.machine.site.zone.as_ref()));
+        self.snapshot
+            .nodes
+            .retain(|node| !gone(&node.machine.site.region, node.machine.site.zone.as_ref()));
         any |= self.snapshot.nodes.len() < nodes;
         known(any, change)?;
         let left: BTreeSet<_> = self.snapshot.nodes.iter().map(|n| n.machine.id.clone()).collect();
@@ -208,15 +231,24 @@ impl World {
                 let (lost, kept) = data.replicas.drain(..).partition(|copy| outage.touches(&copy.region));
                 data.replicas = kept;
                 let lost: Vec<skyloom_core::DataReplica> = lost;
-                self.lost_copies.extend(lost.into_iter().map(|copy| (data.name.clone(), copy.region)));
+                self.lost_copies
+                    .extend(lost.into_iter().map(|copy| (data.name.clone(), copy.region)));
             }
         }
         self.rebuild(change, parts)
     }
 
-    fn growth(&mut self, change: &Change, of: Option<&ServiceName>, what: GrowthOf, factor: f64) -> Result<(), WhatIfError> {
+    fn growth(
+        &mut self,
+        change: &Change,
+        of: Option<&ServiceName>,
+        what: GrowthOf,
+        factor: f64,
+    ) -> Result<(), WhatIfError> {
         let ppm = millionths(change, factor)?;
-        let beyond = || WhatIfError::Beyond { change: change.to_string() };
+        let beyond = || WhatIfError::Beyond {
+            change: change.to_string(),
+        };
         let mut any = false;
         for service in concerned(&mut self.manifest.services, of) {
             any = true;
@@ -226,7 +258,9 @@ impl World {
                     let replicas = replicas.and_then(std::num::NonZeroU32::new);
                     service.replicas = replicas.ok_or_else(beyond)?;
                 }
-                GrowthOf::Resources => service.resources = grown_resources(&service.resources, ppm).ok_or_else(beyond)?,
+                GrowthOf::Resources => {
+                    service.resources = grown_resources(&service.resources, ppm).ok_or_else(beyond)?
+                }
                 GrowthOf::Traffic => {
                     for need in &mut service.egress {
                         let bytes = grown(need.per_month.as_bytes(), ppm).ok_or_else(beyond)?;
@@ -295,7 +329,9 @@ fn concerned<'s>(
     services: &'s mut [ServiceSpec],
     of: Option<&ServiceName>,
 ) -> impl Iterator<Item = &'s mut ServiceSpec> {
-    services.iter_mut().filter(move |service| of.is_none_or(|name| service.name == *name))
+    services
+        .iter_mut()
+        .filter(move |service| of.is_none_or(|name| service.name == *name))
 }
 
 /// An error when a change concerns nothing that is there.

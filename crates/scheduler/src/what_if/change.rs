@@ -179,7 +179,10 @@ impl FromStr for Outage {
         let wrong = || SelectorError {
             text: text.chars().take(80).collect(),
         };
-        let (place, zone) = text.trim().split_once(':').map_or((text.trim(), None), |(p, z)| (p, Some(z)));
+        let (place, zone) = text
+            .trim()
+            .split_once(':')
+            .map_or((text.trim(), None), |(p, z)| (p, Some(z)));
         let (cloud, region) = place.split_once('/').map_or((place, None), |(c, r)| (c, Some(r)));
         if zone.is_some() && region.is_none() {
             return Err(wrong());
@@ -257,18 +260,28 @@ pub enum Rule {
 
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let of = |service: &Option<ServiceName>| service.as_ref().map_or_else(|| "every service".to_owned(), |s| format!("`{s}`"));
+        let of = |service: &Option<ServiceName>| {
+            service
+                .as_ref()
+                .map_or_else(|| "every service".to_owned(), |s| format!("`{s}`"))
+        };
         match self {
             Self::Price { offers, to } => match to {
                 PriceChange::Factor(factor) => write!(f, "{offers} costs {factor} times as much"),
                 PriceChange::PerHour(price) => write!(f, "{offers} costs {price}"),
             },
             Self::EgressPrice { cloud, factor } => {
-                let from = cloud.as_ref().map_or_else(|| "any cloud".to_owned(), ToString::to_string);
+                let from = cloud
+                    .as_ref()
+                    .map_or_else(|| "any cloud".to_owned(), ToString::to_string);
                 write!(f, "traffic from {from} costs {factor} times as much")
             }
             Self::Outage(outage) => write!(f, "{outage} is gone"),
-            Self::Growth { service, of: what, factor } => write!(f, "the {what} of {} are {factor} times as much", of(service)),
+            Self::Growth {
+                service,
+                of: what,
+                factor,
+            } => write!(f, "the {what} of {} are {factor} times as much", of(service)),
             Self::RemoveOffers(offers) => write!(f, "{offers} cannot be bought"),
             Self::AddOffers(offers) => write!(f, "{} offers can be bought besides", offers.len()),
             Self::Rule(rule) => match rule {
@@ -278,7 +291,13 @@ impl fmt::Display for Change {
                 Rule::ForbidCloud(cloud) => write!(f, "nothing may run on {cloud}"),
                 Rule::ForbidRegion(region) => write!(f, "nothing may run in {region}"),
                 Rule::Spread { service, rule } => {
-                    write!(f, "{} is spread over {:?} by at most {}", of(service), rule.over, rule.max_skew)
+                    write!(
+                        f,
+                        "{} is spread over {:?} by at most {}",
+                        of(service),
+                        rule.over,
+                        rule.max_skew
+                    )
                 }
                 Rule::Purchase { service, purchase } => write!(f, "{} takes {purchase:?}", of(service)),
                 Rule::Quota(quota) => write!(f, "the quota is {quota}"),

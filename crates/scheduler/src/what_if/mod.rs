@@ -141,7 +141,10 @@ pub fn what_if(
     });
     Ok(Consequences {
         changes: changes.to_vec(),
-        cost_delta: before.total().zip(least_cost.total()).and_then(|(was, is)| is.checked_sub(was)),
+        cost_delta: before
+            .total()
+            .zip(least_cost.total())
+            .and_then(|(was, is)| is.checked_sub(was)),
         lost_copies: lost_copies.collect(),
         before,
         least_cost,

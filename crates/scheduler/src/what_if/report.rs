@@ -95,7 +95,11 @@ impl Outcome {
         let rank = |outcome: &Self| match outcome {
             Self::Plan(plan) => {
                 let placement = &plan.decision.placement;
-                (placement.unplaced.len(), placement.cost.total_per_month, plan.moves.len())
+                (
+                    placement.unplaced.len(),
+                    placement.cost.total_per_month,
+                    plan.moves.len(),
+                )
             }
             Self::Unsatisfiable { .. } => (usize::MAX, MicroUsd::MAX, usize::MAX),
         };
@@ -113,7 +117,9 @@ pub(super) fn outcome(
         Ok(decision) => decision,
         Err(error @ PlaceError::Unsatisfiable { .. }) => {
             let reason = error.to_string();
-            let PlaceError::Unsatisfiable { rule, .. } = error else { return Err(error.into()) };
+            let PlaceError::Unsatisfiable { rule, .. } = error else {
+                return Err(error.into());
+            };
             return Ok(Outcome::Unsatisfiable { rule, reason });
         }
         Err(error) => return Err(error.into()),
@@ -122,9 +128,19 @@ pub(super) fn outcome(
     let there: BTreeSet<&MachineId> = world.snapshot.nodes.iter().map(|n| &n.machine.id).collect();
     let placement = &decision.placement;
     let used: BTreeSet<&MachineId> = placement.machines.iter().map(|m| &m.id).collect();
-    let bought = placement.machines.iter().filter(|m| !there.contains(&m.id)).cloned().collect();
+    let bought = placement
+        .machines
+        .iter()
+        .filter(|m| !there.contains(&m.id))
+        .cloned()
+        .collect();
     let given_back = running.map_or_else(Vec::new, |running| {
-        running.machines.iter().filter(|m| !used.contains(&m.id)).cloned().collect()
+        running
+            .machines
+            .iter()
+            .filter(|m| !used.contains(&m.id))
+            .cloned()
+            .collect()
     });
     let moves = running.map_or_else(Vec::new, |running| moves(running, placement));
     Ok(Outcome::Plan(Box::new(PlanAfter {
@@ -162,13 +178,26 @@ impl fmt::Display for Consequences {
         for change in &self.changes {
             writeln!(f, "suppose {change}")?;
         }
-        writeln!(f, "today: {}", Priced(&self.before))?;
+        writeln!(f, "today: {}{}", Priced(&self.before), Proven(&self.before))?;
         for copy in &self.lost_copies {
-            writeln!(f, "  data set `{}` loses its copy in {}; {} left", copy.data, copy.region, copy.left)?;
+            writeln!(
+                f,
+                "  data set `{}` loses its copy in {}; {} left",
+                copy.data, copy.region, copy.left
+            )?;
         }
-        writeln!(f, "then, at least cost: {}", Priced(&self.least_cost))?;
+        writeln!(
+            f,
+            "then, at least cost: {}{}",
+            Priced(&self.least_cost),
+            Proven(&self.least_cost)
+        )?;
         if let Some(delta) = self.cost_delta {
-            let (sign, word) = if delta < MicroUsd::ZERO { (-1, "less") } else { (1, "more") };
+            let (sign, word) = if delta < MicroUsd::ZERO {
+                (-1, "less")
+            } else {
+                (1, "more")
+            };
             let amount = delta.checked_mul(sign).unwrap_or(delta);
             writeln!(f, "  {amount} per month {word} than today")?;
         }
@@ -185,28 +214,40 @@ impl fmt::Display for Consequences {
     }
 }
 
-/// One line: what it costs and how good that is.
+/// One line: what it costs, or why there is no plan.
 struct Priced<'o>(&'o Outcome);
 
 impl fmt::Display for Priced<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            Outcome::Unsatisfiable { rule, reason } => write!(f, "unsatisfiable by the {rule} rule: failed to {reason}"),
+            Outcome::Unsatisfiable { rule, reason } => {
+                write!(f, "unsatisfiable by the {rule} rule: failed to {reason}")
+            }
             Outcome::Plan(plan) => {
                 let placement = &plan.decision.placement;
+                let (total, machines) = (placement.cost.total_per_month, placement.machines.len());
+                write!(f, "{total} per month on {machines} machines")
+            }
+        }
+    }
+}
+
+/// How good a plan is, where everything was free to move.
+struct Proven<'o>(&'o Outcome);
+
+impl fmt::Display for Proven<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Outcome::Plan(plan) = self.0 else { return Ok(()) };
+        match (plan.decision.lower_bound, plan.decision.gap()) {
+            (Some(bound), Some(gap)) => {
                 write!(
                     f,
-                    "{} per month on {} machines",
-                    placement.cost.total_per_month,
-                    placement.machines.len()
-                )?;
-                match (plan.decision.lower_bound, plan.decision.gap()) {
-                    (Some(bound), Some(gap)) => {
-                        write!(f, " (at least {} for any plan, gap {:.2} %)", bound.total_per_month, gap * 100.0)
-                    }
-                    _ => Ok(()),
-                }
+                    " (no plan costs less than {}, gap {:.2} %)",
+                    bound.total_per_month,
+                    gap * 100.0
+                )
             }
+            _ => Ok(()),
         }
     }
 }
@@ -217,14 +258,22 @@ struct Detailed<'o>(&'o Outcome);
 impl fmt::Display for Detailed<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Outcome::Plan(plan) = self.0 else { return Ok(()) };
-        rows(f, "moves", plan.moves.iter().map(|m| {
-            let to = m.to.as_ref().map_or_else(|| "nowhere".to_owned(), ToString::to_string);
-            format!("{}: {} -> {to}", m.replica, m.from)
-        }))?;
+        rows(
+            f,
+            "moves",
+            plan.moves.iter().map(|m| {
+                let to = m.to.as_ref().map_or_else(|| "nowhere".to_owned(), ToString::to_string);
+                format!("{}: {} -> {to}", m.replica, m.from)
+            }),
+        )?;
         let machine = |m: &Machine| format!("{} {} {} {} {}", m.id, m.site, m.instance, m.purchase, m.price);
         rows(f, "machines to buy", plan.bought.iter().map(machine))?;
         rows(f, "machines given back or gone", plan.given_back.iter().map(machine))?;
-        rows(f, "services without a place", unsatisfied(&plan.decision.placement).iter().map(ToString::to_string))
+        rows(
+            f,
+            "services without a place",
+            unsatisfied(&plan.decision.placement).iter().map(ToString::to_string),
+        )
     }
 }
 

@@ -1,11 +1,11 @@
 //! The lower bound: never above the exhaustive optimum, and close to the cost where the problem is plain.
 
 use skyloom_core::*;
-use skyloom_scheduler::{Cheapest, PlaceConfig, Problem, check, decide};
+use skyloom_scheduler::{Cheapest, PlaceConfig, Problem, decide};
 
 use crate::oracle::optimum;
 use crate::random_world::{Dice, tiny};
-use crate::world::{World, node, service};
+use crate::world::service;
 
 #[test]
 fn the_bound_is_never_above_the_exhaustive_optimum() {
@@ -26,14 +26,22 @@ fn the_bound_is_never_above_the_exhaustive_optimum() {
         }
         if let Some(least) = optimum(&world) {
             let bound = i128::from(bound.as_micros());
-            assert!(bound <= least, "seed {seed}: {bound} above the optimum {least}\n{world:#?}");
+            assert!(
+                bound <= least,
+                "seed {seed}: {bound} above the optimum {least}\n{world:#?}"
+            );
             solved += 1;
             tight += u32::from((least - bound) * 1000 <= bound);
             gaps.push(found.gap().unwrap_or(1.0));
         }
     }
     gaps.sort_by(f64::total_cmp);
-    println!("{solved} solved, {tight} within 0.1 %, median {:?}, 90 % {:?}, worst {:?}", gaps[gaps.len() / 2], gaps[gaps.len() * 9 / 10], gaps.last());
+    println!(
+        "{solved} solved, {tight} within 0.1 %, median {:?}, 90 % {:?}, worst {:?}",
+        gaps[gaps.len() / 2],
+        gaps[gaps.len() * 9 / 10],
+        gaps.last()
+    );
 }
 
 /// A plain manifest of many replicas: no rule between services.
@@ -65,9 +73,20 @@ fn plain_manifests_of_hundreds_are_close_to_their_bound() {
             snapshot: &snapshot,
             catalogue: &catalogue,
         };
-        #[expect(clippy::disallowed_types, reason="x")] let started = std::time::Instant::now();
+        #[expect(clippy::disallowed_types, reason = "x")]
+        let started = std::time::Instant::now();
         let found = decide(&problem, &Cheapest, &PlaceConfig::new()).unwrap();
         assert!(found.placement.unplaced.is_empty());
-        println!("{:?} seed {seed}: {} replicas of {} services on {} machines, {} gap {:?} work {} {}", started.elapsed(), manifest.replica_count(), manifest.services.len(), found.placement.machines.len(), found.placement.cost.total_per_month, found.gap(), found.work_done, found.work_exhausted);
+        println!(
+            "{:?} seed {seed}: {} replicas of {} services on {} machines, {} gap {:?} work {} {}",
+            started.elapsed(),
+            manifest.replica_count(),
+            manifest.services.len(),
+            found.placement.machines.len(),
+            found.placement.cost.total_per_month,
+            found.gap(),
+            found.work_done,
+            found.work_exhausted
+        );
     }
 }

@@ -9,6 +9,7 @@ mod oracle;
 mod placing;
 mod properties;
 mod random_world;
+mod reasons;
 mod rebalancing;
 mod recording;
 mod rules;
