@@ -27,7 +27,7 @@ pub(crate) fn contents(
     pinned: &[bool],
     work: &mut Effort<'_>,
 ) -> Vec<Planned> {
-    let relaxed = Relaxed::of(model, start, todo, pinned);
+    let relaxed = Relaxed::of(model, start, todo, pinned, &[]);
     let mut demands = relaxed.demands.clone();
     let mut pool = Vec::new();
     let mut planned = Vec::new();

@@ -9,6 +9,7 @@
 //! Deviations: rules between machines are left out, except that a spread limits how many may share one (`relaxed`); a
 //! content counts at most as many replicas as there are, which makes the bound tight on small problems.
 
+mod anchor;
 mod columns;
 mod dive;
 mod knapsack;
@@ -20,6 +21,7 @@ use skyloom_core::MicroUsd;
 
 use crate::model::Model;
 use crate::state::State;
+use anchor::anchored;
 use columns::generate;
 use knapsack::{at_most, best_content};
 use relaxed::Relaxed;
@@ -62,12 +64,11 @@ pub(crate) fn lower_bound(model: &Model<'_>, state: &State, pinned: &[bool]) -> 
     let free: Vec<usize> = (0..pinned.len())
         .filter(|r| !pinned[*r] && state.at[*r].is_some())
         .collect();
-    let relaxed = Relaxed::of(model, state, &free, pinned);
-    let bound = if relaxed.demands.is_empty() {
+    let bound = if free.is_empty() {
         // Nothing is free to be elsewhere.
         total
     } else {
-        least(&relaxed).clamp(0, total.max(0))
+        anchored(model, state, &free, pinned, total).clamp(0, total.max(0))
     };
     LowerBound {
         total_per_month: MicroUsd::from_micros(i64::try_from(bound).unwrap_or(i64::MAX)),

@@ -64,19 +64,32 @@ pub(super) struct Relaxed {
 
 impl Relaxed {
     /// Of the replicas of `todo` (sorted), which are to be anywhere; `pinned` ones stay where `state` has them.
-    pub(super) fn of(model: &Model<'_>, state: &State, todo: &[usize], pinned: &[bool]) -> Self {
-        let (demands, members) = demands(model, state, todo);
-        let mut shapes = for_sale(model, &members);
-        shapes.extend(there(model, state, pinned, &members));
+    /// Of each of `anchors`, a service with one replica, it is supposed that it is in that region.
+    pub(super) fn of(
+        model: &Model<'_>,
+        state: &State,
+        todo: &[usize],
+        pinned: &[bool],
+        anchors: &[(usize, usize)],
+    ) -> Self {
+        let places = Places::of(model, anchors);
+        let (demands, members) = demands(model, state, todo, anchors);
+        let view = View {
+            model,
+            members: &members,
+            places: &places,
+        };
+        let mut shapes = view.for_sale();
+        shapes.extend(view.there(state, pinned));
         let stays = |slot: &usize| state.slots[*slot].residents.iter().any(|r| pinned[*r]);
         let machines: i128 = (0..model.node_count).filter(stays).map(|slot| price(model, slot)).sum();
         let traffic: i128 = (0..pinned.len())
             .filter(|r| pinned[*r])
-            .filter_map(|r| Some(extra(model, model.service_of[r], state.slots[state.at[r]?].option)))
+            .filter_map(|r| Some(places.extra[model.service_of[r]][region_of(model, state, r)?]))
             .sum();
-        // Each sum that is billed may be rounded down by half a millionth.
-        let sent = |s: &crate::model::Service<'_>| (s.count * s.spec.egress.len()) as i128;
-        let rounding: i128 = model.services.iter().map(sent).sum();
+        // Each sum that is billed, one per region and direction, may be rounded down by half a millionth.
+        let sums = |s: usize| model.services[s].count * model.egress.directions(s);
+        let rounding = (0..model.services.len()).map(sums).fold(0usize, usize::saturating_add) as i128;
         Self {
             demands,
             shapes,
@@ -89,10 +102,57 @@ fn price(model: &Model<'_>, option: usize) -> i128 {
     i128::from(model.options[option].price.as_micros()) * HOURS
 }
 
-fn extra(model: &Model<'_>, service: usize, option: usize) -> i128 {
-    model
-        .egress
-        .at_least(service, model.options[option].region, &model.regions)
+fn region_of(model: &Model<'_>, state: &State, replica: usize) -> Option<usize> {
+    Some(model.options[state.slots[state.at[replica]?].option].region)
+}
+
+/// Per service and region: what traffic costs there at least per replica, and whether an anchor lets it be there.
+struct Places {
+    extra: Vec<Vec<i128>>,
+    open: Vec<Vec<bool>>,
+}
+
+impl Places {
+    fn of(model: &Model<'_>, anchors: &[(usize, usize)]) -> Self {
+        let regions = 0..model.regions.len();
+        let services = 0..model.services.len();
+        let extra = |s: usize, r: usize| {
+            let replicas = i128::try_from(model.services[s].count).unwrap_or(i128::MAX);
+            let exchanged = |(anchor, place): &(usize, usize)| {
+                let egress = &model.egress;
+                let sent = egress.between((s, *anchor), (r, *place), &model.regions);
+                (sent + egress.between((*anchor, s), (*place, r), &model.regions)) / replicas
+            };
+            let others = anchors.iter().filter(|(anchor, _)| *anchor != s);
+            model.egress.at_least(s, r, &model.regions) + others.map(exchanged).sum::<i128>()
+        };
+        let open = |s: usize, r: usize| anchors.iter().all(|anchor| may_be(model, s, r, *anchor));
+        Self {
+            extra: services
+                .clone()
+                .map(|s| regions.clone().map(|r| extra(s, r)).collect())
+                .collect(),
+            open: services
+                .map(|s| regions.clone().map(|r| open(s, r)).collect())
+                .collect(),
+        }
+    }
+}
+
+/// Whether a service may be in a region while an anchor is at its place.
+fn may_be(model: &Model<'_>, service: usize, region: usize, (anchor, place): (usize, usize)) -> bool {
+    if service == anchor {
+        return region == place;
+    }
+    let spec = &model.services[service];
+    let near = |max: u64| model.round_trip(region, place).is_some_and(|t| t <= max);
+    let shared = |over: SpreadOver| match over {
+        SpreadOver::Cloud => model.regions[region].cloud == model.regions[place].cloud,
+        SpreadOver::Machine | SpreadOver::Zone | SpreadOver::Region => region == place,
+    };
+    let limits = spec.latency.iter().filter(|(to, _)| *to == anchor);
+    let affinities = spec.affinity.iter().filter(|(to, _)| *to == anchor);
+    limits.into_iter().all(|(_, max)| near(*max)) && affinities.into_iter().all(|(_, over)| shared(*over))
 }
 
 fn amounts(resources: &Resources) -> [u64; 4] {
@@ -100,7 +160,7 @@ fn amounts(resources: &Resources) -> [u64; 4] {
 }
 
 /// The demands, and the service that stands for each. Services that no rule and no machine tells apart are one.
-fn demands(model: &Model<'_>, state: &State, todo: &[usize]) -> (Vec<Demand>, Vec<usize>) {
+fn demands(model: &Model<'_>, state: &State, todo: &[usize], anchors: &[(usize, usize)]) -> (Vec<Demand>, Vec<usize>) {
     let mut demands: Vec<Demand> = Vec::new();
     let mut members: Vec<usize> = Vec::new();
     for (service, spec) in model.services.iter().enumerate() {
@@ -116,7 +176,15 @@ fn demands(model: &Model<'_>, state: &State, todo: &[usize]) -> (Vec<Demand>, Ve
         let together = most_together(model, service, count + stay.count() as u64);
         let alike = |at: &usize| {
             let other = &model.services[members[*at]];
-            let plain = spec.conflicts.is_empty() && other.conflicts.is_empty();
+            let tied = |s: &crate::model::Service<'_>| {
+                let limits = s
+                    .latency
+                    .iter()
+                    .map(|(to, _)| to)
+                    .chain(s.affinity.iter().map(|(to, _)| to));
+                anchors.iter().any(|(anchor, _)| limits.clone().any(|to| to == anchor))
+            };
+            let plain = spec.conflicts.is_empty() && other.conflicts.is_empty() && !tied(spec) && !tied(other);
             let unlimited = together.is_none() && demands[*at].most_together == demands[*at].count;
             let same = other.spec.resources == spec.spec.resources
                 && !model.egress.concerns(service)
@@ -185,37 +253,86 @@ fn most_together(model: &Model<'_>, service: usize, placed: u64) -> Option<u64> 
     by_rule.chain(alone).min()
 }
 
-/// What can be bought, each kind at its least price.
-fn for_sale(model: &Model<'_>, members: &[usize]) -> Vec<Shape> {
-    let mut options: Vec<usize> = members
-        .iter()
-        .flat_map(|s| model.services[*s].buyable.iter().copied())
-        .collect();
-    options.sort_unstable();
-    options.dedup();
-    let mut kinds: BTreeMap<Kind, (i128, Vec<usize>)> = BTreeMap::new();
-    for option in options {
-        let asked = price(model, option);
-        let (least, of) = kinds.entry(kind(model, members, option)).or_insert((asked, Vec::new()));
-        if asked < *least {
-            (*least, *of) = (asked, Vec::new());
-        }
-        if asked == *least {
-            of.push(option);
-        }
-    }
-    let kinds = kinds.into_iter();
-    kinds
-        .map(|(kind, (price, options))| shape(kind, price, None, options))
-        .collect()
+/// The model as the demands see it.
+struct View<'v, 'm> {
+    model: &'v Model<'m>,
+    /// The service that stands for each demand.
+    members: &'v [usize],
+    places: &'v Places,
 }
 
-fn kind(model: &Model<'_>, members: &[usize], option: usize) -> Kind {
-    let open = |service: &usize| model.services[*service].statics[option].is_none();
-    Kind {
-        capacity: amounts(&model.options[option].capacity),
-        open: members.iter().map(open).collect(),
-        extra: members.iter().map(|service| extra(model, *service, option)).collect(),
+impl View<'_, '_> {
+    /// What can be bought, each kind at its least price.
+    fn for_sale(&self) -> Vec<Shape> {
+        let (model, members) = (self.model, self.members);
+        let mut options: Vec<usize> = members
+            .iter()
+            .flat_map(|s| model.services[*s].buyable.iter().copied())
+            .collect();
+        options.sort_unstable();
+        options.dedup();
+        let mut kinds: BTreeMap<Kind, (i128, Vec<usize>)> = BTreeMap::new();
+        for option in options {
+            let asked = price(model, option);
+            let (least, of) = kinds.entry(self.kind(option)).or_insert((asked, Vec::new()));
+            if asked < *least {
+                (*least, *of) = (asked, Vec::new());
+            }
+            if asked == *least {
+                of.push(option);
+            }
+        }
+        let kinds = kinds.into_iter();
+        kinds
+            .map(|(kind, (price, options))| shape(kind, price, None, options))
+            .collect()
+    }
+
+    fn kind(&self, option: usize) -> Kind {
+        let (model, region) = (self.model, self.model.options[option].region);
+        let open = |s: &usize| model.services[*s].statics[option].is_none() && self.places.open[*s][region];
+        Kind {
+            capacity: amounts(&model.options[option].capacity),
+            open: self.members.iter().map(open).collect(),
+            extra: self.members.iter().map(|s| self.places.extra[*s][region]).collect(),
+        }
+    }
+
+    /// Machines that are there, with the room that those leave that stay on them.
+    fn there(&self, state: &State, pinned: &[bool]) -> Vec<Shape> {
+        let (model, members) = (self.model, self.members);
+        let mut kinds: BTreeMap<(Kind, i128), Vec<usize>> = BTreeMap::new();
+        for slot in 0..model.node_count {
+            let here = &state.slots[slot];
+            let stays: Vec<usize> = here.residents.iter().copied().filter(|r| pinned[*r]).collect();
+            let mut taken = amounts(&here.used);
+            for moved in here.residents.iter().filter(|r| !pinned[**r]) {
+                let request = amounts(model.request(model.service_of[*moved]));
+                taken
+                    .iter_mut()
+                    .zip(request)
+                    .for_each(|(taken, part)| *taken = taken.saturating_sub(part));
+            }
+            let mut kind = self.kind(slot);
+            kind.capacity
+                .iter_mut()
+                .zip(taken)
+                .for_each(|(free, taken)| *free = free.saturating_sub(taken));
+            let services = stays
+                .iter()
+                .map(|r| model.service_of[*r])
+                .chain(here.foreign.iter().copied());
+            let services: Vec<usize> = services.collect();
+            for (open, member) in kind.open.iter_mut().zip(members) {
+                let conflicts = &model.services[*member].conflicts;
+                *open &= services.iter().all(|s| conflicts.binary_search(s).is_err());
+            }
+            if kind.open.contains(&true) {
+                let price = if stays.is_empty() { price(model, slot) } else { 0 };
+                kinds.entry((kind, price)).or_default().push(slot);
+            }
+        }
+        together(kinds.into_iter().collect())
     }
 }
 
@@ -232,42 +349,6 @@ fn shape(kind: Kind, price: i128, times: Option<u64>, options: Vec<usize>) -> Sh
         times,
         options,
     }
-}
-
-/// Machines that are there, with the room that those leave that stay on them.
-fn there(model: &Model<'_>, state: &State, pinned: &[bool], members: &[usize]) -> Vec<Shape> {
-    let mut kinds: BTreeMap<(Kind, i128), Vec<usize>> = BTreeMap::new();
-    for slot in 0..model.node_count {
-        let here = &state.slots[slot];
-        let stays: Vec<usize> = here.residents.iter().copied().filter(|r| pinned[*r]).collect();
-        let mut taken = amounts(&here.used);
-        for moved in here.residents.iter().filter(|r| !pinned[**r]) {
-            let request = amounts(model.request(model.service_of[*moved]));
-            taken
-                .iter_mut()
-                .zip(request)
-                .for_each(|(taken, part)| *taken = taken.saturating_sub(part));
-        }
-        let mut kind = kind(model, members, slot);
-        kind.capacity
-            .iter_mut()
-            .zip(taken)
-            .for_each(|(free, taken)| *free = free.saturating_sub(taken));
-        let services = stays
-            .iter()
-            .map(|r| model.service_of[*r])
-            .chain(here.foreign.iter().copied());
-        let services: Vec<usize> = services.collect();
-        for (open, member) in kind.open.iter_mut().zip(members) {
-            let conflicts = &model.services[*member].conflicts;
-            *open &= services.iter().all(|s| conflicts.binary_search(s).is_err());
-        }
-        if kind.open.contains(&true) {
-            let price = if stays.is_empty() { price(model, slot) } else { 0 };
-            kinds.entry((kind, price)).or_default().push(slot);
-        }
-    }
-    together(kinds.into_iter().collect())
 }
 
 /// Takes neighbours of a too long list together: the most room, the least price, open to all that either is open to.
