@@ -59,7 +59,10 @@ pub use rebalance::{
 };
 pub use report::{LoadReport, MachineLoad, ServiceBenefit, load_report};
 
-/// The guide's code, compiled.
+/// The guides' code, compiled.
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/adding-a-policy.md")]
 struct AddingAPolicy;
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/scheduler/what-if.md")]
+struct WhatIf;

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use skyloom_core::Dimension;
 
-use crate::bound::contents;
+use crate::bound::{Planned, contents};
 use crate::construct::{Order, ordered};
 use crate::improve::{Cost, Search};
 use crate::model::Model;
@@ -25,7 +25,9 @@ const GROUPS_MAX: usize = 48;
 pub(crate) fn portfolio(search: &mut Search<'_, '_, '_>, start: &State) -> Vec<(Cost, State)> {
     let todo: Vec<usize> = (0..start.at.len()).filter(|r| start.at[*r].is_none()).collect();
     let mut found: Vec<(Cost, State)> = Vec::new();
-    found.push(from_contents(search, start, &todo));
+    for planned in contents(search.model, start, &todo, search.pinned, search.work) {
+        found.push(from_contents(search, start, &todo, planned));
+    }
     for order in [Order::Targets, Order::Largest, Order::Dependents, Order::Rounds] {
         for amortise in [true, false] {
             let tactic = Tactic {
@@ -67,9 +69,13 @@ pub(crate) fn portfolio(search: &mut Search<'_, '_, '_>, start: &State) -> Vec<(
 }
 
 /// Machines with the contents that a fractional cover says, as far as rules allow; the rest is packed.
-fn from_contents(search: &mut Search<'_, '_, '_>, start: &State, todo: &[usize]) -> (Cost, State) {
+fn from_contents(
+    search: &mut Search<'_, '_, '_>,
+    start: &State,
+    todo: &[usize],
+    planned: Vec<Planned>,
+) -> (Cost, State) {
     let model = search.model;
-    let planned = contents(model, start, todo, search.pinned, search.work);
     let mut state = start.clone();
     let mut left: Vec<Vec<usize>> = vec![Vec::new(); model.services.len()];
     for replica in todo.iter().rev() {

@@ -57,7 +57,7 @@ pub(super) fn generate(relaxed: &Relaxed, demands: &[Demand], pool: &mut Vec<Col
         let known = pool.len();
         for (number, shape) in relaxed.shapes.iter().enumerate() {
             let price = whole(shape.price);
-            if at_most(shape, demands, &values) <= price {
+            if at_most(shape, demands, &values, price) <= price {
                 continue;
             }
             let content = best_content(shape, demands, &values, STEPS_MAX);

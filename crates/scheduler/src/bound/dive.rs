@@ -19,40 +19,70 @@ pub(crate) struct Planned {
     pub(crate) content: Vec<(Vec<usize>, u64)>,
 }
 
-/// Contents that cover every replica of `todo`, as far as rules between machines are left out. `start` has the rest.
+/// How a dive rounds. Which is best changes with the instance, and a dive costs little next to a search.
+#[derive(Debug, Clone, Copy)]
+enum Rounding {
+    /// Everything that is whole at once, then the content that is nearest to one more.
+    Wholes,
+    /// What is whole, and what is at least this share of one.
+    From(f64),
+}
+
+const ROUNDINGS: [Rounding; 3] = [Rounding::Wholes, Rounding::From(0.5), Rounding::From(0.8)];
+
+/// Covers of every replica of `todo` by contents, one per way to round, as far as rules between machines are left out.
+/// `start` has the rest.
 pub(crate) fn contents(
     model: &Model<'_>,
     start: &State,
     todo: &[usize],
     pinned: &[bool],
     work: &mut Effort<'_>,
-) -> Vec<Planned> {
+) -> Vec<Vec<Planned>> {
     let relaxed = Relaxed::of(model, start, todo, pinned, &[]);
-    let mut demands = relaxed.demands.clone();
     let mut pool = Vec::new();
+    let mut covers = Vec::new();
+    if relaxed.demands.len() <= DEMANDS_MAX {
+        for rounding in ROUNDINGS {
+            covers.push(dive(&relaxed, rounding, &mut pool, work));
+        }
+    }
+    covers
+}
+
+fn dive(relaxed: &Relaxed, rounding: Rounding, pool: &mut Vec<Column>, work: &mut Effort<'_>) -> Vec<Planned> {
+    let mut demands = relaxed.demands.clone();
     let mut planned = Vec::new();
     let mut left: Vec<u64> = relaxed.shapes.iter().map(|s| s.times.unwrap_or(u64::MAX)).collect();
-    while demands.len() <= DEMANDS_MAX && demands.iter().any(|d| d.count > 0) && work.within(0.5) {
+    while demands.iter().any(|d| d.count > 0) && work.within(0.25) {
         let known = pool.len();
-        let generated = generate(&relaxed, &demands, &mut pool);
+        let generated = generate(relaxed, &demands, pool);
         work.add((relaxed.shapes.len() + 20 * (pool.len() - known)) * demands.len());
         let mut taken = generated.taken;
         taken.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
-        let Some(&(nearest, _)) = taken.first() else { break };
-        let whole: Vec<(usize, u64)> = taken
-            .iter()
-            .filter_map(|(column, level)| Some((*column, floor(*level)?)))
-            .collect();
-        let chosen = if whole.is_empty() { vec![(nearest, 1)] } else { whole };
         let before = planned.len();
-        for (column, times) in chosen {
-            take(&relaxed, &pool[column], times, &mut demands, &mut left, &mut planned);
+        for (column, times) in chosen(&taken, rounding) {
+            take(relaxed, &pool[column], times, &mut demands, &mut left, &mut planned);
         }
         if planned.len() == before {
             break;
         }
     }
     planned
+}
+
+/// Contents to take, most taken first, and how often.
+fn chosen(taken: &[(usize, f64)], rounding: Rounding) -> Vec<(usize, u64)> {
+    let share = match rounding {
+        Rounding::Wholes => 1.0,
+        Rounding::From(share) => share,
+    };
+    let whole = |(column, level): &(usize, f64)| Some((*column, floor(*level + 1.0 - share)?));
+    let mut chosen: Vec<(usize, u64)> = taken.iter().filter_map(whole).collect();
+    if chosen.is_empty() {
+        chosen.extend(taken.first().map(|(nearest, _)| (*nearest, 1)));
+    }
+    chosen
 }
 
 /// The whole part of a level, if there is any.

@@ -12,8 +12,11 @@ const OUTWARD: f64 = 1.0 + 1e-9;
 /// A branch is given up when it could be better by less than this share.
 const WORTH: f64 = 1.0 + 1.0 / 8192.0;
 
-/// Weights of CPU against memory of which the fractional bound is the least.
-const MIXES: [f64; 3] = [0.25, 0.5, 0.75];
+/// Shares of CPU against memory under which the contents are weighed as one amount; the least bound of all holds.
+const MIXES: [f64; 9] = [0.5, 0.3, 0.7, 0.1, 0.9, 0.2, 0.4, 0.6, 0.8];
+
+/// Measures kept for the search: those that bound the empty machine best.
+const KEPT: usize = 3;
 
 /// Content of a machine.
 #[derive(Debug)]
@@ -34,24 +37,37 @@ struct Item {
     most: u64,
 }
 
+/// One amount for several dimensions, under which a content weighs no more than the machine has room for.
+struct Measure {
+    weights: [f64; 4],
+    /// Items by value per load, the best first.
+    order: Vec<usize>,
+    /// Load of each item.
+    loads: Vec<f64>,
+}
+
 struct Search<'i> {
     items: Vec<Item>,
     demands: &'i [Demand],
-    /// Per measure its weights per dimension, and per position the best value per load of the items from there on.
-    measures: Vec<([f64; 4], Vec<f64>)>,
-    /// Per position the value of all items from there on, each as often as it may be.
-    all: Vec<f64>,
+    measures: Vec<Measure>,
     counts: Vec<u64>,
     best: Content,
     steps: u32,
 }
 
 /// No content of `shape` is worth more than this; quick.
-pub(super) fn at_most(shape: &Shape, demands: &[Demand], values: &[f64]) -> f64 {
+pub(super) fn at_most(shape: &Shape, demands: &[Demand], values: &[f64], enough: f64) -> f64 {
     let items = items(shape, demands, values);
-    let measures = measures(shape, &items);
-    let all = suffix_sums(&items);
-    fractional(&measures, &all, 0, &shape.capacity)
+    let all: f64 = items.iter().map(|item| item.value * float(item.most)).sum();
+    let mut least = all * OUTWARD;
+    for weights in weights(shape) {
+        if least <= enough {
+            break;
+        }
+        let measure = Measure::new(weights, &items);
+        least = least.min(measure.fill(&items, 0, &shape.capacity) * OUTWARD);
+    }
+    least
 }
 
 /// The best content of `shape` for these values (as many as demands; those not above zero stay out), by at most `steps`
@@ -65,10 +81,17 @@ pub(super) fn best_content(shape: &Shape, demands: &[Demand], values: &[f64], st
             .map(|(part, whole)| float(*part) / float(*whole))
             .fold(f64::MIN_POSITIVE, f64::max)
     };
-    items.sort_by(|a, b| (b.value / share(b)).total_cmp(&(a.value / share(a))));
+    // The large first: once they are settled, the small fill what is left almost as the bound has it.
+    items.sort_by(|a, b| share(b).total_cmp(&share(a)));
+    let mut measures: Vec<(f64, Measure)> = weights(shape)
+        .map(|weights| {
+            let measure = Measure::new(weights, &items);
+            (measure.fill(&items, 0, &shape.capacity), measure)
+        })
+        .collect();
+    measures.sort_by(|a, b| a.0.total_cmp(&b.0));
     let mut search = Search {
-        measures: measures(shape, &items),
-        all: suffix_sums(&items),
+        measures: measures.into_iter().take(KEPT).map(|(_, measure)| measure).collect(),
         counts: vec![0; items.len()],
         items,
         demands,
@@ -97,7 +120,8 @@ impl Search<'_> {
         if at == self.items.len() {
             return;
         }
-        let could_be = (value + fractional(&self.measures, &self.all, at, &free)) * OUTWARD;
+        let more = self.measures.iter().map(|measure| measure.fill(&self.items, at, &free));
+        let could_be = (value + more.fold(f64::INFINITY, f64::min)) * OUTWARD;
         if could_be <= self.best.value * WORTH || self.steps == 0 {
             self.best.upper = self.best.upper.max(could_be);
             return;
@@ -143,8 +167,8 @@ fn items(shape: &Shape, demands: &[Demand], values: &[f64]) -> Vec<Item> {
     demands.iter().enumerate().filter_map(item).collect()
 }
 
-/// Ways to weigh the dimensions: each alone, and mixes of CPU and memory.
-fn measures(shape: &Shape, items: &[Item]) -> Vec<([f64; 4], Vec<f64>)> {
+/// Ways to weigh the dimensions: mixes of CPU and memory, the even one first, then each dimension alone.
+fn weights(shape: &Shape) -> impl Iterator<Item = [f64; 4]> + '_ {
     let unit = |d: usize| {
         if shape.capacity[d] == 0 {
             0.0
@@ -152,44 +176,42 @@ fn measures(shape: &Shape, items: &[Item]) -> Vec<([f64; 4], Vec<f64>)> {
             1.0 / float(shape.capacity[d])
         }
     };
-    let alone = (0..4).filter(|d| shape.capacity[*d] > 0).map(|d| {
+    let mixed = MIXES
+        .iter()
+        .map(move |share| [share * unit(0), (1.0 - share) * unit(1), 0.0, 0.0]);
+    let alone = (0..4).filter(|d| shape.capacity[*d] > 0).map(move |d| {
         let mut weights = [0.0; 4];
         weights[d] = unit(d);
         weights
     });
-    let mixed = MIXES.map(|share| [share * unit(0), (1.0 - share) * unit(1), 0.0, 0.0]);
-    let with_ratios = |weights: [f64; 4]| {
-        let mut ratios = vec![0.0; items.len() + 1];
-        for (at, item) in items.iter().enumerate().rev() {
-            let load = load(&weights, &item.request);
-            let ratio = if load > 0.0 { item.value / load } else { f64::INFINITY };
-            ratios[at] = ratio.max(ratios[at + 1]);
-        }
-        (weights, ratios)
-    };
-    alone.chain(mixed).map(with_ratios).collect()
+    mixed.chain(alone)
 }
 
-fn suffix_sums(items: &[Item]) -> Vec<f64> {
-    let mut all = vec![0.0; items.len() + 1];
-    for (at, item) in items.iter().enumerate().rev() {
-        all[at] = all[at + 1] + item.value * float(item.most);
+impl Measure {
+    fn new(weights: [f64; 4], items: &[Item]) -> Self {
+        let loads: Vec<f64> = items.iter().map(|item| load(&weights, &item.request)).collect();
+        let mut order: Vec<usize> = (0..items.len()).collect();
+        // What has no load is worth infinitely much per load: it comes first.
+        order.sort_by(|a, b| (items[*b].value / loads[*b]).total_cmp(&(items[*a].value / loads[*a])));
+        Self { weights, order, loads }
     }
-    all
-}
 
-/// What the items from `at` on can add at most: under every measure, the free load times the best value per load.
-fn fractional(measures: &[([f64; 4], Vec<f64>)], all: &[f64], at: usize, free: &[u64; 4]) -> f64 {
-    let under = |(weights, ratios): &([f64; 4], Vec<f64>)| {
-        let ratio = ratios[at];
-        // Nothing of infinite worth per load fits into no load, but what asks for none of it does.
-        if ratio.is_finite() {
-            load(weights, free) * ratio
-        } else {
-            f64::INFINITY
+    /// What the items from `at` on can add at most: the best per load as often as it may be, the last in part.
+    fn fill(&self, items: &[Item], at: usize, free: &[u64; 4]) -> f64 {
+        let mut room = load(&self.weights, free);
+        let mut worth = 0.0;
+        for &number in self.order.iter().filter(|number| **number >= at) {
+            let (item, load) = (&items[number], self.loads[number]);
+            let all = load * float(item.most);
+            if all <= room {
+                room -= all;
+                worth += item.value * float(item.most);
+            } else {
+                return worth + item.value * (room / load);
+            }
         }
-    };
-    measures.iter().map(under).fold(all[at], f64::min)
+        worth
+    }
 }
 
 fn load(weights: &[f64; 4], amounts: &[u64; 4]) -> f64 {

@@ -26,7 +26,7 @@ use columns::generate;
 use knapsack::{at_most, best_content};
 use relaxed::Relaxed;
 
-pub(crate) use dive::contents;
+pub(crate) use dive::{Planned, contents};
 
 /// What no placement of the same replicas, leaving where they are those that stay, can cost less than.
 ///
@@ -94,8 +94,8 @@ fn verified(relaxed: &Relaxed, values: Vec<f64>) -> i128 {
         let mut scale = 1.0f64;
         let mut given = 0i128;
         for shape in &relaxed.shapes {
-            let upper = match at_most(shape, &relaxed.demands, &values) {
-                quick if exact(quick * (1.0 + 1e-9)) <= shape.price => continue,
+            let upper = match at_most(shape, &relaxed.demands, &values, whole(shape.price) - 1.0) {
+                quick if exact(quick) <= shape.price => continue,
                 _ => best_content(shape, &relaxed.demands, &values, STEPS_VERIFY).upper,
             };
             let over = exact(upper) - shape.price;
