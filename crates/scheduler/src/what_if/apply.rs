@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use skyloom_core::catalogue::CatalogueParts;
+use skyloom_core::catalogue::{CatalogueParts, Price};
 use skyloom_core::{
     Budget, Bytes, Catalogue, CloudId, DataName, Digest, Dimension, Manifest, MicroUsd, MicroUsdPerHour, Millicores,
-    Milligpus, Node, ObservedReplica, Placement, Purchase, RegionKey, ReplicaState, ResourceId, Resources, ServiceName,
-    ServiceSpec, Snapshot,
+    Milligpus, Node, ObservedReplica, Offer, Placement, Purchase, RegionKey, ReplicaState, ResourceId, Resources,
+    ServiceName, ServiceSpec, Snapshot,
 };
 
 use super::WhatIfError;
@@ -123,19 +123,10 @@ impl World {
         };
         let mut parts = self.catalogue.clone().into_parts();
         let mut any = false;
-        for offer in &mut parts.offers {
-            let key = &offer.key;
-            for (purchase, price) in [
-                (Purchase::OnDemand, &mut offer.on_demand),
-                (Purchase::Spot, &mut offer.spot),
-            ] {
-                if let Some(price) = price
-                    .as_mut()
-                    .filter(|_| offers.covers(&key.region, &key.instance, purchase))
-                {
-                    price.per_hour = changed(price.per_hour)?;
-                    any = true;
-                }
+        for price in selected(&mut parts.offers, offers) {
+            any = true;
+            if let Some(price) = price {
+                price.per_hour = changed(price.per_hour)?;
             }
         }
         for node in &mut self.snapshot.nodes {
@@ -174,17 +165,8 @@ impl World {
     fn remove(&mut self, change: &Change, offers: &Selector) -> Result<(), WhatIfError> {
         let mut parts = self.catalogue.clone().into_parts();
         let mut any = false;
-        for offer in &mut parts.offers {
-            let key = &offer.key;
-            for (purchase, price) in [
-                (Purchase::OnDemand, &mut offer.on_demand),
-                (Purchase::Spot, &mut offer.spot),
-            ] {
-                if price.is_some() && offers.covers(&key.region, &key.instance, purchase) {
-                    *price = None;
-                    any = true;
-                }
-            }
+        for price in selected(&mut parts.offers, offers) {
+            (*price, any) = (None, true);
         }
         known(any, change)?;
         parts
@@ -332,6 +314,22 @@ fn concerned<'s>(
     services
         .iter_mut()
         .filter(move |service| of.is_none_or(|name| service.name == *name))
+}
+
+/// The prices that a selector means, of those that there are.
+fn selected<'o>(offers: &'o mut [Offer], selector: &'o Selector) -> impl Iterator<Item = &'o mut Option<Price>> {
+    offers.iter_mut().flat_map(move |offer| {
+        let key = &offer.key;
+        let prices = [
+            (Purchase::OnDemand, &mut offer.on_demand),
+            (Purchase::Spot, &mut offer.spot),
+        ];
+        let meant = prices.map(|(purchase, price)| {
+            let covered = price.is_some() && selector.covers(&key.region, &key.instance, purchase);
+            covered.then_some(price)
+        });
+        meant.into_iter().flatten()
+    })
 }
 
 /// An error when a change concerns nothing that is there.

@@ -7,8 +7,8 @@ use skyloom_core::*;
 use skyloom_scheduler::policy::BUILTIN;
 use skyloom_scheduler::what_if::what_if;
 use skyloom_scheduler::{
-    Cheapest, PlaceConfig, PlaceError, Problem, Quota, QuotaUnit, RebalanceConfig, RebalanceError, RebalanceInput,
-    check, check_within, decide, place, rebalance,
+    Cheapest, PlaceConfig, PlaceError, Quota, QuotaUnit, RebalanceConfig, RebalanceError, RebalanceInput, check,
+    check_within, decide, place, rebalance,
 };
 
 use crate::world::*;
@@ -17,11 +17,7 @@ fn error_of(change: impl Fn(&mut World)) -> PlaceError {
     let mut world = World::new().with(vec![service("web", 1, "1", "1GiB")]);
     change(&mut world);
     let catalogue = world.catalogue();
-    let problem = Problem {
-        manifest: &world.manifest,
-        snapshot: &world.snapshot,
-        catalogue: &catalogue,
-    };
+    let problem = world.problem(&catalogue);
     place(&problem, &Cheapest, &PlaceConfig::new()).unwrap_err()
 }
 
@@ -103,11 +99,7 @@ fn a_machine_that_is_over_full_takes_nothing_more() {
     let huge = Resources::new(Millicores::MAX, Bytes::MAX);
     world.snapshot.replicas = vec![running("gone/0", "n-1", huge), running("gone/1", "n-1", huge)];
     let catalogue = world.catalogue();
-    let problem = Problem {
-        manifest: &world.manifest,
-        snapshot: &world.snapshot,
-        catalogue: &catalogue,
-    };
+    let problem = world.problem(&catalogue);
     let placement = place(&problem, &Cheapest, &PlaceConfig::new()).unwrap();
     assert_eq!(
         (placement.assignments.len(), placement.unplaced[0].filter),
@@ -139,11 +131,7 @@ fn an_empty_manifest_gives_an_empty_placement() {
 fn numbers_that_are_none_do_not_pass_into_a_rebalance() {
     let world = World::new();
     let catalogue = world.catalogue();
-    let problem = Problem {
-        manifest: &world.manifest,
-        snapshot: &world.snapshot,
-        catalogue: &catalogue,
-    };
+    let problem = world.problem(&catalogue);
     let input = RebalanceInput {
         problem,
         usage: &BTreeMap::new(),
@@ -377,11 +365,7 @@ fn every_policy_answers_every_row_of_the_table() {
             other.purchase = first.purchase;
         }
         let catalogue = world.catalogue();
-        let problem = Problem {
-            manifest: &world.manifest,
-            snapshot: &world.snapshot,
-            catalogue: &catalogue,
-        };
+        let problem = world.problem(&catalogue);
         for builtin in BUILTIN {
             let policy = (builtin.new)(1);
             let decided = decide(&problem, policy.as_ref(), &config);

@@ -13,11 +13,7 @@ fn the_bound_is_never_above_the_exhaustive_optimum() {
     for seed in 0..250 {
         let world = tiny(seed, 5);
         let catalogue = world.catalogue();
-        let problem = Problem {
-            manifest: &world.manifest,
-            snapshot: &world.snapshot,
-            catalogue: &catalogue,
-        };
+        let problem = world.problem(&catalogue);
         let found = decide(&problem, &Cheapest, &PlaceConfig::new()).unwrap();
         let bound = found.lower_bound.unwrap().total_per_month;
         assert!(bound <= found.placement.cost.total_per_month, "seed {seed}");
@@ -96,11 +92,7 @@ fn what_stays_is_paid_and_what_is_free_there_is_taken_off() {
     world.snapshot.replicas = vec![running("api/0", "n-1", request), running("api/1", "n-2", request)];
     world.manifest.services.push(service("web", 2, "1", "1GiB"));
     let catalogue = world.catalogue();
-    let problem = Problem {
-        manifest: &world.manifest,
-        snapshot: &world.snapshot,
-        catalogue: &catalogue,
-    };
+    let problem = world.problem(&catalogue);
     let found = decide(&problem, &Cheapest, &PlaceConfig::new()).unwrap();
     assert_eq!(
         found.placement.cost.total_per_month,

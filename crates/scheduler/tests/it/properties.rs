@@ -14,11 +14,7 @@ use crate::random_world::{Dice, tiny};
 use crate::world::{World, node, offer};
 
 fn placed(world: &World, catalogue: &Catalogue, policy: &dyn Policy) -> Placement {
-    let problem = Problem {
-        manifest: &world.manifest,
-        snapshot: &world.snapshot,
-        catalogue,
-    };
+    let problem = world.problem(catalogue);
     place(&problem, policy, &PlaceConfig::new().with_work_max(200_000)).unwrap()
 }
 
@@ -170,11 +166,7 @@ impl Case {
 
 fn decided(world: &World, builtin: &Builtin, seed: u64, config: &PlaceConfig) -> Decision {
     let catalogue = world.catalogue();
-    let problem = Problem {
-        manifest: &world.manifest,
-        snapshot: &world.snapshot,
-        catalogue: &catalogue,
-    };
+    let problem = world.problem(&catalogue);
     decide(&problem, (builtin.new)(seed).as_ref(), config).unwrap()
 }
 
@@ -187,11 +179,7 @@ const PROPERTIES: &[Property] = &[
         "every placement passes the independent checker, quotas included",
         |case| {
             let catalogue = case.world.catalogue();
-            let problem = Problem {
-                manifest: &case.world.manifest,
-                snapshot: &case.world.snapshot,
-                catalogue: &catalogue,
-            };
+            let problem = case.world.problem(&catalogue);
             check_within(&problem, &case.config.quotas, &case.decision.placement).is_empty()
         },
     ),
@@ -221,11 +209,7 @@ const PROPERTIES: &[Property] = &[
     }),
     ("it is made again from its record to the last byte", |case| {
         let catalogue = case.world.catalogue();
-        let problem = Problem {
-            manifest: &case.world.manifest,
-            snapshot: &case.world.snapshot,
-            catalogue: &catalogue,
-        };
+        let problem = case.world.problem(&catalogue);
         let policy = PolicyName {
             name: case.builtin.name.to_owned(),
             seed: case.seed,

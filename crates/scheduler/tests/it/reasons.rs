@@ -13,14 +13,6 @@ use crate::random_world::tiny;
 use crate::shop::shop;
 use crate::world::{World, node, service, spread};
 
-fn problem<'a>(world: &'a World, catalogue: &'a Catalogue) -> Problem<'a> {
-    Problem {
-        manifest: &world.manifest,
-        snapshot: &world.snapshot,
-        catalogue,
-    }
-}
-
 fn question(replica: &str, option: &str) -> Question {
     Question {
         replica: replica.parse().unwrap(),
@@ -36,7 +28,7 @@ fn every_option_is_counted_once_and_every_class_of_replicas_is_there() {
         for builtin in BUILTIN {
             let policy = (builtin.new)(seed);
             let config = PlaceConfig::new().with_work_max(50_000);
-            let decision = decide(&problem(&world, &catalogue), policy.as_ref(), &config).unwrap();
+            let decision = decide(&world.problem(&catalogue), policy.as_ref(), &config).unwrap();
             let replicas: u64 = decision.reasons.iter().map(|r| u64::from(r.replicas)).sum();
             assert_eq!(replicas, world.manifest.replica_count());
             for reasons in &decision.reasons {
@@ -68,7 +60,7 @@ fn the_verdicts_agree_with_the_decision_and_its_folded_reasons() {
     for seed in 0..25 {
         let world = tiny(seed, 6).with_nodes(vec![node("n-1", "eu-1a")]);
         let catalogue = world.catalogue();
-        let (problem, config) = (problem(&world, &catalogue), PlaceConfig::new());
+        let (problem, config) = (world.problem(&catalogue), PlaceConfig::new());
         for builtin in BUILTIN {
             let policy = (builtin.new)(seed);
             let decision = decide(&problem, policy.as_ref(), &config).unwrap();
@@ -131,7 +123,7 @@ fn answers_read_as_sentences() {
     world.manifest.residency = crate::world::residency(&["EU"]);
     world.manifest.services[1].spread = vec![spread(SpreadOver::Cloud, 1)];
     let catalogue = world.catalogue();
-    let (problem, config) = (problem(&world, &catalogue), PlaceConfig::new());
+    let (problem, config) = (world.problem(&catalogue), PlaceConfig::new());
     let placement = place(&problem, &Cheapest, &config).unwrap();
     let text = |replica: &str, option: &str| {
         let answer = why(&problem, &Cheapest, &config, &placement, &question(replica, option));
@@ -163,7 +155,7 @@ fn a_placement_of_another_problem_is_refused() {
     let mut other = world.clone();
     other.manifest.services[0].replicas = 1.try_into().unwrap();
     let asked = why(
-        &problem(&other, &catalogue),
+        &other.problem(&catalogue),
         &Cheapest,
         &PlaceConfig::new(),
         &placement,
@@ -173,7 +165,7 @@ fn a_placement_of_another_problem_is_refused() {
     let without = world.clone().without_offers();
     let empty = without.catalogue();
     let asked = why(
-        &problem(&without, &empty),
+        &without.problem(&empty),
         &Cheapest,
         &PlaceConfig::new(),
         &placement,
@@ -218,7 +210,7 @@ fn quotas_are_hard_count_what_is_there_and_say_what_is_left() {
     let region: RegionKey = "alpha/eu-1".parse().unwrap();
     let catalogue = world.catalogue();
     let placed = |world: &World, quotas: Vec<Quota>| {
-        let problem = problem(world, &catalogue);
+        let problem = world.problem(&catalogue);
         for builtin in BUILTIN {
             let config = PlaceConfig::new().with_quotas(quotas.clone());
             let placement = place(&problem, (builtin.new)(3).as_ref(), &config).unwrap();
@@ -267,7 +259,7 @@ fn quotas_are_hard_count_what_is_there_and_say_what_is_left() {
     );
     // The checker finds a quota that was not kept.
     let unaware = world.place(&Cheapest);
-    let broken = check_within(&problem(&world, &catalogue), &[of(QuotaUnit::Vcpus, 7)], &unaware);
+    let broken = check_within(&world.problem(&catalogue), &[of(QuotaUnit::Vcpus, 7)], &unaware);
     assert!(
         broken
             .iter()
@@ -282,7 +274,7 @@ fn a_region_without_quota_is_no_domain_to_spread_over() {
     world.manifest.services[0].spread = vec![spread(SpreadOver::Region, 1)];
     world.manifest.residency = crate::world::residency(&["EU"]);
     let catalogue = world.catalogue();
-    let problem = problem(&world, &catalogue);
+    let problem = world.problem(&catalogue);
     let quotas = vec![Quota::new("beta/ams".parse().unwrap(), QuotaUnit::Vcpus, 0)];
     let placement = place(&problem, &Cheapest, &PlaceConfig::new().with_quotas(quotas.clone())).unwrap();
     assert!(placement.unplaced.is_empty(), "{:?}", placement.unplaced);

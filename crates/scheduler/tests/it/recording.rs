@@ -11,11 +11,7 @@ use crate::world::{World, node};
 
 fn recorded(world: &World, policy: &str, units: u64) -> Record {
     let catalogue = world.catalogue();
-    let problem = Problem {
-        manifest: &world.manifest,
-        snapshot: &world.snapshot,
-        catalogue: &catalogue,
-    };
+    let problem = world.problem(&catalogue);
     let policy = PolicyName {
         name: policy.to_owned(),
         seed: 7,
@@ -54,11 +50,7 @@ fn every_policy_is_replayed_to_equal_bytes_from_its_text() {
 fn what_a_callers_clock_cut_off_is_replayed_without_it() {
     let world = world(4);
     let catalogue = world.catalogue();
-    let problem = Problem {
-        manifest: &world.manifest,
-        snapshot: &world.snapshot,
-        catalogue: &catalogue,
-    };
+    let problem = world.problem(&catalogue);
     let ticks = std::cell::Cell::new(0.0);
     let spent = || {
         ticks.set(ticks.get() + 0.04);

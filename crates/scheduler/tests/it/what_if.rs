@@ -9,11 +9,7 @@ use crate::world::{World, residency, service, spread};
 
 fn asked(world: &World, changes: &[Change]) -> Result<Consequences, WhatIfError> {
     let catalogue = world.catalogue();
-    let problem = Problem {
-        manifest: &world.manifest,
-        snapshot: &world.snapshot,
-        catalogue: &catalogue,
-    };
+    let problem = world.problem(&catalogue);
     let before = world.clone();
     let answer = what_if(&problem, &Cheapest, &PlaceConfig::new(), changes);
     assert_eq!((&before.manifest, &before.snapshot), (&world.manifest, &world.snapshot));
@@ -375,11 +371,7 @@ fn a_plan_under_a_quota_passes_the_checker() {
     assert!(stays.moves.is_empty(), "a quota takes nothing away that is there");
     world.manifest.source.clear();
     let catalogue = world.catalogue();
-    let problem = Problem {
-        manifest: &world.manifest,
-        snapshot: &world.snapshot,
-        catalogue: &catalogue,
-    };
+    let problem = world.problem(&catalogue);
     let config = PlaceConfig::new().with_quotas(vec![quota.clone()]);
     let placement = skyloom_scheduler::place(&problem, &Cheapest, &config).unwrap();
     assert_eq!(check_within(&problem, &[quota], &placement), []);
