@@ -26,6 +26,7 @@ pub(super) fn anchored(model: &Model<'_>, state: &State, free: &[usize], pinned:
     let fixed: Vec<(usize, usize)> = singles.iter().copied().filter(|s| stays(s)).filter_map(place).collect();
     let bound = |anchors: &[(usize, usize)]| least(&Relaxed::of(model, state, free, pinned, anchors));
     let plain = bound(&fixed);
+    debug_assert!(plain <= total, "a bound of {plain} above a cost of {total}");
     let moving = singles.into_iter().filter(|s| !stays(s));
     let Some(anchor) = moving.max_by_key(|s| (model.egress.exchanged(*s), std::cmp::Reverse(*s))) else {
         return plain;

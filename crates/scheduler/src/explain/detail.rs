@@ -10,7 +10,6 @@ use crate::state::State;
 pub(super) fn detail(model: &Model<'_>, state: &State, service: usize, place: Place, filter: Filter) -> String {
     let spec = model.services[service].spec;
     let option = &model.options[place.option];
-    let region = &model.regions[option.region];
     let amount = |d: Dimension| {
         let (asked, whole) = (spec.resources.get(d), option.capacity.get(d));
         let free = whole.saturating_sub(place.slot.map_or(0, |s| state.slots[s].used.get(d)));
@@ -32,34 +31,9 @@ pub(super) fn detail(model: &Model<'_>, state: &State, service: usize, place: Pl
             let names: Vec<String> = clouds.chain(spec.regions.iter().map(ToString::to_string)).collect();
             format!("only `{}` asked for", names.join(", "))
         }
-        Filter::Residency => {
-            let laws: Vec<String> = region
-                .info
-                .iter()
-                .flat_map(|i| &i.jurisdictions)
-                .map(ToString::to_string)
-                .collect();
-            let rules = std::iter::once(&model.problem.manifest.residency).chain(&spec.residency);
-            let allowed: Vec<String> = rules.map(residency_text).collect();
-            let laws = if laws.is_empty() {
-                "unknown".to_owned()
-            } else {
-                laws.join(", ")
-            };
-            format!("jurisdiction `{laws}`, allowed `{}`", allowed.join("` and `"))
-        }
+        Filter::Residency => residency(model, service, option),
         Filter::Purchase => format!("is `{}`", option.purchase),
-        Filter::Labels => {
-            let wrong = spec
-                .labels
-                .iter()
-                .find(|(k, v)| label(model, option, k).as_ref() != Some(v));
-            let (key, asked) = wrong.map_or(("", ""), |(k, v)| (k, v));
-            format!(
-                "label `{key}` is `{}`, asked for `{asked}`",
-                label(model, option, key).unwrap_or_default()
-            )
-        }
+        Filter::Labels => labels(model, service, option),
         Filter::Taints => {
             let taints = option.node.map_or(&[][..], |n| &n.taints);
             let taint = taints.iter().find(|t| !spec.tolerations.iter().any(|o| o.covers(t)));
@@ -107,4 +81,33 @@ fn quota(model: &Model<'_>, state: &State, option: &Opt<'_>) -> String {
         "takes `{asked}` {}, `{left}` are left of the quota of `{quota}`",
         quota.unit
     )
+}
+
+/// The laws of a place, and what is allowed.
+fn residency(model: &Model<'_>, service: usize, option: &Opt<'_>) -> String {
+    let info = model.regions[option.region].info.iter();
+    let laws: Vec<String> = info.flat_map(|i| &i.jurisdictions).map(ToString::to_string).collect();
+    let own = &model.services[service].spec.residency;
+    let rules = std::iter::once(&model.problem.manifest.residency).chain(own);
+    let allowed: Vec<String> = rules.map(residency_text).collect();
+    let laws = if laws.is_empty() {
+        "unknown".to_owned()
+    } else {
+        laws.join(", ")
+    };
+    format!("jurisdiction `{laws}`, allowed `{}`", allowed.join("` and `"))
+}
+
+/// The first label that is wrong.
+fn labels(model: &Model<'_>, service: usize, option: &Opt<'_>) -> String {
+    let asked = model.services[service].spec.labels.iter();
+    let found = |key: &String| label(model, option, key);
+    let wrong = asked
+        .into_iter()
+        .find(|(key, value)| found(key).as_ref() != Some(value));
+    let Some((key, asked)) = wrong else {
+        return String::new();
+    };
+    let found = found(key).unwrap_or_default();
+    format!("label `{key}` is `{found}`, asked for `{asked}`")
 }

@@ -7,38 +7,75 @@ use crate::oracle::optimum;
 use crate::random_world::{Dice, tiny};
 use crate::world::{World, node, running, service};
 
+/// The bound of a decision that had no work to do well with, so that a bound above the optimum cannot hide behind a cost.
+fn bound_and_cost(world: &World, units: u64) -> Option<(i128, i128)> {
+    let catalogue = world.catalogue();
+    let config = PlaceConfig::new().with_work_max(units);
+    let found = decide(&world.problem(&catalogue), &Cheapest, &config).unwrap();
+    let bound = i128::from(found.lower_bound.unwrap().total_per_month.as_micros());
+    let cost = i128::from(found.placement.cost.total_per_month.as_micros());
+    found.placement.unplaced.is_empty().then_some((bound, cost))
+}
+
 #[test]
 fn the_bound_is_never_above_the_exhaustive_optimum() {
-    let (mut solved, mut tight, mut gaps) = (0u32, 0u32, Vec::new());
-    for seed in 0..250 {
-        let world = tiny(seed, 5);
-        let catalogue = world.catalogue();
-        let problem = world.problem(&catalogue);
-        let found = decide(&problem, &Cheapest, &PlaceConfig::new()).unwrap();
-        let bound = found.lower_bound.unwrap().total_per_month;
-        assert!(bound <= found.placement.cost.total_per_month, "seed {seed}");
-        if !found.placement.unplaced.is_empty() {
+    let (mut solved, mut tight, mut dearer, mut gaps) = (0u32, 0u32, 0u32, Vec::new());
+    for seed in 0..360 {
+        let mut world = tiny(seed, 5);
+        if seed % 3 == 2 {
+            // Machines that are there are domains of their own to a spread over machines, which the oracle counts otherwise.
+            let mut spreads = world.manifest.services.iter().flat_map(|s| &s.spread);
+            if spreads.any(|rule| rule.over == SpreadOver::Machine) {
+                continue;
+            }
+            world = world.with_nodes(vec![node("n-1", "eu-1a"), node("n-2", "eu-1b")]);
+            world.snapshot.nodes[0].machine.price = MicroUsdPerHour::from_micros(20_000);
+        }
+        let Some((bound, cost)) = bound_and_cost(&world, 0) else {
             continue;
-        }
-        if let Some(least) = optimum(&world) {
-            let bound = i128::from(bound.as_micros());
-            assert!(
-                bound <= least,
-                "seed {seed}: {bound} above the optimum {least}\n{world:#?}"
-            );
-            solved += 1;
-            tight += u32::from((least - bound) * 1000 <= bound);
-            gaps.push(found.gap().unwrap_or(1.0));
-        }
+        };
+        let Some(least) = optimum(&world) else { continue };
+        assert!(
+            bound <= least && least <= cost,
+            "seed {seed}: {bound} <= {least} <= {cost}\n{world:#?}"
+        );
+        solved += 1;
+        tight += u32::from((least - bound) * 1000 <= bound);
+        dearer += u32::from(cost * 100 > least * 101);
+        gaps.push(f64::from(
+            u32::try_from((least - bound) * 10_000 / bound.max(1)).unwrap_or(u32::MAX),
+        ));
     }
     gaps.sort_by(f64::total_cmp);
-    // Measured: 233 solved, 168 within 0.1 %; the rest has traffic or nearness between services, which the bound leaves
-    // out, on bills of a few dollars.
+    let median = gaps[gaps.len() / 2];
     assert!(
-        solved >= 150 && f64::from(tight) >= 0.6 * f64::from(solved),
-        "{tight} of {solved}"
+        solved >= 200 && dearer >= 20,
+        "{dearer} of {solved} costs leave room to see a bound that is too high"
     );
-    assert!(gaps[gaps.len() / 2] < 0.001, "the median is {}", gaps[gaps.len() / 2]);
+    // What is not tight has traffic or nearness between services of several replicas, on bills of a few dollars.
+    assert!(
+        f64::from(tight) >= 0.6 * f64::from(solved) && median < 10.0,
+        "{tight} of {solved}, {median}"
+    );
+}
+
+#[test]
+fn with_much_that_stays_the_bound_is_below_what_a_long_search_finds() {
+    let mut compared = 0;
+    for seed in 0..150 {
+        let world = tiny(seed, 8);
+        let first = world.place(&Cheapest);
+        let Some(lost) = first.machines.first() else { continue };
+        let mut after = world.after(&first);
+        after.snapshot.nodes.retain(|n| n.machine.id != lost.id);
+        after.snapshot.replicas.retain(|r| r.machine != lost.id);
+        // Without work the search is bad, and both have the same replicas that stay.
+        if let (Some((bound, _)), Some((_, cost))) = (bound_and_cost(&after, 0), bound_and_cost(&after, 400_000)) {
+            assert!(bound <= cost, "seed {seed}: {bound} above {cost}\n{after:#?}");
+            compared += 1;
+        }
+    }
+    assert!(compared >= 100, "{compared}");
 }
 
 /// A plain manifest of many replicas: no rule between services.
