@@ -1,9 +1,9 @@
 //! What a call of the control plane can fail with. Each cause keeps the error of the part that it came from.
 
-use skyloom_core::{Class, ReplicaId, ServiceName};
+use skyloom_core::{Class, ReplicaId, ServiceName, StepId};
 use skyloom_orchestrator::{GraphError, MalformedPlan, PlanError, ReplayError, SagaStatus, StalePlan};
 use skyloom_provider::DriverError;
-use skyloom_scheduler::{PlaceError, RebalanceError, Unsatisfied};
+use skyloom_scheduler::{PlaceError, RebalanceError, Unsatisfied, Violation};
 use skyloom_security::access::{Action, Decision};
 use skyloom_security::audit::AuditVerifyError;
 use thiserror::Error;
@@ -46,6 +46,15 @@ pub enum Error {
     /// The plan is not one that could be carried out; it was not made by [`crate::ControlPlane::plan`].
     #[error(transparent)]
     Malformed(#[from] MalformedPlan),
+    /// The placement of a proposal breaks a rule of its manifest.
+    #[error("carry out a placement in which {}", broken(.0))]
+    BrokenPlacement(Vec<Violation>),
+    /// A step of a proposal puts something elsewhere than its placement says.
+    #[error("carry out step {step}, which its placement does not have")]
+    StepElsewhere {
+        /// Which step.
+        step: StepId,
+    },
     /// The world has moved since the plan was made.
     #[error(transparent)]
     Stale(#[from] StalePlan),
@@ -128,6 +137,14 @@ fn all(left_out: &[Unsatisfied]) -> String {
     format!("{}{rest}", named.join("; "))
 }
 
+fn broken(violations: &[Violation]) -> String {
+    let first = violations.first().map_or_else(String::new, ToString::to_string);
+    match violations.len().saturating_sub(1) {
+        0 => first,
+        more => format!("{first}; and {more} more rules are broken"),
+    }
+}
+
 fn describe(status: &SagaStatus) -> String {
     match status {
         SagaStatus::RolledBack { cause, .. } => {
@@ -157,6 +174,7 @@ impl Error {
             Self::Graph(error) => error.class(),
             Self::Place(error) => error.class(),
             Self::Unsatisfied(_) => Class::Exhausted,
+            Self::BrokenPlacement(_) | Self::StepElsewhere { .. } => Class::Invalid,
             Self::Plan(error) => error.class(),
             Self::Malformed(error) => error.class(),
             Self::Stale(_) | Self::Interrupted { .. } | Self::OtherDeployment { .. } => Class::Conflict,

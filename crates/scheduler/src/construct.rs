@@ -2,32 +2,12 @@
 
 use skyloom_core::{Dimension, Filter, MicroUsd};
 
+use crate::effort::Effort;
 use crate::formulas::wide;
 use crate::model::Model;
 use crate::policy::{Choice, Policy, Score};
 use crate::rules::View;
 use crate::state::{HOURS, State, change_count};
-
-/// Counts units of work against a limit; one unit is one option looked at for one replica.
-#[derive(Debug)]
-pub(crate) struct Work {
-    pub(crate) done: u64,
-    pub(crate) max: u64,
-}
-
-impl Work {
-    pub(crate) const fn new(max: u64) -> Self {
-        Self { done: 0, max }
-    }
-
-    pub(crate) const fn add(&mut self, units: usize) {
-        self.done = self.done.saturating_add(units as u64);
-    }
-
-    pub(crate) const fn exhausted(&self) -> bool {
-        self.done >= self.max
-    }
-}
 
 /// Cost of egress as it would be with one more replica, site by site, worked out when asked.
 #[derive(Debug)]
@@ -106,7 +86,7 @@ pub(crate) fn survey(
     replica: usize,
     policy: &dyn Policy,
     left: Option<i128>,
-    work: &mut Work,
+    work: &mut Effort<'_>,
 ) -> Survey {
     let service = model.service_of[replica];
     let view = View::new(model, state, replica);
@@ -335,7 +315,7 @@ pub(crate) fn one_pass(
     state: &mut State,
     todo: &[usize],
     policy: &dyn Policy,
-    work: &mut Work,
+    work: &mut Effort<'_>,
     mut on_choice: impl FnMut(&State, usize, &Survey),
 ) {
     for &replica in todo {

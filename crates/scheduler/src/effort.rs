@@ -101,6 +101,16 @@ impl<'a> Effort<'a> {
         self.done = self.done.saturating_add(units);
     }
 
+    /// Counts work as done, by a count of things.
+    pub(crate) const fn add(&mut self, units: usize) {
+        self.spend(units as u64);
+    }
+
+    /// Whether the allowance is used up.
+    pub(crate) fn exhausted(&mut self) -> bool {
+        !self.within(1.0)
+    }
+
     /// Whether less than `share` (0 to 1) of the allowance is used up: a phase that may take half of it asks with 0.5.
     pub fn within(&mut self, share: f64) -> bool {
         let question = self.asked;

@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use skyloom_core::Dimension;
 
-use crate::construct::{Order, Work, ordered};
+use crate::construct::{Order, ordered};
+use crate::effort::Effort;
 use crate::model::Model;
 use crate::pack::{Only, Tactic, pack, view_units};
 use crate::portfolio::{portfolio, regions_by_estimate};
@@ -24,6 +25,9 @@ const ROOM_MACHINES_MAX: usize = 12;
 /// Up to this many machines pairs of them are rebuilt; beyond it the pairs grow faster than they pay.
 const PAIRS_MACHINES_MAX: usize = 40;
 
+/// Machines of one kind and price, in their places, that are tried for one content.
+const FILLS_MAX: usize = 8;
+
 /// Units of work that copying one machine of a state takes, next to looking at an option.
 const COPY_UNITS: usize = 4;
 
@@ -37,20 +41,25 @@ type Twin = (usize, Vec<usize>);
 
 /// The search's view: what may move and how much work is left.
 #[derive(Debug)]
-pub(crate) struct Search<'s, 'm> {
+pub(crate) struct Search<'s, 'm, 'e> {
     pub(crate) model: &'s Model<'m>,
     /// Replicas that stay where they are.
     pub(crate) pinned: &'s [bool],
-    pub(crate) work: &'s mut Work,
+    pub(crate) work: &'s mut Effort<'e>,
 }
 
 /// Replicas without a place, then millionths of a dollar per month.
 pub(crate) type Cost = (usize, i128);
 
-/// Completes `start` as cheaply as the work budget allows.
-pub(crate) fn cheapest(search: &mut Search<'_, '_>, start: &State) -> State {
+/// Completes `start` as cheaply as the work budget allows. `also`: another beginning; of what is equally cheap it wins.
+pub(crate) fn cheapest(search: &mut Search<'_, '_, '_>, start: &State, also: Option<&State>) -> State {
     let mut packed = portfolio(search, start);
     packed.truncate(STARTS_MAX);
+    if let Some(also) = also {
+        let missing: Vec<usize> = (0..also.at.len()).filter(|r| also.at[*r].is_none()).collect();
+        let order = ordered(search.model, Order::Targets, &missing);
+        packed.insert(0, search.first(also, &order, ANYWHERE));
+    }
     let mut best: Option<(Cost, State)> = None;
     for (_, state) in packed {
         let state = descend(search, state);
@@ -65,7 +74,7 @@ pub(crate) fn cheapest(search: &mut Search<'_, '_>, start: &State) -> State {
     best.map_or_else(|| start.clone(), |(_, state)| state)
 }
 
-impl Search<'_, '_> {
+impl Search<'_, '_, '_> {
     fn cost(&self, state: &State) -> Cost {
         (state.unplaced(), state.total_per_month(self.model))
     }
@@ -123,6 +132,46 @@ impl Search<'_, '_> {
         better.then_some(trial)
     }
 
+    /// Puts `content` on one machine of `options`: the one that takes most of it, the first of equals. Gives what it did
+    /// not take.
+    pub(crate) fn fill_one(&mut self, state: &mut State, options: &[usize], content: Vec<usize>) -> Vec<usize> {
+        let mut best: Option<(usize, State, Vec<usize>)> = None;
+        for &option in options.iter().take(FILLS_MAX) {
+            self.work.add(COPY_UNITS * state.slots.len());
+            let there = option < self.model.node_count;
+            if there && !state.slots[option].residents.iter().all(|r| self.pinned[*r]) {
+                continue;
+            }
+            let mut trial = state.clone();
+            let mut slot = there.then_some(option);
+            let mut missed = Vec::new();
+            for &replica in &content {
+                self.work.add(view_units(self.model, replica));
+                let view = View::new(self.model, &trial, replica);
+                if view.reject(self.model, &trial, option, slot).is_some() {
+                    missed.push(replica);
+                } else {
+                    let target = *slot.get_or_insert_with(|| trial.open(self.model, option));
+                    trial.add(self.model, replica, target);
+                }
+            }
+            let done = missed.is_empty();
+            if best.as_ref().is_none_or(|(least, ..)| missed.len() < *least) {
+                best = Some((missed.len(), trial, missed));
+            }
+            if done {
+                break;
+            }
+        }
+        match best {
+            Some((_, filled, missed)) => {
+                *state = filled;
+                missed
+            }
+            None => content,
+        }
+    }
+
     /// Replicas of a slot that may move; `None` when some may not.
     fn movable(&self, state: &State, slot: usize) -> Option<Vec<usize>> {
         let residents = &state.slots[slot].residents;
@@ -159,8 +208,8 @@ impl Search<'_, '_> {
 }
 
 /// Takes improvements until no move gives one or the work is used up.
-pub(crate) fn descend(search: &mut Search<'_, '_>, mut state: State) -> State {
-    type Neighbourhood = fn(&mut Search<'_, '_>, &State) -> Option<State>;
+pub(crate) fn descend(search: &mut Search<'_, '_, '_>, mut state: State) -> State {
+    type Neighbourhood = fn(&mut Search<'_, '_, '_>, &State) -> Option<State>;
     const MOVES: [Neighbourhood; 9] = [
         rescue,
         relocate,
@@ -194,7 +243,7 @@ const ANYWHERE_AMORTISED: Tactic = Tactic {
 
 /// A replica without a place together with the replicas of one machine on a new machine: what must be on one machine
 /// may have begun on one that is too small.
-fn rescue(search: &mut Search<'_, '_>, state: &State) -> Option<State> {
+fn rescue(search: &mut Search<'_, '_, '_>, state: &State) -> Option<State> {
     let lost = (0..state.at.len()).find(|r| state.at[*r].is_none())?;
     let machines = search.open_machines(state);
     machines.into_iter().find_map(|(_, mut together)| {
@@ -204,7 +253,7 @@ fn rescue(search: &mut Search<'_, '_>, state: &State) -> Option<State> {
 }
 
 /// One replica elsewhere.
-fn relocate(search: &mut Search<'_, '_>, state: &State) -> Option<State> {
+fn relocate(search: &mut Search<'_, '_, '_>, state: &State) -> Option<State> {
     let mut tried: BTreeSet<(usize, Option<Twin>)> = BTreeSet::new();
     for replica in (0..state.at.len()).filter(|r| !search.pinned[*r]).collect::<Vec<_>>() {
         let alike = (
@@ -224,7 +273,7 @@ fn relocate(search: &mut Search<'_, '_>, state: &State) -> Option<State> {
 }
 
 /// One machine's replicas elsewhere.
-fn drain(search: &mut Search<'_, '_>, state: &State) -> Option<State> {
+fn drain(search: &mut Search<'_, '_, '_>, state: &State) -> Option<State> {
     for (_, residents) in search.open_machines(state) {
         for tactic in [ANYWHERE, ANYWHERE_AMORTISED] {
             if search.work.exhausted() {
@@ -239,7 +288,7 @@ fn drain(search: &mut Search<'_, '_>, state: &State) -> Option<State> {
 }
 
 /// One machine's replicas on a cheaper machine.
-fn swap(search: &mut Search<'_, '_>, state: &State) -> Option<State> {
+fn swap(search: &mut Search<'_, '_, '_>, state: &State) -> Option<State> {
     for (slot, residents) in search.open_machines(state) {
         // Egress may fall with a move by all there is of it, no more.
         let egress = search.cost(state).1 - state.machines_per_hour(search.model) * HOURS;
@@ -252,7 +301,7 @@ fn swap(search: &mut Search<'_, '_>, state: &State) -> Option<State> {
 }
 
 /// Two machines' replicas on one.
-fn merge(search: &mut Search<'_, '_>, state: &State) -> Option<State> {
+fn merge(search: &mut Search<'_, '_, '_>, state: &State) -> Option<State> {
     let machines = search.open_machines(state);
     for (index, (a, first)) in machines.iter().enumerate() {
         for (b, second) in &machines[index + 1..] {
@@ -270,7 +319,7 @@ fn merge(search: &mut Search<'_, '_>, state: &State) -> Option<State> {
 }
 
 /// All of `replicas` on the first new machine under a price that makes the whole cheaper.
-fn onto_one(search: &mut Search<'_, '_>, state: &State, replicas: &[usize], limit: i128) -> Option<State> {
+fn onto_one(search: &mut Search<'_, '_, '_>, state: &State, replicas: &[usize], limit: i128) -> Option<State> {
     let model = search.model;
     let lead = *replicas.first()?;
     let services: BTreeSet<usize> = replicas.iter().map(|r| model.service_of[*r]).collect();
@@ -313,7 +362,7 @@ fn onto_one(search: &mut Search<'_, '_>, state: &State, replicas: &[usize], limi
 }
 
 /// A new machine that takes whole machines' replicas until it is full.
-fn absorb(search: &mut Search<'_, '_>, state: &State) -> Option<State> {
+fn absorb(search: &mut Search<'_, '_, '_>, state: &State) -> Option<State> {
     let model = search.model;
     let mut offers: Vec<usize> = model
         .services
@@ -343,7 +392,7 @@ fn absorb(search: &mut Search<'_, '_>, state: &State) -> Option<State> {
 
 /// The state with a new machine of `option` that took whole machines in their order, when that is cheaper.
 fn pulled(
-    search: &mut Search<'_, '_>,
+    search: &mut Search<'_, '_, '_>,
     state: &State,
     machines: &[(usize, Vec<usize>)],
     option: usize,
@@ -374,7 +423,7 @@ fn pulled(
 }
 
 /// One service, or all of them, in another region.
-fn take_service(search: &mut Search<'_, '_>, state: &State) -> Option<State> {
+fn take_service(search: &mut Search<'_, '_, '_>, state: &State) -> Option<State> {
     let model = search.model;
     for service in 0..model.services.len() {
         let spec = &model.services[service];
@@ -398,7 +447,7 @@ fn take_service(search: &mut Search<'_, '_>, state: &State) -> Option<State> {
 }
 
 /// Two machines' replicas packed anew.
-fn rebuild_pairs(search: &mut Search<'_, '_>, state: &State) -> Option<State> {
+fn rebuild_pairs(search: &mut Search<'_, '_, '_>, state: &State) -> Option<State> {
     let machines = search.open_machines(state);
     if machines.len() > PAIRS_MACHINES_MAX {
         return None;
@@ -425,7 +474,7 @@ fn rebuild_pairs(search: &mut Search<'_, '_>, state: &State) -> Option<State> {
 }
 
 /// One replica to another open machine, though that alone does not pay, and then a machine's replicas elsewhere.
-fn make_room(search: &mut Search<'_, '_>, state: &State) -> Option<State> {
+fn make_room(search: &mut Search<'_, '_, '_>, state: &State) -> Option<State> {
     let in_use = state.slots.iter().filter(|s| !s.residents.is_empty()).count();
     if in_use > ROOM_MACHINES_MAX {
         return None;

@@ -21,6 +21,7 @@
 //! # }
 //! ```
 
+mod bound;
 mod check;
 mod construct;
 pub mod dag;
@@ -36,25 +37,35 @@ mod place;
 pub mod policy;
 mod portfolio;
 mod problem;
+mod quotas;
 mod rebalance;
+pub mod record;
 mod report;
 mod rules;
 mod state;
+mod stay;
+pub mod what_if;
 
-pub use check::{Violation, check};
+pub use bound::LowerBound;
+pub use check::{Violation, check, check_within};
 pub use effort::{Effort, EffortLog};
-pub use place::{decide, place};
+pub use explain::{Answer, Part, Question, Reasons, Rejected, Scored, Verdict, Wanted, WantedError, WhyError, why};
+pub use place::{decide, decide_within, place};
 pub use policy::{BestFit, Cheapest, LeastUtilised, Policy, Random, Spread};
 pub use problem::{
     Decision, PlaceConfig, PlaceError, Problem, REPLICAS_MAX_DEFAULT, Unsatisfied, WORK_MAX_DEFAULT, unsatisfied,
 };
+pub use quotas::{Quota, QuotaUnit};
 pub use rebalance::{
     Move, Rebalance, RebalanceConfig, RebalanceError, RebalanceInput, Refusal, Shift, ShiftError, rebalance,
     suggest_shift,
 };
 pub use report::{LoadReport, MachineLoad, ServiceBenefit, load_report};
 
-/// The guide's code, compiled.
+/// The guides' code, compiled.
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/adding-a-policy.md")]
 struct AddingAPolicy;
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/scheduler/what-if.md")]
+struct WhatIf;

@@ -3,7 +3,8 @@
 
 use skyloom_core::{Dimension, Resources, SpreadOver};
 
-use crate::construct::{EgressAt, Work, machine_cost};
+use crate::construct::{EgressAt, machine_cost};
+use crate::effort::Effort;
 use crate::model::{Model, Opt};
 use crate::rules::View;
 use crate::state::{HOURS, State};
@@ -46,7 +47,7 @@ pub(crate) fn weights(model: &Model<'_>) -> Vec<i128> {
 
 /// Places each of `todo` in its order; what fits nowhere is tried once more at the end, when rules may have opened up,
 /// and then anywhere.
-pub(crate) fn pack(model: &Model<'_>, state: &mut State, todo: &[usize], tactic: Tactic, work: &mut Work) {
+pub(crate) fn pack(model: &Model<'_>, state: &mut State, todo: &[usize], tactic: Tactic, work: &mut Effort<'_>) {
     let weights = weights(model);
     let mut missed = Vec::new();
     for (index, &replica) in todo.iter().enumerate() {
@@ -77,7 +78,7 @@ fn place_one(
     remaining: &[usize],
     tactic: Tactic,
     weights: &[i128],
-    work: &mut Work,
+    work: &mut Effort<'_>,
 ) -> bool {
     let service = model.service_of[replica];
     let view = View::new(model, state, replica);

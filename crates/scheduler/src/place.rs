@@ -6,14 +6,17 @@ use skyloom_core::{
     Assignment, CostSummary, Filter, Machine, MachineId, MicroUsd, MicroUsdPerHour, Placement, Resources, share_price,
 };
 
-use crate::construct::{Order, Survey, Work, one_pass, ordered};
-use crate::explain::{Report, Taken, explain};
+use crate::bound::lower_bound;
+use crate::construct::{Order, Survey, one_pass, ordered};
+use crate::effort::Effort;
+use crate::explain::{Report, Taken, explain, reasons};
 use crate::improve::{Search, cheapest};
 use crate::model::Model;
 use crate::policy::{Cheapest, Policy};
 use crate::problem::{Decision, PlaceConfig, PlaceError, Problem};
 use crate::rules::settle;
 use crate::state::State;
+use crate::stay::renamed;
 
 /// Decides where each replica runs (formula 5 of `docs/fidelity.md`).
 ///
@@ -30,38 +33,104 @@ use crate::state::State;
 ///   contradicts itself.
 /// - [`PlaceError::Overflow`]: a sum of money cannot be held.
 pub fn place(problem: &Problem<'_>, policy: &dyn Policy, config: &PlaceConfig) -> Result<Placement, PlaceError> {
-    decide(problem, policy, config).map(|decision| decision.placement)
+    let model = Model::build(problem, config)?;
+    let mut solution = found(&model, policy, config, &mut Effort::units(config.work_max))?;
+    write_down(&model, policy, &mut solution)
 }
 
-/// As [`place`], with the work that it took.
+/// As [`place`], with its proof (a lower bound of the cost), the reasons per class of equal replicas, and the work that
+/// it took.
 ///
 /// # Errors
 /// As [`place`].
 pub fn decide(problem: &Problem<'_>, policy: &dyn Policy, config: &PlaceConfig) -> Result<Decision, PlaceError> {
+    decide_within(problem, policy, config, &mut Effort::units(config.work_max))
+}
+
+/// As [`decide`], for as long as `effort` allows in place of the configuration's units of work: a caller's own measure
+/// of time, or the log of an earlier decision, which is then made again to the letter.
+///
+/// ```
+/// use skyloom_core::{Catalogue, Snapshot, Timestamp};
+/// # use skyloom_core::Manifest;
+/// use skyloom_scheduler::{Cheapest, Effort, PlaceConfig, Problem, decide_within};
+///
+/// # fn again(manifest: &Manifest, catalogue: &Catalogue) -> Result<(), skyloom_scheduler::PlaceError> {
+/// let snapshot = Snapshot::empty(1, Timestamp::EPOCH);
+/// let problem = Problem { manifest, snapshot: &snapshot, catalogue };
+/// let started = std::time::Instant::now();
+/// let spent = || started.elapsed().as_secs_f64() / 3.0;
+/// let mut effort = Effort::watched(&spent);
+/// let first = decide_within(&problem, &Cheapest, &PlaceConfig::new(), &mut effort)?;
+/// let log = effort.log();
+/// let second = decide_within(&problem, &Cheapest, &PlaceConfig::new(), &mut Effort::replayed(&log))?;
+/// assert_eq!(first, second);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+/// As [`place`].
+pub fn decide_within(
+    problem: &Problem<'_>,
+    policy: &dyn Policy,
+    config: &PlaceConfig,
+    effort: &mut Effort<'_>,
+) -> Result<Decision, PlaceError> {
     let model = Model::build(problem, config)?;
-    let mut work = Work::new(config.work_max);
-    let (start, pinned) = keep(&model);
-    let mut solution = solve(&model, policy, &start, pinned, &mut work);
-    let over =
-        |solution: &Solution| budget(&model).is_some_and(|budget| solution.state.total_per_month(&model) > budget);
+    let mut solution = found(&model, policy, config, effort)?;
+    let work_exhausted = effort.exhausted();
+    let lower_bound = policy
+        .minimises_cost()
+        .then(|| lower_bound(&model, &solution.state, &solution.pinned));
+    let placement = write_down(&model, policy, &mut solution)?;
+    let ids = machine_ids(&model, &solution.state);
+    let explained_by: &dyn Policy = if solution.fell_back { &Cheapest } else { policy };
+    let reasons = reasons(&model, &mut solution.state, explained_by, &ids, &placement);
+    Ok(Decision {
+        placement,
+        lower_bound,
+        reasons,
+        work_done: effort.done(),
+        work_exhausted,
+    })
+}
+
+/// The best state that the work allows, within the budget.
+fn found(
+    model: &Model<'_>,
+    policy: &dyn Policy,
+    config: &PlaceConfig,
+    work: &mut Effort<'_>,
+) -> Result<Solution, PlaceError> {
+    let (kept, pinned) = keep(model);
+    let mut solution = if config.may_move {
+        anew(model, policy, &kept, work)
+    } else {
+        let ways = Ways {
+            start: &kept,
+            also: None,
+        };
+        solve(model, policy, &ways, pinned, work)
+    };
+    let over = |solution: &Solution| budget(model).is_some_and(|budget| solution.state.total_per_month(model) > budget);
     if (solution.state.unplaced() > 0 || over(&solution)) && solution.pinned.contains(&true) {
         // What runs may stand in the way of what is missing; a hard rule weighs more than staying.
         let nothing = vec![false; model.replicas.len()];
-        let afresh = solve(&model, policy, &State::new(&model), nothing, &mut work);
+        let ways = Ways {
+            start: &State::new(model),
+            also: None,
+        };
+        let afresh = solve(model, policy, &ways, nothing, work);
         let rank = |s: &Solution| (over(s), s.state.unplaced());
         if rank(&afresh) < rank(&solution) {
             solution = afresh;
         }
     }
     if over(&solution) {
-        return Err(over_budget(&model, &solution.state));
+        return Err(over_budget(model, &solution.state));
     }
-    let placement = write_down(&model, policy, &mut solution)?;
-    Ok(Decision {
-        placement,
-        work_done: work.done,
-        work_exhausted: work.exhausted(),
-    })
+    Ok(solution)
 }
 
 /// A state with what is known of how it came about.
@@ -114,9 +183,47 @@ pub(crate) fn keep(model: &Model<'_>) -> (State, Vec<bool>) {
     (state, pinned)
 }
 
-fn solve(model: &Model<'_>, policy: &dyn Policy, start: &State, pinned: Vec<bool>, work: &mut Work) -> Solution {
+/// Where a solution begins.
+struct Ways<'s> {
+    /// What is placed already and stays.
+    start: &'s State,
+    /// Another beginning for a search, of which everything may move.
+    also: Option<&'s State>,
+}
+
+/// Everything may move; what need not keeps its name and machine.
+fn anew(model: &Model<'_>, policy: &dyn Policy, kept: &State, work: &mut Effort<'_>) -> Solution {
+    let ways = Ways {
+        start: &State::new(model),
+        also: Some(kept),
+    };
+    let mut solution = solve(model, policy, &ways, vec![false; model.replicas.len()], work);
+    solution.state = renamed(model, kept, &solution.state);
+    // Reasons of the choices went by the old names.
+    solution.taken.clear();
+    let mut filters: BTreeMap<usize, Vec<Filter>> = BTreeMap::new();
+    for (replica, filter) in std::mem::take(&mut solution.settled) {
+        filters.entry(model.service_of[replica]).or_default().push(filter);
+    }
+    for replica in (0..model.replicas.len()).filter(|r| solution.state.at[*r].is_none()) {
+        let of_service = filters.get_mut(&model.service_of[replica]);
+        if let Some(filter) = of_service.and_then(Vec::pop) {
+            solution.settled.insert(replica, filter);
+        }
+    }
+    solution
+}
+
+fn solve(
+    model: &Model<'_>,
+    policy: &dyn Policy,
+    ways: &Ways<'_>,
+    pinned: Vec<bool>,
+    work: &mut Effort<'_>,
+) -> Solution {
+    let start = ways.start;
     if policy.minimises_cost() {
-        return search(model, start, pinned, work, false);
+        return search(model, ways, pinned, work, false);
     }
     let todo: Vec<usize> = (0..pinned.len()).filter(|r| start.at[*r].is_none()).collect();
     let mut best: Option<Solution> = None;
@@ -148,12 +255,12 @@ fn solve(model: &Model<'_>, policy: &dyn Policy, start: &State, pinned: Vec<bool
             break;
         }
     }
-    let solution = best.unwrap_or_else(|| search(model, start, pinned.clone(), work, true));
+    let solution = best.unwrap_or_else(|| search(model, ways, pinned.clone(), work, true));
     let budget = budget(model);
     let short = solution.state.unplaced() > 0;
     if budget.is_some_and(|b| short || solution.state.total_per_month(model) > b) {
         // Greedy choices may have spent what others needed: the budget is hard, the preference is not.
-        let cheap = search(model, start, pinned, work, true);
+        let cheap = search(model, ways, pinned, work, true);
         let fits = budget.is_some_and(|b| cheap.state.total_per_month(model) <= b);
         if !fits || cheap.state.unplaced() < solution.state.unplaced() {
             return cheap;
@@ -162,14 +269,15 @@ fn solve(model: &Model<'_>, policy: &dyn Policy, start: &State, pinned: Vec<bool
     solution
 }
 
-fn search(model: &Model<'_>, start: &State, pinned: Vec<bool>, work: &mut Work, fell_back: bool) -> Solution {
+fn search(model: &Model<'_>, ways: &Ways<'_>, pinned: Vec<bool>, work: &mut Effort<'_>, fell_back: bool) -> Solution {
     let mut state = cheapest(
         &mut Search {
             model,
             pinned: &pinned,
             work,
         },
-        start,
+        ways.start,
+        ways.also,
     );
     let settled = settle(model, &mut state, &pinned);
     Solution {

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use skyloom_core::Dimension;
 
+use crate::bound::{Planned, contents};
 use crate::construct::{Order, ordered};
 use crate::improve::{Cost, Search};
 use crate::model::Model;
@@ -21,11 +22,12 @@ const REGIONS_MAX: usize = 48;
 const GROUPS_MAX: usize = 48;
 
 /// Packings in several orders, anywhere and region by region; the cheapest first, equal costs once.
-pub(crate) fn portfolio(search: &mut Search<'_, '_>, start: &State) -> Vec<(Cost, State)> {
+pub(crate) fn portfolio(search: &mut Search<'_, '_, '_>, start: &State) -> Vec<(Cost, State)> {
     let todo: Vec<usize> = (0..start.at.len()).filter(|r| start.at[*r].is_none()).collect();
     let mut found: Vec<(Cost, State)> = Vec::new();
-    // Half of the work is left to the local search.
-    let share = search.work.max / 2;
+    for planned in contents(search.model, start, &todo, search.pinned, search.work) {
+        found.push(from_contents(search, start, &todo, planned));
+    }
     for order in [Order::Targets, Order::Largest, Order::Dependents, Order::Rounds] {
         for amortise in [true, false] {
             let tactic = Tactic {
@@ -33,7 +35,8 @@ pub(crate) fn portfolio(search: &mut Search<'_, '_>, start: &State) -> Vec<(Cost
                 amortise,
             };
             found.push(search.first(start, &ordered(search.model, order, &todo), tactic));
-            if search.work.done > share && !found.is_empty() {
+            // Half of the work is left to the local search.
+            if !search.work.within(0.5) {
                 return sorted(found);
             }
         }
@@ -46,7 +49,7 @@ pub(crate) fn portfolio(search: &mut Search<'_, '_>, start: &State) -> Vec<(Cost
             amortise: false,
         };
         found.push(search.first(start, &rounds, tactic));
-        if search.work.done > share / 2 {
+        if !search.work.within(0.25) {
             break;
         }
     }
@@ -58,11 +61,47 @@ pub(crate) fn portfolio(search: &mut Search<'_, '_>, start: &State) -> Vec<(Cost
             };
             found.push(search.first(start, &order, tactic));
         }
-        if search.work.done > share {
+        if !search.work.within(0.5) {
             break;
         }
     }
     sorted(found)
+}
+
+/// Machines with the contents that a fractional cover says, as far as rules allow; the rest is packed.
+fn from_contents(
+    search: &mut Search<'_, '_, '_>,
+    start: &State,
+    todo: &[usize],
+    planned: Vec<Planned>,
+) -> (Cost, State) {
+    let model = search.model;
+    let mut state = start.clone();
+    let mut left: Vec<Vec<usize>> = vec![Vec::new(); model.services.len()];
+    for replica in todo.iter().rev() {
+        left[model.service_of[*replica]].push(*replica);
+    }
+    for machine in planned {
+        let mut content = Vec::new();
+        for (services, count) in &machine.content {
+            let mut wanted = usize::try_from(*count).unwrap_or(usize::MAX);
+            for service in services {
+                let from = left[*service].len().saturating_sub(wanted);
+                wanted -= left[*service].len() - from;
+                content.extend(left[*service].drain(from..));
+            }
+        }
+        for replica in search.fill_one(&mut state, &machine.options, content) {
+            left[model.service_of[replica]].push(replica);
+        }
+    }
+    let mut rest: Vec<usize> = left.concat();
+    rest.sort_unstable();
+    let tactic = Tactic {
+        only: Only::Anything,
+        amortise: true,
+    };
+    search.first(&state, &ordered(model, Order::Targets, &rest), tactic)
 }
 
 fn sorted(mut found: Vec<(Cost, State)>) -> Vec<(Cost, State)> {

@@ -5,8 +5,13 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
 use skyloom_core::{Catalogue, Class, Filter, Location, MachineId, Manifest, Placement, ServiceName, Snapshot};
 use thiserror::Error;
+
+use crate::bound::LowerBound;
+use crate::explain::Reasons;
+use crate::quotas::Quota;
 
 /// The question: what is wanted, what is there, what can be bought.
 #[derive(Debug, Clone, Copy)]
@@ -27,13 +32,19 @@ pub const WORK_MAX_DEFAULT: u64 = 6_000_000;
 pub const REPLICAS_MAX_DEFAULT: u32 = 10_000;
 
 /// Bounds of a decision. Not the money: that is the manifest's budget.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct PlaceConfig {
     /// Units of work for the search; a first complete answer is always made, whatever it takes.
     pub work_max: u64,
     /// Most replicas accepted.
     pub replicas_max: u32,
+    /// What the account may hold per region and family. Hard.
+    #[serde(default)]
+    pub quotas: Vec<Quota>,
+    /// Whether what runs may move where that makes the whole cheaper. If not, it stays as long as its rules allow.
+    #[serde(default)]
+    pub may_move: bool,
 }
 
 impl PlaceConfig {
@@ -43,6 +54,8 @@ impl PlaceConfig {
         Self {
             work_max: WORK_MAX_DEFAULT,
             replicas_max: REPLICAS_MAX_DEFAULT,
+            quotas: Vec::new(),
+            may_move: false,
         }
     }
 
@@ -59,6 +72,20 @@ impl PlaceConfig {
         self.replicas_max = replicas;
         self
     }
+
+    /// The same with what runs free to move, or not.
+    #[must_use]
+    pub const fn with_moves(mut self, may_move: bool) -> Self {
+        self.may_move = may_move;
+        self
+    }
+
+    /// The same under these quotas, in place of those it had.
+    #[must_use]
+    pub fn with_quotas(mut self, quotas: Vec<Quota>) -> Self {
+        self.quotas = quotas;
+        self
+    }
 }
 
 impl Default for PlaceConfig {
@@ -67,16 +94,29 @@ impl Default for PlaceConfig {
     }
 }
 
-/// A placement and what it took to find it. Equal input gives an equal decision.
-#[derive(Debug, Clone, PartialEq)]
+/// A placement with its proof and what it took to find it. Equal input gives an equal decision.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Decision {
     /// The answer.
     pub placement: Placement,
+    /// Below it, no placement of the same replicas can cost. `None` for a policy that does not look for the least cost.
+    pub lower_bound: Option<LowerBound>,
+    /// Per class of equal replicas: the choice, and every other option counted by what stopped it.
+    pub reasons: Vec<Reasons>,
     /// Units of work done.
     pub work_done: u64,
     /// Whether the search ended because its work budget was used up, so that more work might find better.
     pub work_exhausted: bool,
+}
+
+impl Decision {
+    /// How far the cost may be above the least, at most: (cost - bound) / bound. `None` where no bound was asked for, or
+    /// where it is zero and the cost is not.
+    #[must_use]
+    pub fn gap(&self) -> Option<f64> {
+        self.lower_bound?.gap(self.placement.cost.total_per_month)
+    }
 }
 
 /// Why there is no placement at all.

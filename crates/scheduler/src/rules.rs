@@ -83,7 +83,12 @@ impl View {
             let there = rule.counts.get(&within(rule.over)).copied().unwrap_or(0);
             (there + 1).saturating_sub(rule.least) > rule.max_skew
         };
-        self.spread.iter().any(uneven).then_some(Filter::Spread)
+        if self.spread.iter().any(uneven) {
+            return Some(Filter::Spread);
+        }
+        let paid = slot.is_some_and(|slot| !state.slots[slot].residents.is_empty());
+        let beyond = !paid && model.beyond_quota(&model.options[option], &state.quota_used).is_some();
+        beyond.then_some(Filter::Quota)
     }
 }
 

@@ -39,6 +39,8 @@ pub(crate) struct State {
     pub(crate) at: Vec<Option<usize>>,
     /// Replicas per site of each service, sorted by site.
     pub(crate) counts: SiteCounts,
+    /// What machines to buy take of each quota.
+    pub(crate) quota_used: Vec<u64>,
 }
 
 impl State {
@@ -61,6 +63,7 @@ impl State {
             slots,
             at: vec![None; model.replicas.len()],
             counts: vec![Vec::new(); model.services.len()],
+            quota_used: vec![0; model.quotas.len()],
         }
     }
 
@@ -84,6 +87,11 @@ impl State {
         let service = model.service_of[replica];
         let request = model.request(service);
         let target = &mut self.slots[slot];
+        if target.residents.is_empty() {
+            for (quota, amount) in &model.options[target.option].quotas {
+                self.quota_used[*quota] = self.quota_used[*quota].saturating_add(*amount);
+            }
+        }
         target.used = target.used.checked_add(request).unwrap_or(target.used);
         if !request.gpu.is_zero() {
             target.gpus.push(request.gpu.as_milligpus());
@@ -105,6 +113,11 @@ impl State {
             target.gpus.remove(position);
         }
         target.residents.retain(|r| *r != replica);
+        if target.residents.is_empty() {
+            for (quota, amount) in &model.options[target.option].quotas {
+                self.quota_used[*quota] = self.quota_used[*quota].saturating_sub(*amount);
+            }
+        }
         change_count(&mut self.counts[service], model.options[target.option].site, false);
         Some(slot)
     }

@@ -11,7 +11,7 @@ use skyloom_core::{
     DataName, Digest, Manifest, Plan, RegionKey, ReplicaId, Sample, ServiceName, Snapshot, check_places,
 };
 use skyloom_orchestrator::{HealHistory, Record, SagaStatus, ServiceGraph};
-use skyloom_scheduler::{Cheapest, Policy, Problem, place, unsatisfied};
+use skyloom_scheduler::{Cheapest, Policy, Problem, check_within, place, unsatisfied};
 use skyloom_security::access::{Action, Principal};
 use skyloom_security::audit::{Checkpoint, VerifyingLogKey, verify};
 use tokio::sync::{Mutex, broadcast};
@@ -177,8 +177,9 @@ impl ControlPlane {
     /// Carries a proposal out, journalled: after a crash at any moment [`ControlPlane::recover`] goes on.
     ///
     /// # Errors
-    /// [`Error::Denied`]; [`Error::Stale`] when the world has moved since the proposal was made; [`Error::PlanFailed`]
-    /// when it was begun and did not succeed (what it had made is then removed again); [`Error::AuditUnavailable`] and
+    /// [`Error::Denied`]; [`Error::Stale`] when the world has moved since the proposal was made;
+    /// [`Error::BrokenPlacement`] and [`Error::StepElsewhere`] when it is not one that could have been made;
+    /// [`Error::PlanFailed`] when it was begun and did not succeed (what it had made is then removed again); [`Error::AuditUnavailable`] and
     /// [`Error::Store`] when something could not be recorded.
     pub async fn apply(&self, proposal: Proposal, principal: &Principal) -> Result<Outcome, Error> {
         let mut inner = self.inner.lock().await;
@@ -196,7 +197,26 @@ impl ControlPlane {
         inner.refuse_other_deployment(&proposal)?;
         let seen = observe(&self.shared, &inner.state).await?;
         skyloom_orchestrator::verify(&proposal.plan, &seen.snapshot)?;
+        self.check_again(&proposal, &seen.snapshot)?;
         self.carry_out(inner, proposal.plan, Some(proposal.manifest)).await
+    }
+
+    /// Refuses a proposal whose placement breaks a rule of its manifest as the world is now, or whose steps put something
+    /// elsewhere than its placement says: a proposal is plain data, and may have been stored, edited or forged.
+    fn check_again(&self, proposal: &Proposal, snapshot: &Snapshot) -> Result<(), Error> {
+        let problem = Problem {
+            manifest: &proposal.manifest,
+            snapshot,
+            catalogue: &self.shared.catalogue,
+        };
+        let broken = check_within(&problem, &self.shared.config.place.quotas, &proposal.placement);
+        if !broken.is_empty() {
+            return Err(Error::BrokenPlacement(broken));
+        }
+        match proposal.step_elsewhere() {
+            Some(step) => Err(Error::StepElsewhere { step }),
+            None => Ok(()),
+        }
     }
 
     /// Asks the plan under way to stop: nothing new is begun, calls under way are waited for, what was made stays.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use skyloom_core::{Digest, Manifest, Placement, Plan, RegionKey};
+use skyloom_core::{Action, Digest, Manifest, Placement, Plan, RegionKey, StepId};
 
 /// What would be done, and why; nothing has been touched. Plain data: it can be stored, compared, and applied later,
 /// as long as the world has not moved.
@@ -33,6 +33,22 @@ impl Proposal {
             .iter()
             .map(|step| step.action.site().region.clone())
             .collect()
+    }
+
+    /// The first step that makes a machine or a replica which the placement does not have there.
+    pub(super) fn step_elsewhere(&self) -> Option<StepId> {
+        let of_placement = |action: &Action| match action {
+            Action::CreateMachine { machine } => self.placement.machines.contains(machine),
+            Action::CreateReplica { spec } => {
+                let assigned = self.placement.assignments.iter();
+                assigned
+                    .into_iter()
+                    .any(|a| a.replica == spec.replica && a.machine == spec.machine)
+            }
+            _ => true,
+        };
+        let step = self.plan.steps.iter().find(|step| !of_placement(&step.action))?;
+        Some(step.id)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use skyloom_core::ReplicaState;
+use skyloom_core::{Budget, ReplicaState};
 use skyloom_orchestrator::SagaStatus;
 use skyloom_provider::sim::{SimConfig, SimProgram};
 use skyloom_provider::{Cause, Operation};
@@ -206,6 +206,40 @@ async fn who_may_not_is_refused_and_recorded() {
         4,
         "refused, begun, succeeded, refused"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_proposal_that_was_edited_is_checked_again_and_refused() {
+    let world = World::new(calm());
+    let sky = world.open().unwrap();
+    let proposal = sky.plan(&shop(2)).await.unwrap();
+    let mut cheaper = proposal.clone();
+    cheaper.placement.machines[0].price = "0.000001".parse().unwrap();
+    let refused = sky.apply(cheaper, &world.me).await.unwrap_err();
+    assert!(matches!(refused, Error::BrokenPlacement(_)), "{refused}");
+    let mut asks_for_more = proposal.clone();
+    asks_for_more.manifest.budget = Some(Budget {
+        per_month: "0.01".parse().unwrap(),
+        at: None,
+    });
+    let refused = sky.apply(asks_for_more, &world.me).await.unwrap_err();
+    assert!(refused.to_string().contains("exceeds the budget"), "{refused}");
+    let mut elsewhere = proposal.clone();
+    for step in &mut elsewhere.plan.steps {
+        if let skyloom_core::Action::CreateReplica { spec } = &mut step.action {
+            spec.machine = "m-9-9".parse().unwrap();
+        }
+    }
+    let refused = sky.apply(elsewhere, &world.me).await.unwrap_err();
+    assert!(
+        matches!(
+            refused,
+            Error::StepElsewhere { .. } | Error::Malformed(_) | Error::Stale(_)
+        ),
+        "{refused}"
+    );
+    assert!(world.names().is_empty(), "nothing was touched");
+    sky.apply(proposal, &world.me).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]

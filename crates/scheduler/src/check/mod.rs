@@ -5,6 +5,7 @@
 
 mod alone;
 mod money;
+mod quota;
 mod together;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,6 +17,7 @@ use skyloom_core::{
 use thiserror::Error;
 
 use crate::problem::Problem;
+use crate::quotas::Quota;
 
 /// One thing that is wrong with a placement.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -119,6 +121,14 @@ pub enum Violation {
         /// What was counted, in dollars.
         counted: MicroUsd,
     },
+    /// Machines to buy exceed a quota, those that are there included.
+    #[error("the machines come to `{used}` and the quota is `{quota}`")]
+    OverQuota {
+        /// Which.
+        quota: Box<Quota>,
+        /// What they come to, in the quota's unit.
+        used: u128,
+    },
     /// The total exceeds the budget.
     #[error("the total of `{total}` per month exceeds the budget of `{budget}`")]
     OverBudget {
@@ -136,13 +146,19 @@ pub enum Violation {
 /// that run already: stopping them would not mend it. Cost: about replicas² for the rules between replicas.
 #[must_use]
 pub fn check(problem: &Problem<'_>, placement: &Placement) -> Vec<Violation> {
+    check_within(problem, &[], placement)
+}
+
+/// As [`check`], and the quotas that the decision was to keep.
+#[must_use]
+pub fn check_within(problem: &Problem<'_>, quotas: &[Quota], placement: &Placement) -> Vec<Violation> {
     let mut violations = Vec::new();
     conservation(problem, placement, &mut violations);
     capacity(problem, placement, &mut violations);
     let placed = located(problem, placement, &mut violations);
     for one in &placed {
         let mut broken = alone::broken(problem, one);
-        broken.extend(together::broken(problem, &placed, one));
+        broken.extend(together::broken(problem, quotas, &placed, one));
         violations.extend(broken.into_iter().map(|rule| Violation::BrokenRule {
             replica: one.assignment.replica.clone(),
             rule,
@@ -150,6 +166,11 @@ pub fn check(problem: &Problem<'_>, placement: &Placement) -> Vec<Violation> {
         }));
     }
     money::check(problem, placement, &placed, &mut violations);
+    violations.extend(
+        quotas
+            .iter()
+            .filter_map(|quota| quota::exceeded(problem, quota, placement)),
+    );
     violations
 }
 

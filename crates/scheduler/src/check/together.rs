@@ -8,10 +8,12 @@ use skyloom_core::{
 
 use super::Placed;
 use super::alone::{broken_on, holds_one, within};
+use super::quota::could_buy;
 use crate::problem::Problem;
+use crate::quotas::Quota;
 
 /// Rules between replicas that one placed replica breaks.
-pub(super) fn broken(problem: &Problem<'_>, all: &[Placed<'_>], one: &Placed<'_>) -> Vec<Filter> {
+pub(super) fn broken(problem: &Problem<'_>, quotas: &[Quota], all: &[Placed<'_>], one: &Placed<'_>) -> Vec<Filter> {
     let mut broken = Vec::new();
     for limit in &one.service.latency {
         if let Link::Service(to) = &limit.to {
@@ -39,7 +41,7 @@ pub(super) fn broken(problem: &Problem<'_>, all: &[Placed<'_>], one: &Placed<'_>
         one.service
             .spread
             .iter()
-            .filter(|rule| !even(problem, all, one, rule))
+            .filter(|rule| !even(problem, quotas, all, one, rule))
             .map(|_| Filter::Spread),
     );
     broken
@@ -119,12 +121,12 @@ impl Domain {
 }
 
 /// Whether the domain of one replica holds at most `max_skew` more than the least used eligible one.
-fn even(problem: &Problem<'_>, all: &[Placed<'_>], one: &Placed<'_>, rule: &SpreadRule) -> bool {
+fn even(problem: &Problem<'_>, quotas: &[Quota], all: &[Placed<'_>], one: &Placed<'_>, rule: &SpreadRule) -> bool {
     let mut counts: BTreeMap<Domain, u64> = BTreeMap::new();
     for placed in all.iter().filter(|p| p.service.name == one.service.name) {
         *counts.entry(Domain::of(placed.machine, rule.over)).or_insert(0) += 1;
     }
-    let eligible = eligible(problem, all, one.service, rule.over);
+    let eligible = eligible(problem, quotas, all, one.service, rule.over);
     let count = |domain: &Domain| counts.get(domain).copied().unwrap_or(0);
     let here = count(&Domain::of(one.machine, rule.over));
     let least = eligible.iter().map(count).min().unwrap_or(0);
@@ -141,7 +143,13 @@ fn even(problem: &Problem<'_>, all: &[Placed<'_>], one: &Placed<'_>, rule: &Spre
 }
 
 /// Domains in which the service could have a replica, given where the others are.
-fn eligible(problem: &Problem<'_>, all: &[Placed<'_>], service: &ServiceSpec, over: SpreadOver) -> BTreeSet<Domain> {
+fn eligible(
+    problem: &Problem<'_>,
+    quotas: &[Quota],
+    all: &[Placed<'_>],
+    service: &ServiceSpec,
+    over: SpreadOver,
+) -> BTreeSet<Domain> {
     let mut domains = BTreeSet::new();
     let possible = |machine: &Machine, node| {
         broken_on(problem, service, machine, node).is_empty()
@@ -151,7 +159,7 @@ fn eligible(problem: &Problem<'_>, all: &[Placed<'_>], service: &ServiceSpec, ov
     for node in problem.snapshot.nodes.iter().filter(|n| possible(&n.machine, Some(n))) {
         domains.insert(Domain::of(&node.machine, over));
     }
-    for machine in for_sale(problem).filter(|m| possible(m, None)) {
+    for machine in for_sale(problem).filter(|m| possible(m, None) && could_buy(problem, quotas, m)) {
         let domain = Domain::of(&machine, over);
         domains.insert(if over == SpreadOver::Machine {
             Domain::NewMachine

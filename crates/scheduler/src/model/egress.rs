@@ -51,15 +51,22 @@ pub(crate) enum Target {
 /// Cost, and whether it is assumed, by source region, direction and bytes.
 type Quotes = BTreeMap<(usize, Toward, u64), (i128, bool)>;
 
+/// A cost and the volume that it is the cost of, by source region and direction; `None`: not known.
+type Means = BTreeMap<(usize, Toward), Option<(i128, u64)>>;
+
 /// The needs for traffic of a manifest, and their prices.
 #[derive(Debug)]
 pub(crate) struct Egress<'a> {
     needs: Vec<Need>,
     /// Whether a service sends or receives anything.
     involved: Vec<bool>,
+    /// Replicas that each service asks for.
+    replicas: Vec<usize>,
     problem: Problem<'a>,
     /// Prices already worked out, and whether they are assumed; a cache, invisible from outside.
     known: RefCell<Quotes>,
+    /// Lowest mean prices already looked for; a cache as well.
+    means: RefCell<Means>,
 }
 
 impl<'a> Egress<'a> {
@@ -97,8 +104,13 @@ impl<'a> Egress<'a> {
         Self {
             needs,
             involved,
+            replicas: specs
+                .iter()
+                .map(|s| usize::try_from(s.replicas.get()).unwrap_or(usize::MAX))
+                .collect(),
             problem: *problem,
             known: RefCell::default(),
+            means: RefCell::default(),
         }
     }
 
@@ -126,6 +138,107 @@ impl<'a> Egress<'a> {
     /// Cost per month in millionths of a dollar, and whether a price had to be assumed.
     pub(crate) fn per_month(&self, counts: &SiteCounts, sites: &[SiteRef<'_>], regions: &[Region<'_>]) -> (i128, bool) {
         self.price(self.volumes(counts, sites, regions), regions)
+    }
+
+    /// Millionths of a dollar per month that one replica of `service` in `region` adds at least, whatever the rest does:
+    /// its share of what goes to the internet and to data sets, at the lowest mean price that the way can come to. What
+    /// goes to services may be free in the best case.
+    ///
+    /// Tiers are marginal and a mean over them is lowest at an edge or at the largest volume, so those are looked at. An
+    /// assumed price is the largest of several lists and is not bounded so: it counts nothing here.
+    pub(crate) fn at_least(&self, service: usize, region: usize, regions: &[Region<'_>]) -> i128 {
+        let of_service = self.needs.iter().filter(|need| need.from == service);
+        let least = |need: &Need| {
+            let toward = match &need.to {
+                Target::Service(_) => None,
+                Target::Internet => Some(Toward::Internet),
+                Target::Data(nearest) => nearest[region].and_then(|copy| toward_region(region, copy, regions)),
+            }?;
+            let (cost, volume) = self.lowest_mean(regions, region, toward)?;
+            let share = cost.checked_mul(i128::from(need.bytes))?;
+            Some(share / i128::from(volume) / i128::from(need.senders))
+        };
+        of_service.filter_map(least).sum()
+    }
+
+    /// Millionths of a dollar per month that all traffic from one service to another costs at least when it goes from one
+    /// region to the other.
+    pub(crate) fn between(&self, services: (usize, usize), places: (usize, usize), regions: &[Region<'_>]) -> i128 {
+        let Some(toward) = toward_region(places.0, places.1, regions) else {
+            return 0;
+        };
+        let needs = self.needs.iter().filter(|need| need.from == services.0);
+        let bytes = needs
+            .filter(|need| matches!(need.to, Target::Service(to) if to == services.1))
+            .fold(0u64, |sum, need| sum.saturating_add(need.bytes));
+        if bytes == 0 {
+            return 0;
+        }
+        let mean = self.lowest_mean(regions, places.0, toward);
+        let cost = mean.and_then(|(cost, volume)| Some(cost.checked_mul(i128::from(bytes))? / i128::from(volume)));
+        cost.unwrap_or(0)
+    }
+
+    /// Bytes per month that a service sends to others and receives from them.
+    pub(crate) fn exchanged(&self, service: usize) -> u64 {
+        let other = |need: &&Need| match need.to {
+            Target::Service(to) => to == service || need.from == service,
+            Target::Data(_) | Target::Internet => false,
+        };
+        self.needs
+            .iter()
+            .filter(other)
+            .fold(0u64, |sum, need| sum.saturating_add(need.bytes))
+    }
+
+    /// Directions into which one replica of a service can send at most, counted with repetition.
+    pub(crate) fn directions(&self, service: usize) -> usize {
+        let needs = self.needs.iter().filter(|need| need.from == service);
+        let directions = needs.map(|need| match need.to {
+            Target::Service(to) => self.replicas.get(to).copied().unwrap_or(1),
+            Target::Data(_) | Target::Internet => 1,
+        });
+        directions.fold(0, usize::saturating_add)
+    }
+
+    /// A cost and the volume that it is the cost of, at which a way is cheapest per byte; the cost is rounded down.
+    fn lowest_mean(&self, regions: &[Region<'_>], from: usize, toward: Toward) -> Option<(i128, u64)> {
+        if let Some(known) = self.means.borrow().get(&(from, toward)) {
+            return *known;
+        }
+        let found = self.look_for_lowest_mean(regions, from, toward);
+        self.means.borrow_mut().insert((from, toward), found);
+        found
+    }
+
+    fn look_for_lowest_mean(&self, regions: &[Region<'_>], from: usize, toward: Toward) -> Option<(i128, u64)> {
+        let most = self.needs.iter().fold(0u64, |sum, need| sum.saturating_add(need.bytes));
+        let cloud = &regions[from].key.cloud;
+        let rules = self
+            .problem
+            .catalogue
+            .egress_rules()
+            .iter()
+            .filter(|rule| rule.from == *cloud);
+        let edges = rules.flat_map(|rule| rule.tiers.iter().filter_map(|tier| tier.up_to));
+        let mut volumes: Vec<u64> = edges.map(Bytes::as_bytes).filter(|edge| *edge < most).collect();
+        volumes.push(most);
+        let mut best: Option<(i128, u64)> = None;
+        for volume in volumes.into_iter().filter(|volume| *volume > 0) {
+            let (cost, assumed) = quote(&self.problem, regions, from, toward, volume);
+            if assumed {
+                return None;
+            }
+            let cost = (cost - 1).max(0);
+            let cheaper = |(known, of): (i128, u64)| {
+                // Amounts of money below 2^63 times volumes below 2^64.
+                cost.saturating_mul(i128::from(of)) < known.saturating_mul(i128::from(volume))
+            };
+            if best.is_none_or(cheaper) {
+                best = Some((cost, volume));
+            }
+        }
+        best
     }
 
     fn price(&self, volumes: BTreeMap<(usize, Toward), u128>, regions: &[Region<'_>]) -> (i128, bool) {

@@ -20,6 +20,7 @@ pub(crate) use statics::label;
 pub(crate) use validate::residency_text;
 
 use crate::problem::{PlaceConfig, PlaceError, Problem};
+use crate::quotas::{self, Quota};
 
 /// A service with its rules in numbers.
 #[derive(Debug)]
@@ -77,6 +78,8 @@ pub(crate) struct Opt<'a> {
     pub(crate) group: usize,
     /// Stands for the option in random draws.
     pub(crate) hash: u64,
+    /// What buying it takes of each quota that it concerns: number of the quota and amount.
+    pub(crate) quotas: Vec<(usize, u64)>,
 }
 
 /// A replica that runs, or ended well, on a ready machine.
@@ -114,6 +117,10 @@ pub(crate) struct Model<'a> {
     pub(crate) home: Vec<Option<usize>>,
     pub(crate) foreign: Vec<Foreign>,
     pub(crate) egress: Egress<'a>,
+    /// The quotas of the configuration.
+    pub(crate) quotas: Vec<Quota>,
+    /// What is left of each quota for machines to buy.
+    pub(crate) quota_left: Vec<u64>,
     /// Round trips in microseconds, region by region; empty when no rule asks for them.
     rtt: Vec<Option<u64>>,
 }
@@ -128,7 +135,7 @@ impl<'a> Model<'a> {
         let problem = *problem;
         let regions = regions_of(&problem);
         validate::check_data_residency(&problem, &regions)?;
-        let (sites, options, node_count) = options::all(&problem, &regions);
+        let (sites, options, node_count) = options::all(&problem, &regions, &config.quotas);
         let mut specs: Vec<&ServiceSpec> = problem.manifest.services.iter().collect();
         specs.sort_by_key(|s| &s.name);
         let (names, kept, foreign) = observed(&problem, &specs, &options[..node_count]);
@@ -162,6 +169,8 @@ impl<'a> Model<'a> {
             home,
             foreign,
             egress,
+            quota_left: quotas::left(&config.quotas, &problem),
+            quotas: config.quotas.clone(),
             rtt,
         };
         statics::fill(&mut model);
@@ -171,6 +180,15 @@ impl<'a> Model<'a> {
     /// Round trip in microseconds; `None` where it is not known. Only when some rule asks for round trips.
     pub(crate) fn round_trip(&self, a: usize, b: usize) -> Option<u64> {
         self.rtt.get(a * self.regions.len() + b).copied().flatten()
+    }
+
+    /// The first quota that does not allow one more machine of an option, when `used` is bought already.
+    pub(crate) fn beyond_quota(&self, option: &Opt<'_>, used: &[u64]) -> Option<usize> {
+        let beyond = |(number, amount): &&(usize, u64)| {
+            let taken = used.get(*number).copied().unwrap_or(0);
+            taken.saturating_add(*amount) > self.quota_left[*number]
+        };
+        option.quotas.iter().find(beyond).map(|(number, _)| *number)
     }
 
     /// Number of the region of that key.

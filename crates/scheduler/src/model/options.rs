@@ -6,9 +6,14 @@ use skyloom_core::{Node, Offer, OfferKey, Purchase, ZoneName};
 
 use super::{Opt, Region, SiteRef, fnv1a, region_index};
 use crate::problem::Problem;
+use crate::quotas::Quota;
 
 /// The sites, the options over them (machines that are there first), and how many of the options are there already.
-pub(super) fn all<'a>(problem: &Problem<'a>, regions: &[Region<'a>]) -> (Vec<SiteRef<'a>>, Vec<Opt<'a>>, usize) {
+pub(super) fn all<'a>(
+    problem: &Problem<'a>,
+    regions: &[Region<'a>],
+    quotas: &[Quota],
+) -> (Vec<SiteRef<'a>>, Vec<Opt<'a>>, usize) {
     let mut nodes: Vec<&Node> = problem.snapshot.nodes.iter().collect();
     nodes.sort_by_key(|n| &n.machine.id);
     let offers = purchasable(problem, regions);
@@ -45,9 +50,16 @@ pub(super) fn all<'a>(problem: &Problem<'a>, regions: &[Region<'a>]) -> (Vec<Sit
             capacity: offer.capacity,
             group,
             hash: fnv1a(format!("{} {purchase} {zone}", offer.key).as_bytes()),
+            quotas: taken(quotas, offer, purchase),
         });
     }
     (sites, options, nodes.len())
+}
+
+/// Numbers of the quotas that buying an offer concerns, with what it takes of each.
+fn taken(quotas: &[Quota], offer: &Offer, purchase: Purchase) -> Vec<(usize, u64)> {
+    let taken = |(number, quota): (usize, &Quota)| Some((number, quota.taken_by_offer(offer, purchase)?));
+    quotas.iter().enumerate().filter_map(taken).collect()
 }
 
 /// Offers sorted by key, of equal keys the cheaper first and only; each per purchase and zone.
@@ -127,5 +139,6 @@ fn node_option<'a>(node: &'a Node, site: usize, region: usize, cloud: usize, gro
         capacity: node.machine.capacity,
         group,
         hash: fnv1a(node.machine.id.as_str().as_bytes()),
+        quotas: Vec::new(),
     }
 }

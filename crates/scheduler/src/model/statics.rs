@@ -22,6 +22,8 @@ pub(super) fn fill(model: &mut Model<'_>) {
                 .into_iter()
                 .zip(&model.options)
                 .map(|(filter, o)| filter.or((!near_data[o.region]).then_some(Filter::Latency)))
+                .zip(&model.options)
+                .map(|(filter, o)| filter.or(model.beyond_quota(o, &[]).map(|_| Filter::Quota)))
                 .collect()
         })
         .collect();

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use skyloom_core::*;
 use skyloom_scheduler::policy::BUILTIN;
+use skyloom_scheduler::what_if::what_if;
 use skyloom_scheduler::{
-    Cheapest, PlaceConfig, PlaceError, Problem, RebalanceConfig, RebalanceError, RebalanceInput, check, place,
-    rebalance,
+    Cheapest, PlaceConfig, PlaceError, Quota, QuotaUnit, RebalanceConfig, RebalanceError, RebalanceInput, check,
+    check_within, decide, place, rebalance,
 };
 
 use crate::world::*;
@@ -16,11 +17,7 @@ fn error_of(change: impl Fn(&mut World)) -> PlaceError {
     let mut world = World::new().with(vec![service("web", 1, "1", "1GiB")]);
     change(&mut world);
     let catalogue = world.catalogue();
-    let problem = Problem {
-        manifest: &world.manifest,
-        snapshot: &world.snapshot,
-        catalogue: &catalogue,
-    };
+    let problem = world.problem(&catalogue);
     place(&problem, &Cheapest, &PlaceConfig::new()).unwrap_err()
 }
 
@@ -102,11 +99,7 @@ fn a_machine_that_is_over_full_takes_nothing_more() {
     let huge = Resources::new(Millicores::MAX, Bytes::MAX);
     world.snapshot.replicas = vec![running("gone/0", "n-1", huge), running("gone/1", "n-1", huge)];
     let catalogue = world.catalogue();
-    let problem = Problem {
-        manifest: &world.manifest,
-        snapshot: &world.snapshot,
-        catalogue: &catalogue,
-    };
+    let problem = world.problem(&catalogue);
     let placement = place(&problem, &Cheapest, &PlaceConfig::new()).unwrap();
     assert_eq!(
         (placement.assignments.len(), placement.unplaced[0].filter),
@@ -138,11 +131,7 @@ fn an_empty_manifest_gives_an_empty_placement() {
 fn numbers_that_are_none_do_not_pass_into_a_rebalance() {
     let world = World::new();
     let catalogue = world.catalogue();
-    let problem = Problem {
-        manifest: &world.manifest,
-        snapshot: &world.snapshot,
-        catalogue: &catalogue,
-    };
+    let problem = world.problem(&catalogue);
     let input = RebalanceInput {
         problem,
         usage: &BTreeMap::new(),
@@ -165,4 +154,261 @@ fn numbers_that_are_none_do_not_pass_into_a_rebalance() {
         rebalance(&input, &config(0, -1)),
         Err(RebalanceError::NotANumber { .. })
     ));
+}
+
+/// A name, what is wrong with the world, and what must come of it.
+type Row = (&'static str, fn(&mut World, &mut PlaceConfig), Expected);
+
+/// What must come of bad input.
+enum Expected {
+    /// No placement, with an error of this class.
+    Refused(Class),
+    /// Replicas are left out by this filter, and nothing is placed against a rule.
+    LeftOut(Filter),
+    /// All is placed all the same.
+    Placed,
+}
+
+const ROWS: &[Row] = &[
+    (
+        "a machine without any capacity is no place",
+        |w, _| {
+            w.snapshot.nodes[0].machine.capacity = Resources::ZERO;
+        },
+        Expected::Placed,
+    ),
+    (
+        "only machines without capacity",
+        |w, _| {
+            w.snapshot.nodes[0].machine.capacity = Resources::ZERO;
+            w.parts.offers.clear();
+        },
+        Expected::LeftOut(Filter::Cpu),
+    ),
+    (
+        "larger than any offer",
+        |w, _| {
+            w.manifest.services[0].resources = Resources::new(Millicores::from_cores(5), Bytes::from_gib(1));
+        },
+        Expected::LeftOut(Filter::Cpu),
+    ),
+    (
+        "more memory than any offer",
+        |w, _| {
+            w.manifest.services[0].resources.memory = Bytes::from_gib(17);
+        },
+        Expected::LeftOut(Filter::Memory),
+    ),
+    (
+        "2^63 of everything",
+        |w, _| {
+            let most = 1u64 << 63;
+            w.manifest.services[0].resources = Resources {
+                cpu: Millicores::from_millicores(most),
+                memory: Bytes::from_bytes(most),
+                disk: Bytes::from_bytes(most),
+                gpu: Milligpus::from_milligpus(most),
+            };
+        },
+        Expected::LeftOut(Filter::Cpu),
+    ),
+    (
+        "a GPU and a half",
+        |w, _| {
+            w.manifest.services[0].resources.gpu = Milligpus::from_milligpus(1500);
+            w.snapshot.nodes[0].machine.capacity.gpu = Milligpus::from_milligpus(4000);
+        },
+        Expected::LeftOut(Filter::Gpu),
+    ),
+    (
+        "a cloud and a region of another cloud",
+        |w, _| {
+            w.manifest.services[0].clouds.insert("alpha".parse().unwrap());
+            w.manifest.services[0].regions.insert("beta/ams".parse().unwrap());
+        },
+        Expected::LeftOut(Filter::Place),
+    ),
+    (
+        "a law that is allowed and denied",
+        |w, _| {
+            w.manifest.residency = residency(&["EU"]);
+            w.manifest.residency.deny.insert("EU".parse().unwrap());
+        },
+        Expected::LeftOut(Filter::Residency),
+    ),
+    (
+        "together with and away from the same",
+        |w, _| {
+            let api: ServiceName = "api".parse().unwrap();
+            w.manifest.services[0].affinity = vec![Affinity {
+                service: api.clone(),
+                within: SpreadOver::Machine,
+            }];
+            w.manifest.services[0].anti_affinity = vec![api];
+        },
+        Expected::LeftOut(Filter::AntiAffinity),
+    ),
+    (
+        "spot where none is sold",
+        |w, _| {
+            w.manifest.services[0].purchase = PurchasePreference::Spot;
+        },
+        Expected::LeftOut(Filter::Purchase),
+    ),
+    (
+        "an empty catalogue and nothing there",
+        |w, _| {
+            w.snapshot.nodes.clear();
+            w.parts.offers.clear();
+            w.parts.regions.clear();
+            w.parts.egress.clear();
+        },
+        Expected::LeftOut(Filter::Place),
+    ),
+    (
+        "a quota of zero everywhere",
+        |w, c| {
+            w.snapshot.nodes.clear();
+            let none = |region: &str| Quota::new(region.parse().unwrap(), QuotaUnit::Vcpus, 0);
+            c.quotas = ["alpha/eu-1", "alpha/us-1", "beta/ams"].map(none).to_vec();
+        },
+        Expected::LeftOut(Filter::Quota),
+    ),
+    (
+        "a quota of a region that nobody knows",
+        |_, c| {
+            c.quotas = vec![Quota::new("gamma/x".parse().unwrap(), QuotaUnit::Machines, 0)];
+        },
+        Expected::Placed,
+    ),
+    (
+        "a quota of 2^64 - 1",
+        |_, c| {
+            let quota = Quota::new("beta/ams".parse().unwrap(), QuotaUnit::Vcpus, u64::MAX);
+            c.quotas = vec![quota.clone(), quota];
+        },
+        Expected::Placed,
+    ),
+    (
+        "two machines of one id",
+        |w, _| {
+            let twin = w.snapshot.nodes[0].clone();
+            w.snapshot.nodes.push(twin);
+        },
+        Expected::Refused(Class::Conflict),
+    ),
+    (
+        "two services of one name",
+        |w, _| {
+            let twin = w.manifest.services[0].clone();
+            w.manifest.services.push(twin);
+        },
+        Expected::Refused(Class::Invalid),
+    ),
+    (
+        "a negative price",
+        |w, _| {
+            w.snapshot.nodes[0].machine.price = MicroUsdPerHour::from_micros(-5);
+        },
+        Expected::Refused(Class::Invalid),
+    ),
+    (
+        "a budget below zero",
+        |w, _| {
+            w.manifest.budget = Some(Budget {
+                per_month: MicroUsd::from_micros(-1),
+                at: None,
+            });
+        },
+        Expected::Refused(Class::Exhausted),
+    ),
+    (
+        "a price at the end of what can be held",
+        |w, _| {
+            w.snapshot.nodes[0].machine.price = MicroUsdPerHour::MAX;
+            w.parts.offers.clear();
+        },
+        Expected::Refused(Class::Invalid),
+    ),
+    (
+        "no replicas allowed",
+        |_, c| {
+            c.replicas_max = 0;
+        },
+        Expected::Refused(Class::Invalid),
+    ),
+    (
+        "no work allowed",
+        |_, c| {
+            c.work_max = 0;
+        },
+        Expected::Placed,
+    ),
+];
+
+#[test]
+fn every_policy_answers_every_row_of_the_table() {
+    for (name, spoil, expected) in ROWS {
+        let mut world = World::new()
+            .with(vec![
+                service("web", 2, "500m", "512MiB"),
+                service("api", 1, "500m", "512MiB"),
+            ])
+            .with_nodes(vec![node("n-1", "eu-1a")]);
+        // Both services are spoilt alike, so that every replica is concerned.
+        let mut config = PlaceConfig::new().with_work_max(100_000);
+        spoil(&mut world, &mut config);
+        let first = world.manifest.services[0].clone();
+        if let Some(other) = world.manifest.services.get_mut(1) {
+            other.resources = first.resources;
+            (other.clouds, other.regions) = (first.clouds.clone(), first.regions.clone());
+            other.purchase = first.purchase;
+        }
+        let catalogue = world.catalogue();
+        let problem = world.problem(&catalogue);
+        for builtin in BUILTIN {
+            let policy = (builtin.new)(1);
+            let decided = decide(&problem, policy.as_ref(), &config);
+            let whole = what_if(&problem, policy.as_ref(), &config, &[]);
+            match (expected, decided) {
+                (Expected::Refused(class), Err(error)) => {
+                    assert_eq!(error.class(), *class, "{name}: {error}");
+                    assert!(whole.map_or(true, |w| w.before.total().is_none()), "{name}");
+                }
+                (Expected::LeftOut(filter), Ok(decision)) => {
+                    let left_out = &decision.placement.unplaced;
+                    assert!(left_out.iter().any(|u| u.filter == *filter), "{name}: {left_out:#?}");
+                    assert!(left_out.iter().all(|u| !u.reason.is_empty()), "{name}");
+                    assert_eq!(
+                        check_within(&problem, &config.quotas, &decision.placement),
+                        [],
+                        "{name}"
+                    );
+                    assert!(whole.is_ok(), "{name}");
+                }
+                (Expected::Placed, Ok(decision)) => {
+                    assert!(
+                        decision.placement.unplaced.is_empty(),
+                        "{name}: {:#?}",
+                        decision.placement.unplaced
+                    );
+                    assert_eq!(
+                        check_within(&problem, &config.quotas, &decision.placement),
+                        [],
+                        "{name}"
+                    );
+                    assert!(whole.is_ok(), "{name}");
+                }
+                (_, Ok(decision)) => panic!("{name} by {}: {:#?}", builtin.name, decision.placement.unplaced),
+                (_, Err(error)) => panic!("{name} by {}: {error}", builtin.name),
+            }
+        }
+    }
+}
+
+#[test]
+fn ratios_that_are_none_do_not_come_into_being() {
+    for bad in [f64::NAN, f64::INFINITY, -0.1, 1.1] {
+        assert!(Ratio::new(bad).is_err(), "{bad}");
+    }
 }

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot unwrap has failed")]
 
 mod bad_input;
+mod bounds;
 mod checker;
 mod fleet;
 mod dag;
@@ -12,7 +13,10 @@ mod oracle;
 mod placing;
 mod properties;
 mod random_world;
+mod reasons;
 mod rebalancing;
+mod recording;
 mod rules;
 mod shop;
+mod what_if;
 mod world;

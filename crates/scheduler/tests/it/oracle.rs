@@ -14,6 +14,8 @@ struct Way {
     capacity: Resources,
     purchase: Purchase,
     price: i128,
+    /// A machine that is there: it can be used once.
+    once: bool,
 }
 
 /// Everything that is tried, and the best so far.
@@ -26,7 +28,8 @@ struct Oracle<'w> {
     best: Option<i128>,
 }
 
-/// Least total per month in millionths of a dollar with every replica placed; `None`: that is impossible.
+/// Least total per month in millionths of a dollar with every replica placed, on machines to buy or of the snapshot,
+/// where nothing runs yet; `None`: that is impossible.
 pub(crate) fn optimum(world: &World) -> Option<i128> {
     let catalogue = world.catalogue();
     let mut ways = Vec::new();
@@ -43,9 +46,21 @@ pub(crate) fn optimum(world: &World) -> Option<i128> {
                     capacity: offer.capacity,
                     purchase,
                     price: i128::from(price.per_hour.as_micros()) * 730,
+                    once: false,
                 });
             }
         }
+    }
+    for node in &world.snapshot.nodes {
+        let (machine, key) = (&node.machine, &node.machine.site.region);
+        let zone = machine.site.zone.as_ref().map_or_else(String::new, ToString::to_string);
+        ways.push(Way {
+            site: (key.cloud.to_string(), key.region.to_string(), zone),
+            capacity: machine.capacity,
+            purchase: machine.purchase,
+            price: i128::from(machine.price.as_micros()) * 730,
+            once: true,
+        });
     }
     ways.sort_by_key(|w| w.price);
     let services = world.manifest.services.iter().enumerate();
@@ -93,6 +108,9 @@ impl Oracle<'_> {
             machines[machine].1.pop();
         }
         for way in 0..self.ways.len() {
+            if self.ways[way].once && machines.iter().any(|(used, _)| *used == way) {
+                continue;
+            }
             machines.push((way, vec![replica]));
             if self.allowed(self.replicas[replica], way) && self.fits(machines.last().unwrap()) {
                 at.push(machines.len() - 1);

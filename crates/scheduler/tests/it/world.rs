@@ -70,6 +70,15 @@ impl World {
         Catalogue::new(self.parts.clone()).unwrap()
     }
 
+    /// The question that this world asks; `catalogue` is its own.
+    pub(crate) fn problem<'a>(&'a self, catalogue: &'a Catalogue) -> Problem<'a> {
+        Problem {
+            manifest: &self.manifest,
+            snapshot: &self.snapshot,
+            catalogue,
+        }
+    }
+
     /// Places by a policy; the checker must agree.
     pub(crate) fn place(&self, policy: &dyn Policy) -> Placement {
         let catalogue = self.catalogue();

@@ -2,6 +2,11 @@
 //!
 //! Texts name what was asked and what was there. They are made after the decision and never change it.
 
+mod detail;
+mod judge;
+mod reasons;
+mod why;
+
 use std::collections::BTreeMap;
 
 use skyloom_core::{
@@ -9,11 +14,17 @@ use skyloom_core::{
     Unplaced,
 };
 
-use crate::construct::{EgressAt, Ranked, Survey, Work, budget_left, reject_with_budget, survey};
-use crate::model::{Model, label, residency_text};
+use crate::construct::{Ranked, Survey, budget_left, survey};
+use crate::effort::Effort;
+use crate::model::Model;
 use crate::policy::{Policy, Score};
-use crate::rules::View;
 use crate::state::State;
+use detail::detail;
+use judge::{Place, judge, rejections_of};
+
+pub(crate) use reasons::reasons;
+pub use reasons::{Part, Reasons, Rejected, Scored};
+pub use why::{Answer, Question, Verdict, Wanted, WantedError, WhyError, why};
 
 /// What a choice looked like when it was made.
 #[derive(Debug, Clone, Copy)]
@@ -53,10 +64,10 @@ pub(crate) struct Report<'r> {
     pub(crate) fell_back: bool,
 }
 
-type Reasons = (Vec<Explanation>, Vec<Unplaced>, BTreeMap<ServiceName, Vec<Rejection>>);
+type Explained = (Vec<Explanation>, Vec<Unplaced>, BTreeMap<ServiceName, Vec<Rejection>>);
 
 /// Explanations of the placed, reasons of the unplaced, rejections per service. The state is unchanged afterwards.
-pub(crate) fn explain(model: &Model<'_>, state: &mut State, report: &Report<'_>) -> Reasons {
+pub(crate) fn explain(model: &Model<'_>, state: &mut State, report: &Report<'_>) -> Explained {
     let mut explanations = Vec::new();
     let mut unplaced = Vec::new();
     // Replicas of one service on one machine have the same options.
@@ -110,7 +121,7 @@ fn in_hindsight(model: &Model<'_>, state: &mut State, replica: usize, policy: &d
     let left = budget_left(model, state);
     let option = state.slots[slot].option;
     let there = slot < model.node_count || !state.slots[slot].residents.is_empty();
-    let survey = survey(model, state, replica, policy, left, &mut Work::new(u64::MAX));
+    let survey = survey(model, state, replica, policy, left, &mut Effort::units(u64::MAX));
     let here = |r: &&Ranked| {
         if there {
             r.slot == Some(slot)
@@ -293,200 +304,4 @@ fn homeless_target(model: &Model<'_>, state: &State, service: usize) -> Option<(
     };
     let (name, filter) = near.chain(beside).find(|(name, _)| homeless(name))?;
     Some((filter, format!("`{name}`, which it must be near, has no place itself")))
-}
-
-/// A machine that is there or open, or a type that can be bought.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Place {
-    option: usize,
-    slot: Option<usize>,
-}
-
-/// Every machine and every offer (its zones taken together), with the first filter that rejects it for a replica that
-/// is not placed; of an offer's zones the one that comes furthest counts.
-fn judge(model: &Model<'_>, state: &mut State, service: usize, replica: usize) -> Vec<(Place, Option<Filter>)> {
-    let view = View::new(model, state, replica);
-    let mut egress = EgressAt::new(model, state, service);
-    let left = budget_left(model, state);
-    let mut judged: Vec<(Place, Option<Filter>)> = Vec::new();
-    for slot in (0..state.slots.len())
-        .filter(|s| *s < model.node_count || !state.slots[*s].residents.is_empty())
-        .collect::<Vec<_>>()
-    {
-        let option = state.slots[slot].option;
-        let filter = reject_with_budget(model, state, &view, &mut egress, (option, Some(slot)), left);
-        judged.push((
-            Place {
-                option,
-                slot: Some(slot),
-            },
-            filter,
-        ));
-    }
-    let bought = judged.len();
-    for option in model.node_count..model.options.len() {
-        let filter = reject_with_budget(model, state, &view, &mut egress, (option, None), left);
-        match judged.get_mut(bought..).and_then(|j| j.last_mut()) {
-            Some((last, known)) if model.options[last.option].group == model.options[option].group => {
-                if known.is_some() && (filter.is_none() || filter > *known) {
-                    (*last, *known) = (Place { option, slot: None }, filter);
-                }
-            }
-            _ => judged.push((Place { option, slot: None }, filter)),
-        }
-    }
-    judged
-}
-
-/// Options that no replica of a service could take, everything else staying where it is.
-fn rejections_of(
-    model: &Model<'_>,
-    state: &mut State,
-    service: usize,
-    ids: &BTreeMap<usize, MachineId>,
-) -> Vec<Rejection> {
-    let spec = &model.services[service];
-    let mut one_per_slot: BTreeMap<Option<usize>, usize> = BTreeMap::new();
-    for replica in spec.first..spec.first + spec.count {
-        one_per_slot.entry(state.at[replica]).or_insert(replica);
-    }
-    // A machine that holds a replica of the service is no rejected option, though a second replica might not fit.
-    let taken = one_per_slot.keys().flatten().map(|s| Place {
-        option: model.options[state.slots[*s].option].group,
-        slot: Some(*s),
-    });
-    let mut rejected: BTreeMap<Place, Option<(Filter, String)>> = taken.map(|place| (place, None)).collect();
-    for (slot, replica) in one_per_slot {
-        state.remove(model, replica);
-        for (place, filter) in judge(model, state, service, replica) {
-            // Zones of one offer are one place; a machine that this replica alone was on is its type again.
-            let key = Place {
-                option: model.options[place.option].group,
-                slot: place.slot,
-            };
-            let entry = filter.map(|f| (f, place));
-            match (rejected.get(&key), entry) {
-                (Some(None), _) => {}
-                (_, None) => drop(rejected.insert(key, None)),
-                (Some(Some(_)), _) => {}
-                (None, Some((f, place))) => {
-                    rejected.insert(key, Some((f, detail(model, state, service, place, f))));
-                }
-            }
-        }
-        if let Some(slot) = slot {
-            state.add(model, replica, slot);
-        }
-    }
-    let first_of_group = first_options(model);
-    let mut all = Vec::new();
-    for (place, verdict) in rejected {
-        let Some((filter, detail)) = verdict else { continue };
-        let option = first_of_group[place.option];
-        let mut candidate = candidate(model, option, place.slot.and_then(|s| ids.get(&s)));
-        if candidate.machine.is_none() {
-            candidate.site.zone = model.options[option].offer.and_then(|o| o.key.zone.clone());
-        }
-        all.push(Rejection {
-            candidate,
-            filter,
-            detail,
-        });
-    }
-    all
-}
-
-/// The first option of each group.
-fn first_options(model: &Model<'_>) -> Vec<usize> {
-    let groups = model.options.iter().map(|o| o.group).max().map_or(0, |g| g + 1);
-    let mut first = vec![0; groups];
-    for (index, option) in model.options.iter().enumerate().rev() {
-        first[option.group] = index;
-    }
-    first
-}
-
-/// What was asked and what was there.
-fn detail(model: &Model<'_>, state: &State, service: usize, place: Place, filter: Filter) -> String {
-    let spec = model.services[service].spec;
-    let option = &model.options[place.option];
-    let region = &model.regions[option.region];
-    let amount = |d: Dimension| {
-        let (asked, whole) = (spec.resources.get(d), option.capacity.get(d));
-        let free = whole.saturating_sub(place.slot.map_or(0, |s| state.slots[s].used.get(d)));
-        match d {
-            Dimension::Cpu => format!("asks for `{asked}m` cores, there is `{free}m`"),
-            Dimension::Gpu => {
-                format!("asks for `{asked}m` GPU devices, there is `{free}m` (shares stay on one device)")
-            }
-            Dimension::Memory | Dimension::Disk => {
-                let bytes = skyloom_core::Bytes::from_bytes;
-                format!("asks for `{}` {d}, there is `{}`", bytes(asked), bytes(free))
-            }
-        }
-    };
-    match filter {
-        Filter::NotReady => "takes no new replicas".to_owned(),
-        Filter::Place => {
-            let clouds = spec.clouds.iter().map(ToString::to_string);
-            let names: Vec<String> = clouds.chain(spec.regions.iter().map(ToString::to_string)).collect();
-            format!("only `{}` asked for", names.join(", "))
-        }
-        Filter::Residency => {
-            let laws: Vec<String> = region
-                .info
-                .iter()
-                .flat_map(|i| &i.jurisdictions)
-                .map(ToString::to_string)
-                .collect();
-            let rules = std::iter::once(&model.problem.manifest.residency).chain(&spec.residency);
-            let allowed: Vec<String> = rules.map(residency_text).collect();
-            let laws = if laws.is_empty() {
-                "unknown".to_owned()
-            } else {
-                laws.join(", ")
-            };
-            format!("jurisdiction `{laws}`, allowed `{}`", allowed.join("` and `"))
-        }
-        Filter::Purchase => format!("is `{}`", option.purchase),
-        Filter::Labels => {
-            let wrong = spec
-                .labels
-                .iter()
-                .find(|(k, v)| label(model, option, k).as_ref() != Some(v));
-            let (key, asked) = wrong.map_or(("", ""), |(k, v)| (k, v));
-            format!(
-                "label `{key}` is `{}`, asked for `{asked}`",
-                label(model, option, key).unwrap_or_default()
-            )
-        }
-        Filter::Taints => {
-            let taints = option.node.map_or(&[][..], |n| &n.taints);
-            let taint = taints.iter().find(|t| !spec.tolerations.iter().any(|o| o.covers(t)));
-            taint.map_or_else(String::new, |t| {
-                format!("taint `{}={}` is not tolerated", t.key, t.value)
-            })
-        }
-        Filter::Cpu => amount(Dimension::Cpu),
-        Filter::Memory => amount(Dimension::Memory),
-        Filter::Disk => amount(Dimension::Disk),
-        Filter::Gpu => amount(Dimension::Gpu),
-        Filter::Latency => {
-            let limits: Vec<String> = spec
-                .latency
-                .iter()
-                .map(|l| format!("{} within {:?}", l.to, l.max))
-                .collect();
-            if limits.is_empty() {
-                "too far from services that must reach it".to_owned()
-            } else {
-                format!("asks for {}", limits.join(", "))
-            }
-        }
-        Filter::Affinity => "no replica that it must be near is there".to_owned(),
-        Filter::AntiAffinity => "a replica that it must be away from is there".to_owned(),
-        Filter::Spread => "its domain holds as many more than the least used one as the rule allows".to_owned(),
-        Filter::Quota => "the quota is used up".to_owned(),
-        Filter::Budget => "the budget would be exceeded".to_owned(),
-    }
 }
