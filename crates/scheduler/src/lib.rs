@@ -35,6 +35,7 @@ mod portfolio;
 mod problem;
 mod rebalance;
 mod report;
+pub mod risk;
 mod rules;
 mod state;
 

@@ -1,0 +1,3 @@
+//! Decisions under chance: how many replicas an availability needs, how full a machine may be, and spot by a deadline.
+
+pub mod spot;
