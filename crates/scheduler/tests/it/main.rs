@@ -1,14 +1,17 @@
 //! The public API of the scheduler against worked cases, oracles and properties.
 #![expect(clippy::unwrap_used, reason = "a test that cannot unwrap has failed")]
 
+mod availability;
 mod bad_input;
 mod checker;
 mod formulas;
 mod oracle;
+mod overload;
 mod placing;
 mod properties;
 mod random_world;
 mod rebalancing;
 mod rules;
 mod shop;
+mod spot;
 mod world;

@@ -73,7 +73,9 @@ impl<'a> Judge<'a> {
         if self.is_certain(counts) {
             return 0.0;
         }
-        (self.odds.shortfall(self.plan, counts) * (1.0 + 2.0 * self.error(counts))).min(1.0)
+        // What is too small for a float is not nothing.
+        let shortfall = self.odds.shortfall(self.plan, counts) * (1.0 + 2.0 * self.error(counts));
+        shortfall.clamp(f64::MIN_POSITIVE, 1.0)
     }
 
     pub(super) fn priced(&self, counts: &[u32]) -> Priced {

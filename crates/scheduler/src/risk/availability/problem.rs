@@ -269,13 +269,13 @@ pub enum AvailabilityError {
         max: u32,
     },
     /// Not even all replicas that can be bought are up often enough.
-    #[error("keep {need} replicas up with probability {slo}: at most {reachable} can be reached", slo = .slo.get())]
+    #[error("keep {need} replicas up with probability {slo}: {reachable} can be reached", slo = .slo.get())]
     Unsatisfiable {
         /// What was needed.
         need: u32,
         /// How often.
         slo: Ratio,
-        /// The best that can be reached, rounded down.
+        /// The best that can be reached, rounded down; where kinds or zones share a limit, the best that was found.
         reachable: f64,
     },
     /// The effort ended before a mix was found, or all were ruled out.

@@ -10,7 +10,7 @@ use super::bound::Bound;
 use super::judge::{Judge, usd};
 use super::plan::{Plan, slot};
 use super::problem::{AvailabilityError, AvailabilityProblem, Priced};
-use super::seed::seed;
+use super::seed::{fullest, seed};
 use super::tail::{Layers, relative_error};
 use crate::Effort;
 
@@ -113,13 +113,15 @@ fn start(
             return Ok(seed(&Judge::up_to(plan, judge.count_max), effort));
         }
         if is_all {
-            return Err(unsatisfiable(problem, &judge));
+            return Err(unsatisfiable(plan, problem));
         }
         limit = limit.saturating_mul(4);
     }
 }
 
-fn unsatisfiable(problem: &AvailabilityProblem, judge: &Judge<'_>) -> AvailabilityError {
+fn unsatisfiable(plan: &Plan, problem: &AvailabilityProblem) -> AvailabilityError {
+    let most: Vec<u32> = plan.stages.iter().map(|stage| stage.max).collect();
+    let judge = Judge::only(plan, fullest(plan, &most));
     AvailabilityError::Unsatisfiable {
         need: problem.need,
         slo: problem.slo,
@@ -303,7 +305,7 @@ impl<'a> Search<'a> {
         found.sort_by(|a, b| (a.0.cmp(&b.0)).then(a.1.total_cmp(&b.1)).then_with(|| a.2.cmp(&b.2)));
         let Some((cost, _, counts)) = found.first() else {
             return Err(if self.is_exhausted {
-                unsatisfiable(problem, self.judge)
+                unsatisfiable(self.plan, problem)
             } else {
                 AvailabilityError::Undecided
             });

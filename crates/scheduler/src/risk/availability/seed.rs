@@ -7,7 +7,7 @@ use skyloom_core::{Purchase, Ratio};
 use statrs::distribution::{Binomial, DiscreteCDF};
 
 use super::judge::Judge;
-use super::plan::{Plan, slot};
+use super::plan::Plan;
 use crate::Effort;
 
 /// The fewest replicas of which at least `need` are up with probability `slo`, when each is down with chance `down`
@@ -55,7 +55,7 @@ pub(super) fn seed(judge: &Judge<'_>, effort: &mut Effort<'_>) -> Option<Vec<u32
         }
     }
     if best.is_none() {
-        best = fullest(judge).filter(|counts| judge.meets(counts));
+        best = Some(fullest(plan, &judge.count_max)).filter(|counts| judge.meets(counts));
     }
     let mut counts = best?;
     while let Some(better) = exchanged(judge, &counts, effort) {
@@ -112,13 +112,13 @@ fn even_spread(judge: &Judge<'_>, kinds: &[Purchase], zones: &[usize]) -> Option
 }
 
 /// As many as limits and quotas allow, the least likely to be down first.
-fn fullest(judge: &Judge<'_>) -> Option<Vec<u32>> {
-    let plan = judge.plan;
+pub(super) fn fullest(plan: &Plan, count_max: &[u32]) -> Vec<u32> {
     let mut counts: Vec<u32> = plan.stages.iter().map(|stage| stage.min).collect();
     let mut order: Vec<usize> = (0..plan.stages.len()).collect();
-    order.sort_by_key(|s| (plan.stages[*s].gone, plan.stages[*s].down, slot(plan.stages[*s].purchase), *s));
+    let odds = |s: &usize| (plan.zones[plan.stages[*s].zone].down, plan.stages[*s].gone, plan.stages[*s].down);
+    order.sort_by_key(|s| (odds(s), *s));
     for stage in order {
-        let (mut low, mut high) = (counts[stage], judge.count_max[stage].max(counts[stage]));
+        let (mut low, mut high) = (counts[stage], count_max[stage].max(counts[stage]));
         while low < high {
             let middle = low + (high - low).div_ceil(2);
             counts[stage] = middle;
@@ -126,7 +126,7 @@ fn fullest(judge: &Judge<'_>) -> Option<Vec<u32>> {
         }
         counts[stage] = low;
     }
-    plan.is_allowed(&counts).then_some(counts)
+    counts
 }
 
 /// The cheapest mix that is enough and differs by one replica less, or one or two less and one more elsewhere.
