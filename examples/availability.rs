@@ -65,7 +65,11 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let mut domains = arguments.domains.iter().map(|text| domain(text)).collect::<Result<Vec<_>, _>>()?;
+    let mut domains = arguments
+        .domains
+        .iter()
+        .map(|text| domain(text))
+        .collect::<Result<Vec<_>, _>>()?;
     for text in &arguments.running {
         keep(&mut domains, text)?;
     }
@@ -73,7 +77,11 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
         need: arguments.need,
         slo: Ratio::new(arguments.slo)?,
         domains,
-        regions: arguments.regions.iter().map(|text| region(text)).collect::<Result<_, _>>()?,
+        regions: arguments
+            .regions
+            .iter()
+            .map(|text| region(text))
+            .collect::<Result<_, _>>()?,
     };
     let availability = cheapest_mix(&problem, &mut Effort::units(arguments.work))?;
     if arguments.json {
@@ -99,9 +107,15 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
 
 fn show(availability: &Availability) {
     let row = |title: &str, priced: &Priced| {
-        println!("{title:12} {}, up with probability {:.9}", priced.cost, priced.probability);
+        println!(
+            "{title:12} {}, up with probability {:.9}",
+            priced.cost, priced.probability
+        );
         for mix in &priced.mix {
-            println!("    {:20} {:>4} on demand {:>4} spot", mix.domain, mix.on_demand, mix.spot);
+            println!(
+                "    {:20} {:>4} on demand {:>4} spot",
+                mix.domain, mix.on_demand, mix.spot
+            );
         }
     };
     row("best", &availability.best);
@@ -161,7 +175,10 @@ fn region(text: &str) -> Result<Region, Failure> {
 fn count(text: Option<&&str>) -> Result<Option<u32>, Failure> {
     match text {
         None | Some(&("" | "-")) => Ok(None),
-        Some(text) => Ok(Some(text.parse().map_err(|_| format!("read `{text}` as a number of replicas"))?)),
+        Some(text) => Ok(Some(
+            text.parse()
+                .map_err(|_| format!("read `{text}` as a number of replicas"))?,
+        )),
     }
 }
 

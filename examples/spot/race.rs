@@ -66,7 +66,12 @@ impl Race {
             .collect();
         if pilots.is_empty() {
             let names: Vec<&str> = PILOTS.iter().map(|pilot| pilot.name).collect();
-            return Err(format!("find the policy `{}`: there are all, {}", arguments.policy, names.join(", ")).into());
+            return Err(format!(
+                "find the policy `{}`: there are all, {}",
+                arguments.policy,
+                names.join(", ")
+            )
+            .into());
         }
         if arguments.starts == 0 {
             return Err("replay from zero starts".into());
@@ -139,10 +144,15 @@ impl Race {
         for start in &starts {
             windows.push(Window::new(&track.traces, *start, &job, &market)?);
         }
-        let base = windows.iter().map(|w| replay(&job, &market, *w, &mut OnDemandOnly).cost.as_usd());
+        let base = windows
+            .iter()
+            .map(|w| replay(&job, &market, *w, &mut OnDemandOnly).cost.as_usd());
         let base: Vec<f64> = base.collect();
         let entries = self.pilots.iter().map(|pilot| {
-            let outcomes: Vec<_> = windows.iter().map(|w| replay(&job, &market, *w, (pilot.new)().as_mut())).collect();
+            let outcomes: Vec<_> = windows
+                .iter()
+                .map(|w| replay(&job, &market, *w, (pilot.new)().as_mut()))
+                .collect();
             Entry {
                 policy: pilot.name,
                 ratio: mean(outcomes.iter().zip(&base).map(|(o, base)| o.cost.as_usd() / base)),
@@ -157,7 +167,12 @@ impl Race {
             windows: windows.len(),
             up: as_f64(up.count() as u64) / as_f64(track.points() as u64),
             entries: entries.collect(),
-            optimum: mean(windows.iter().zip(&base).map(|(w, base)| optimum(&job, &market, *w).as_usd() / base)),
+            optimum: mean(
+                windows
+                    .iter()
+                    .zip(&base)
+                    .map(|(w, base)| optimum(&job, &market, *w).as_usd() / base),
+            ),
         }))
     }
 }

@@ -48,7 +48,9 @@ pub(crate) fn read(path: &Path) -> Result<Vec<Track>, Failure> {
             return Err(refuse("it has too few cells".to_owned()).into());
         };
         let gap_seconds = gap.parse().map_err(|_| refuse(format!("`{gap}` is not a tick")))?;
-        let count: u32 = nodes.parse().map_err(|_| refuse(format!("`{nodes}` is not a number of nodes")))?;
+        let count: u32 = nodes
+            .parse()
+            .map_err(|_| refuse(format!("`{nodes}` is not a number of nodes")))?;
         let trace = SpotTrace::from_runs(rle, count).map_err(|e| refuse(e.to_string()))?;
         tracks.push(Track {
             name: format!("{kind} {nodes} {collection} {zone} {resource}"),

@@ -7,6 +7,24 @@ use skyloom_scheduler::risk::overload::*;
 
 use crate::random_world::Dice;
 
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "millicores and bytes of tests are far below 2^53"
+)]
+fn as_f64(amount: u64) -> f64 {
+    amount as f64
+}
+
+/// The next whole amount.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a positive, small number"
+)]
+fn whole(amount: f64) -> u64 {
+    libm::ceil(amount) as u64
+}
+
 fn resources(cpu: u64, mib: u64) -> Resources {
     Resources::new(Millicores::from_millicores(cpu), Bytes::from_bytes(mib << 20))
 }
@@ -48,12 +66,15 @@ fn overruns(uses: &[Use], capacity: &Resources, correlation: f64, draws: u32, mu
             let total: f64 = uses
                 .iter()
                 .map(|used| {
-                    let (mean, deviation) = (used.mean.get(*dimension) as f64, used.deviation.get(*dimension) as f64);
+                    let (mean, deviation) = (
+                        as_f64(used.mean.get(*dimension)),
+                        as_f64(used.deviation.get(*dimension)),
+                    );
                     let own = if deviation > 0.0 { draw() } else { 0.0 };
                     mean + deviation * (libm::sqrt(correlation) * common + libm::sqrt(1.0 - correlation) * own)
                 })
                 .sum();
-            total > capacity.get(*dimension) as f64
+            total > as_f64(capacity.get(*dimension))
         });
         over += u32::from(is_over);
     }
@@ -83,7 +104,10 @@ fn machines_are_overrun_as_rarely_as_allowed() {
             .collect();
         // Four standard errors of a share of `epsilon` among so many draws.
         let tolerance = 4.0 * libm::sqrt(epsilon * (1.0 - epsilon) / f64::from(DRAWS));
-        assert!(shares.iter().all(|share| *share <= epsilon + tolerance), "{epsilon} {shares:?}");
+        assert!(
+            shares.iter().all(|share| *share <= epsilon + tolerance),
+            "{epsilon} {shares:?}"
+        );
         // And the constraint is used, not merely kept: the fullest machines come near it.
         let most = shares.iter().copied().fold(0.0, f64::max);
         assert!(most > epsilon * 0.3, "{epsilon} {shares:?}");
@@ -101,12 +125,16 @@ fn the_inequality_holds_where_the_normal_quantile_does_not() {
     let mut draws = Draws(ChaCha8Rng::seed_from_u64(4));
     let mut two_points = || {
         let up = draws.uniform() < rare;
-        if up { libm::sqrt((1.0 - rare) / rare) } else { -libm::sqrt(rare / (1.0 - rare)) }
+        if up {
+            libm::sqrt((1.0 - rare) / rare)
+        } else {
+            -libm::sqrt(rare / (1.0 - rare))
+        }
     };
     let capacity_for = |tail: Tail| {
         let overload = Overload::new(0.01, tail, Ratio::ZERO).unwrap();
         let need = overload.effective(&Load::of([&used]))[0];
-        resources(libm::ceil(need) as u64, 1)
+        resources(whole(need), 1)
     };
     let share = |tail: Tail, draw: &mut dyn FnMut() -> f64| overruns(&[used], &capacity_for(tail), 0.0, 20_000, draw);
     assert!(share(Tail::Normal, &mut two_points) > 0.015);
@@ -134,7 +162,7 @@ fn effective_sizes_are_those_of_the_formulas() {
         let load = Load::of(&vec![used; count]);
         let effective = overload.effective(&load)[0];
         assert!((effective - expected).abs() < 1e-3, "{effective} {expected}");
-        let whole = libm::ceil(effective) as u64;
+        let whole = whole(effective);
         assert!(overload.fits(&load, &resources(whole + 1, 0)) && !overload.fits(&load, &resources(whole - 1, 0)));
     }
 }
@@ -185,7 +213,10 @@ fn few_machines_are_used_and_the_bound_is_one() {
         let placed: Vec<Use> = packing.by_use.machines.concat().iter().map(|i| uses[*i]).collect();
         let mut best = usize::MAX;
         fewest(&placed, &capacity, &overload, &mut Vec::new(), &mut best);
-        assert!(packing.machines_min <= best && best <= packing.by_use.machines.len(), "{case}");
+        assert!(
+            packing.machines_min <= best && best <= packing.by_use.machines.len(),
+            "{case}"
+        );
         used += packing.by_use.machines.len();
         optimal += best;
     }
@@ -200,7 +231,11 @@ fn use_needs_fewer_machines_than_requests_and_the_inequality_more() {
     let machines = |tail: Tail, correlation: f64| {
         let overload = Overload::new(0.01, tail, Ratio::new(correlation).unwrap()).unwrap();
         let packing = pack_by_use(&workloads, &capacity, 1000, &overload).unwrap();
-        (packing.by_use.machines.len(), packing.by_request.machines.len(), packing.machines_min)
+        (
+            packing.by_use.machines.len(),
+            packing.by_request.machines.len(),
+            packing.machines_min,
+        )
     };
     let (normal, requests, least) = machines(Tail::Normal, 0.0);
     let (cantelli, _, _) = machines(Tail::Cantelli, 0.0);

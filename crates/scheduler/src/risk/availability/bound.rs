@@ -37,14 +37,21 @@ impl Bound {
     pub(super) fn new(plan: &Plan, odds: &Odds, count_max: &[u32], budget: u64) -> Option<Self> {
         let need = plan.need;
         let kernels: Vec<Vec<Vec<(usize, f64)>>> = (0..plan.stages.len())
-            .map(|stage| (0..=count_max[stage]).map(|n| sparse(&odds.kernels[stage].of(n))).collect())
+            .map(|stage| {
+                (0..=count_max[stage])
+                    .map(|n| sparse(&odds.kernels[stage].of(n)))
+                    .collect()
+            })
             .collect();
         let per_level: u64 = kernels.iter().flatten().map(|k| (k.len() * need) as u64).sum();
         let levels = (WORK_MAX / per_level.max(1)).min(LEVELS_MAX);
         if levels < LEVELS_MIN {
             return None;
         }
-        let common = plan.stages.iter().fold(0, |gcd, stage| greatest_common(gcd, stage.price));
+        let common = plan
+            .stages
+            .iter()
+            .fold(0, |gcd, stage| greatest_common(gcd, stage.price));
         let unit = common.max(budget.div_ceil(levels)).max(1);
         let levels = usize::try_from(budget / unit + 1).ok()?;
         let mut bound = Self {
@@ -81,7 +88,9 @@ impl Bound {
         for (level, row) in table.chunks_mut(self.need).enumerate() {
             let first = usize::try_from(terms.min).unwrap_or(usize::MAX).min(kernels.len());
             for (count, kernel) in kernels.iter().enumerate().skip(first) {
-                let Ok(spent) = usize::try_from(terms.price * count as u64 / self.unit) else { break };
+                let Ok(spent) = usize::try_from(terms.price * count as u64 / self.unit) else {
+                    break;
+                };
                 let Some(left) = level.checked_sub(spent) else { break };
                 let rest = &after[left * self.need..(left + 1) * self.need];
                 for (column, slot) in row.iter_mut().enumerate() {
@@ -99,7 +108,12 @@ impl Bound {
 
     /// The least chance of a shortfall after `stage`, with this much left to spend.
     pub(super) fn least(&self, plan: &Plan, stage: usize, layers: &Layers, left: u64) -> f64 {
-        self.least_at(plan, stage, layers, usize::try_from(left / self.unit).unwrap_or(usize::MAX))
+        self.least_at(
+            plan,
+            stage,
+            layers,
+            usize::try_from(left / self.unit).unwrap_or(usize::MAX),
+        )
     }
 
     /// The least that must still be spent after `stage` for a shortfall of at most `allowed`; `None`: more than the
@@ -112,7 +126,11 @@ impl Bound {
         }
         while low < high {
             let middle = usize::midpoint(low, high);
-            if enough(middle) { high = middle } else { low = middle + 1 }
+            if enough(middle) {
+                high = middle
+            } else {
+                low = middle + 1
+            }
         }
         Some(low as u64 * self.unit)
     }

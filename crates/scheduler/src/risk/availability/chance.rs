@@ -19,7 +19,11 @@ impl Chance {
         // Reading a decimal and scaling it are off by half a unit in the last place each, 2.3e-16 together.
         let scaled = ratio.get() * 1e12;
         let units = libm::ceil(scaled - scaled * 4e-16).clamp(0.0, 1e12);
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a whole number in 0..=10^12")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a whole number in 0..=10^12"
+        )]
         Self(units as u64)
     }
 

@@ -126,7 +126,11 @@ impl Natural {
     }
 
     fn plus(&self, other: &Self) -> Self {
-        let (long, short) = if self.0.len() >= other.0.len() { (self, other) } else { (other, self) };
+        let (long, short) = if self.0.len() >= other.0.len() {
+            (self, other)
+        } else {
+            (other, self)
+        };
         let mut digits = Vec::with_capacity(long.0.len() + 1);
         let mut carry = 0_u64;
         for (index, digit) in long.0.iter().enumerate() {

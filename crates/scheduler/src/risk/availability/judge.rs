@@ -86,7 +86,11 @@ impl<'a> Judge<'a> {
             cost: usd(self.plan.cost(counts)),
             shortfall,
             // The subtraction rounds by at most half a unit in the last place of a number below 1.
-            probability: if shortfall > 0.0 { (probability - f64::EPSILON).max(0.0) } else { 1.0 },
+            probability: if shortfall > 0.0 {
+                (probability - f64::EPSILON).max(0.0)
+            } else {
+                1.0
+            },
         }
     }
 }

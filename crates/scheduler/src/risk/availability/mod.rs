@@ -13,5 +13,5 @@ mod tail;
 pub use problem::{
     AvailabilityError, AvailabilityProblem, DOMAINS_MAX, Domain, Mix, NEED_MAX, Priced, REPLICAS_MAX, Region, Supply,
 };
-pub use seed::replicas_if_independent;
 pub use search::{Availability, cheapest_mix};
+pub use seed::replicas_if_independent;

@@ -68,7 +68,13 @@ impl Plan {
             areas: Vec::new(),
         };
         let mut domains: Vec<&Domain> = problem.domains.iter().collect();
-        domains.sort_by_cached_key(|d| (d.region.clone().unwrap_or_else(|| d.name.clone()), kind_of(d), d.name.clone()));
+        domains.sort_by_cached_key(|d| {
+            (
+                d.region.clone().unwrap_or_else(|| d.name.clone()),
+                kind_of(d),
+                d.name.clone(),
+            )
+        });
         let mut before: Option<&Domain> = None;
         for domain in domains {
             let same = before.is_some_and(|b| b.region.is_some() && b.region == domain.region);
@@ -158,7 +164,10 @@ impl Plan {
         let zones = self.zones.iter().all(|zone| in_zone(zone, None) <= u64::from(zone.max));
         let areas = self.areas.iter().all(|area| {
             (0..2).all(|kind| {
-                let sum: u64 = self.zones[area.zones.clone()].iter().map(|z| in_zone(z, Some(kind))).sum();
+                let sum: u64 = self.zones[area.zones.clone()]
+                    .iter()
+                    .map(|z| in_zone(z, Some(kind)))
+                    .sum();
                 sum <= u64::from(area.max[kind])
             })
         });
@@ -209,11 +218,9 @@ fn micros(price: MicroUsdPerHour) -> u64 {
 
 /// Everything that makes a domain what it is, but its name and its region.
 fn kind_of(domain: &Domain) -> (Chance, u32, Vec<Stage>) {
-    let stages = [Purchase::OnDemand, Purchase::Spot]
-        .into_iter()
-        .filter_map(|purchase| {
-            let supply = domain.supply(purchase)?;
-            Some(Stage::new(purchase, supply, domain.limit(), 0))
-        });
+    let stages = [Purchase::OnDemand, Purchase::Spot].into_iter().filter_map(|purchase| {
+        let supply = domain.supply(purchase)?;
+        Some(Stage::new(purchase, supply, domain.limit(), 0))
+    });
     (Chance::new(domain.down), domain.limit(), stages.collect())
 }

@@ -74,10 +74,7 @@ impl Availability {
 /// # Errors
 /// [`AvailabilityError::Unsatisfiable`] with the best that can be reached; [`AvailabilityError::Undecided`] when the effort
 /// ends before anything is found; the other variants for input that contradicts itself.
-pub fn cheapest_mix(
-    problem: &AvailabilityProblem,
-    effort: &mut Effort<'_>,
-) -> Result<Availability, AvailabilityError> {
+pub fn cheapest_mix(problem: &AvailabilityProblem, effort: &mut Effort<'_>) -> Result<Availability, AvailabilityError> {
     problem.check()?;
     let plan = Plan::new(problem);
     let found = start(&plan, problem, effort)?;
@@ -179,13 +176,16 @@ impl<'a> Search<'a> {
         if self.bound.is_none() {
             return;
         }
-        self.push(0, Label {
-            decided: 0,
-            cost: 0,
-            layers: Layers::new(self.plan.need),
-            counts: Vec::new(),
-            in_area: [0; 2],
-        });
+        self.push(
+            0,
+            Label {
+                decided: 0,
+                cost: 0,
+                layers: Layers::new(self.plan.need),
+                counts: Vec::new(),
+                in_area: [0; 2],
+            },
+        );
         while let Some(Reverse((least, _, id))) = self.queue.pop() {
             // What can only end dearer than the second mix is not looked at.
             let best = self.found.iter().map(|(cost, ..)| *cost).min();
@@ -197,7 +197,9 @@ impl<'a> Search<'a> {
             if !effort.within(1.0) || self.labels.len() >= LABELS_MAX {
                 return;
             }
-            let Some(label) = self.labels.get_mut(id).and_then(Option::take) else { continue };
+            let Some(label) = self.labels.get_mut(id).and_then(Option::take) else {
+                continue;
+            };
             if label.decided == self.plan.stages.len() {
                 let shortfall = label.layers.up.iter().sum();
                 if self.judge.meets_with(&label.counts, shortfall) {
@@ -211,7 +213,8 @@ impl<'a> Search<'a> {
     }
 
     fn push(&mut self, least: u64, label: Label) {
-        self.queue.push(Reverse((least, Reverse(label.decided), self.labels.len())));
+        self.queue
+            .push(Reverse((least, Reverse(label.decided), self.labels.len())));
         self.labels.push(Some(label));
     }
 
@@ -234,7 +237,9 @@ impl<'a> Search<'a> {
             if count > 0 {
                 next.layers.add(&self.judge.odds.kernels[stage].of(count));
             }
-            let Some(least) = self.least(stage, &next) else { continue };
+            let Some(least) = self.least(stage, &next) else {
+                continue;
+            };
             self.close(stage, &mut next);
             self.push(least, next);
         }
@@ -297,10 +302,12 @@ impl<'a> Search<'a> {
 
     fn answer(self, problem: &AvailabilityProblem, effort: &Effort<'_>) -> Result<Availability, AvailabilityError> {
         let mut found = self.found;
-        if let Some(counts) = &self.seeded {
-            if found.len() < 2 && found.iter().all(|(.., other)| other != counts) {
-                found.push((self.plan.cost(counts), self.judge.odds.shortfall(self.plan, counts), counts.clone()));
-            }
+        let seeded = self
+            .seeded
+            .filter(|counts| found.len() < 2 && found.iter().all(|(.., other)| other != counts));
+        if let Some(counts) = seeded {
+            let shortfall = self.judge.odds.shortfall(self.plan, &counts);
+            found.push((self.plan.cost(&counts), shortfall, counts));
         }
         found.sort_by(|a, b| (a.0.cmp(&b.0)).then(a.1.total_cmp(&b.1)).then_with(|| a.2.cmp(&b.2)));
         let Some((cost, _, counts)) = found.first() else {
@@ -310,7 +317,11 @@ impl<'a> Search<'a> {
                 AvailabilityError::Undecided
             });
         };
-        let proven = if self.is_exhausted { *cost } else { self.proven.min(*cost) };
+        let proven = if self.is_exhausted {
+            *cost
+        } else {
+            self.proven.min(*cost)
+        };
         Ok(Availability {
             best: self.judge.priced(counts),
             runner_up: found.get(1).map(|(.., counts)| self.judge.priced(counts)),

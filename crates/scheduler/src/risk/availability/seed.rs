@@ -25,7 +25,9 @@ use crate::Effort;
 /// ```
 #[must_use]
 pub fn replicas_if_independent(need: u32, slo: Ratio, down: Ratio, most: u32) -> Option<u32> {
-    let Some(too_few) = need.checked_sub(1) else { return Some(0) };
+    let Some(too_few) = need.checked_sub(1) else {
+        return Some(0);
+    };
     let enough = |count: u32| {
         let up = Binomial::new(1.0 - down.get(), u64::from(count));
         up.is_ok_and(|up| up.sf(u64::from(too_few)) >= slo.get())
@@ -36,7 +38,11 @@ pub fn replicas_if_independent(need: u32, slo: Ratio, down: Ratio, most: u32) ->
     }
     while low < high {
         let middle = u32::midpoint(low, high);
-        if enough(middle) { high = middle } else { low = middle + 1 }
+        if enough(middle) {
+            high = middle
+        } else {
+            low = middle + 1
+        }
     }
     Some(low)
 }
@@ -45,7 +51,11 @@ pub fn replicas_if_independent(need: u32, slo: Ratio, down: Ratio, most: u32) ->
 pub(super) fn seed(judge: &Judge<'_>, effort: &mut Effort<'_>) -> Option<Vec<u32>> {
     let plan = judge.plan;
     let mut best: Option<Vec<u32>> = None;
-    for kinds in [&[Purchase::OnDemand][..], &[Purchase::Spot], &[Purchase::OnDemand, Purchase::Spot]] {
+    for kinds in [
+        &[Purchase::OnDemand][..],
+        &[Purchase::Spot],
+        &[Purchase::OnDemand, Purchase::Spot],
+    ] {
         let order = zones_by_price(plan, kinds);
         for zones in 1..=order.len() {
             effort.spend(1);
@@ -106,7 +116,11 @@ fn even_spread(judge: &Judge<'_>, kinds: &[Purchase], zones: &[usize]) -> Option
     }
     while low < high {
         let middle = u32::midpoint(low, high);
-        if judge.meets(&spread(middle)) { high = middle } else { low = middle + 1 }
+        if judge.meets(&spread(middle)) {
+            high = middle
+        } else {
+            low = middle + 1
+        }
     }
     Some(spread(low)).filter(|counts| plan.is_allowed(counts))
 }
@@ -115,14 +129,24 @@ fn even_spread(judge: &Judge<'_>, kinds: &[Purchase], zones: &[usize]) -> Option
 pub(super) fn fullest(plan: &Plan, count_max: &[u32]) -> Vec<u32> {
     let mut counts: Vec<u32> = plan.stages.iter().map(|stage| stage.min).collect();
     let mut order: Vec<usize> = (0..plan.stages.len()).collect();
-    let odds = |s: &usize| (plan.zones[plan.stages[*s].zone].down, plan.stages[*s].gone, plan.stages[*s].down);
+    let odds = |s: &usize| {
+        (
+            plan.zones[plan.stages[*s].zone].down,
+            plan.stages[*s].gone,
+            plan.stages[*s].down,
+        )
+    };
     order.sort_by_key(|s| (odds(s), *s));
     for stage in order {
         let (mut low, mut high) = (counts[stage], count_max[stage].max(counts[stage]));
         while low < high {
             let middle = low + (high - low).div_ceil(2);
             counts[stage] = middle;
-            if plan.is_allowed(&counts) { low = middle } else { high = middle - 1 }
+            if plan.is_allowed(&counts) {
+                low = middle
+            } else {
+                high = middle - 1
+            }
         }
         counts[stage] = low;
     }
@@ -136,7 +160,9 @@ fn exchanged(judge: &Judge<'_>, counts: &[u32], effort: &mut Effort<'_>) -> Opti
     let cost = plan.cost(counts);
     for from in 0..counts.len() {
         for less in 1..=2 {
-            let Some(left) = counts[from].checked_sub(less).filter(|n| *n >= plan.stages[from].min) else { break };
+            let Some(left) = counts[from].checked_sub(less).filter(|n| *n >= plan.stages[from].min) else {
+                break;
+            };
             for to in 0..=counts.len() {
                 if !effort.within(0.5) {
                     return best;

@@ -113,7 +113,9 @@ impl Odds {
     pub(super) fn up_to(plan: &Plan, count_max: &[u32]) -> Self {
         let stages = plan.stages.iter().zip(count_max);
         Self {
-            kernels: stages.map(|(stage, last)| Kernels::new(stage, plan.need, 0, *last)).collect(),
+            kernels: stages
+                .map(|(stage, last)| Kernels::new(stage, plan.need, 0, *last))
+                .collect(),
         }
     }
 
@@ -121,7 +123,9 @@ impl Odds {
     pub(super) fn only(plan: &Plan, counts: &[u32]) -> Self {
         let stages = plan.stages.iter().zip(counts);
         Self {
-            kernels: stages.map(|(stage, count)| Kernels::new(stage, plan.need, *count, *count)).collect(),
+            kernels: stages
+                .map(|(stage, count)| Kernels::new(stage, plan.need, *count, *count))
+                .collect(),
         }
     }
 
@@ -149,7 +153,10 @@ pub(super) fn relative_error(plan: &Plan, replicas: u64) -> f64 {
     (8.0 * as_f64(replicas) + 2.0 * sums + 64.0) * f64::EPSILON
 }
 
-#[expect(clippy::cast_precision_loss, reason = "counts of replicas and layers are far below 2^53")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "counts of replicas and layers are far below 2^53"
+)]
 fn as_f64(count: u64) -> f64 {
     count as f64
 }

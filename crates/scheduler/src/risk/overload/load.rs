@@ -127,7 +127,8 @@ impl Overload {
 
     /// As [`Overload::effective`], with the factor of a single dimension: at most what any part of the load counts as.
     pub(super) fn effective_at_least(&self, load: &Load) -> [f64; 4] {
-        load.sums.map(|sums| as_f64(sums.mean) + self.factors[0] * self.deviation(&sums))
+        load.sums
+            .map(|sums| as_f64(sums.mean) + self.factors[0] * self.deviation(&sums))
     }
 
     fn factor_for(&self, load: &Load) -> f64 {
@@ -197,7 +198,10 @@ impl Load {
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "rounded by one in 2^53; the factor's margin is larger")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "rounded by one in 2^53; the factor's margin is larger"
+)]
 fn as_f64(n: u128) -> f64 {
     n as f64
 }

@@ -128,7 +128,12 @@ impl<'a> Bins<'a> {
         for key in keys {
             let sizes: Vec<f64> = uses.iter().map(key).collect();
             let mut order: Vec<usize> = (0..uses.len()).collect();
-            order.sort_by(|a, b| sizes[*b].total_cmp(&sizes[*a]).then_with(|| uses[*a].order(&uses[*b])).then(a.cmp(b)));
+            order.sort_by(|a, b| {
+                sizes[*b]
+                    .total_cmp(&sizes[*a])
+                    .then_with(|| uses[*a].order(&uses[*b]))
+                    .then(a.cmp(b))
+            });
             for rule in [Rule::First, Rule::Fullest] {
                 let mut bins = Bins {
                     capacity,
@@ -181,7 +186,10 @@ impl<'a> Bins<'a> {
     }
 
     fn finished(mut self) -> Packed {
-        self.packed.machines.iter_mut().for_each(|machine| machine.sort_unstable());
+        self.packed
+            .machines
+            .iter_mut()
+            .for_each(|machine| machine.sort_unstable());
         self.packed.machines.sort_unstable();
         self.packed.unplaced.sort_unstable();
         self.packed
@@ -200,7 +208,10 @@ fn fullness(effective: &[f64; 4], capacity: &Resources) -> f64 {
 /// Machines that the placed workloads need at least: deviations add up to no less than the deviation of the sum, so all of
 /// them on machines side by side need what they need on one of the joint size.
 fn machines_min(uses: &[Use], unplaced: &[usize], capacity: &Resources, overload: &Overload) -> usize {
-    let placed = uses.iter().enumerate().filter(|(item, _)| unplaced.binary_search(item).is_err());
+    let placed = uses
+        .iter()
+        .enumerate()
+        .filter(|(item, _)| unplaced.binary_search(item).is_err());
     let all = Load::of(placed.map(|(_, used)| used));
     let share = fullness(&overload.effective_at_least(&all), capacity);
     // A hair below, against rounding.
@@ -208,7 +219,11 @@ fn machines_min(uses: &[Use], unplaced: &[usize], capacity: &Resources, overload
     if least >= 1e9 {
         return usize::MAX;
     }
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a whole number in 0..10^9")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a whole number in 0..10^9"
+    )]
     let machines = least as usize;
     machines
 }

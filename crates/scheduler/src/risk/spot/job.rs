@@ -228,7 +228,12 @@ impl Market {
     /// [`SpotError::Price`] for a negative price or an on-demand price of zero, [`SpotError::NoZones`],
     /// [`SpotError::DuplicateZone`].
     pub fn new(on_demand: MicroUsdPerHour, zones: Vec<SpotZone>) -> Result<Self, SpotError> {
-        let refuse = |of: &str, price| Err(SpotError::Price { of: of.to_owned(), price });
+        let refuse = |of: &str, price| {
+            Err(SpotError::Price {
+                of: of.to_owned(),
+                price,
+            })
+        };
         if on_demand <= MicroUsdPerHour::ZERO {
             return refuse("on-demand", on_demand);
         }
@@ -240,7 +245,9 @@ impl Market {
                 return refuse(&zone.name, zone.price);
             }
             if zones[..index].iter().any(|other| other.name == zone.name) {
-                return Err(SpotError::DuplicateZone { zone: zone.name.clone() });
+                return Err(SpotError::DuplicateZone {
+                    zone: zone.name.clone(),
+                });
             }
         }
         Ok(Self { on_demand, zones })

@@ -61,7 +61,10 @@ impl<'a> Search<'a> {
         }
         let on_demand = market.rate(Seat::OnDemand);
         let zones = 0..market.zones().len();
-        let spot_min = zones.map(|zone| market.rate(Seat::Spot(zone))).min().unwrap_or(on_demand);
+        let spot_min = zones
+            .map(|zone| market.rate(Seat::Spot(zone)))
+            .min()
+            .unwrap_or(on_demand);
         Self {
             market,
             window,
@@ -92,7 +95,9 @@ impl<'a> Search<'a> {
                     Vec::new()
                 };
             }
-            let left = spot.iter().fold(merged(&free, &on_demand), |all, labels| merged(&all, labels));
+            let left = spot
+                .iter()
+                .fold(merged(&free, &on_demand), |all, labels| merged(&all, labels));
             free = self.promising(tick + 1, left, self.restart_s);
             // A machine is worth keeping only where starting it anew would not do as well.
             for labels in spot.iter_mut().chain([&mut on_demand]) {
@@ -153,7 +158,11 @@ fn merged(a: &[Label], b: &[Label]) -> Frontier {
     // From the most progress down: a label stays when it is cheaper than all that have done as much.
     while let Some(next) = match (a.peek(), b.peek()) {
         (Some(x), Some(y)) => {
-            if (x.done_s, y.bill) >= (y.done_s, x.bill) { a.next() } else { b.next() }
+            if (x.done_s, y.bill) >= (y.done_s, x.bill) {
+                a.next()
+            } else {
+                b.next()
+            }
         }
         (Some(_), None) => a.next(),
         (None, _) => b.next(),

@@ -36,7 +36,9 @@ impl SpotTrace {
     /// [`SpotError::Run`] for a run of another form or beyond four million ticks, [`SpotError::Zero`] for no nodes.
     pub fn from_runs(text: &str, nodes: u32) -> Result<Self, SpotError> {
         if nodes == 0 {
-            return Err(SpotError::Zero { what: "number of nodes" });
+            return Err(SpotError::Zero {
+                what: "number of nodes",
+            });
         }
         let mut up = Vec::new();
         let runs = text.trim().trim_end_matches(';');
