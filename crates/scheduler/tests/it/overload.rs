@@ -240,6 +240,10 @@ fn use_needs_fewer_machines_than_requests_and_the_inequality_more() {
     let (normal, requests, least) = machines(Tail::Normal, 0.0);
     let (cantelli, _, _) = machines(Tail::Cantelli, 0.0);
     let (together, _, _) = machines(Tail::Normal, 0.5);
+    println!(
+        "machines: {requests} by requests, {normal} by use, {together} at a correlation of 0.5, {cantelli} by Cantelli, \
+         {least} at least"
+    );
     assert!(least <= normal && normal < together && normal < cantelli && normal < requests);
     let mut reversed = workloads.clone();
     reversed.reverse();

@@ -4,9 +4,9 @@
 //! is seen alone. So it is at most the true least chance; and since a path with a failed zone has to pay for the
 //! replacement out of the same budget, it is not far below it.
 
-use super::chance::Chance;
+use super::bisect;
 use super::plan::Plan;
-use super::tail::{Below, Layers, Odds};
+use super::tail::{Below, Layers, Odds, blend};
 
 /// Chances this small are left out of the sums: that only lowers the bound.
 const NEGLIGIBLE: f64 = 1e-20;
@@ -108,37 +108,21 @@ impl Bound {
 
     /// The least chance of a shortfall after `stage`, with this much left to spend.
     pub(super) fn least(&self, plan: &Plan, stage: usize, layers: &Layers, left: u64) -> f64 {
-        self.least_at(
-            plan,
-            stage,
-            layers,
-            usize::try_from(left / self.unit).unwrap_or(usize::MAX),
-        )
+        self.least_at(plan, stage, layers, left / self.unit)
     }
 
     /// The least that must still be spent after `stage` for a shortfall of at most `allowed`; `None`: more than the
     /// tables know.
     pub(super) fn least_spending(&self, plan: &Plan, stage: usize, layers: &Layers, allowed: f64) -> Option<u64> {
-        let enough = |level: usize| self.least_at(plan, stage, layers, level) <= allowed;
-        let (mut low, mut high) = (0, self.levels - 1);
-        if !enough(high) {
-            return None;
-        }
-        while low < high {
-            let middle = usize::midpoint(low, high);
-            if enough(middle) {
-                high = middle
-            } else {
-                low = middle + 1
-            }
-        }
-        Some(low as u64 * self.unit)
+        let enough = |level: u32| self.least_at(plan, stage, layers, u64::from(level)) <= allowed;
+        let top = u32::try_from(self.levels - 1).unwrap_or(u32::MAX);
+        bisect::least(0, top, enough).map(|level| u64::from(level) * self.unit)
     }
 
-    fn least_at(&self, plan: &Plan, stage: usize, layers: &Layers, level: usize) -> f64 {
+    fn least_at(&self, plan: &Plan, stage: usize, layers: &Layers, level: u64) -> f64 {
         let zone = plan.stages[stage].zone;
         let area = plan.zones[zone].region;
-        let level = level.min(self.levels - 1);
+        let level = usize::try_from(level).unwrap_or(usize::MAX).min(self.levels - 1);
         let row = |table: &Table, below: &Below| -> f64 {
             let rest = &table[level * self.need..(level + 1) * self.need];
             // With x up, `need - x` more are needed: the last column is for x = 0.
@@ -156,13 +140,6 @@ impl Bound {
 fn sparse(kernel: &[f64]) -> Vec<(usize, f64)> {
     let entries = kernel.iter().copied().enumerate();
     entries.filter(|(_, p)| *p > NEGLIGIBLE).collect()
-}
-
-fn blend(up: &mut [f64], without: &[f64], down: Chance) {
-    let (q, p) = (down.complement().as_f64(), down.as_f64());
-    for (slot, other) in up.iter_mut().zip(without) {
-        *slot = *slot * q + other * p;
-    }
 }
 
 const fn greatest_common(a: u64, b: u64) -> u64 {

@@ -1,5 +1,6 @@
 //! How many replicas, of which kind and where, so that enough of them are up often enough, at least cost.
 
+mod bisect;
 mod bound;
 mod chance;
 mod exact;

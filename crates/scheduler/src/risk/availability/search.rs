@@ -14,8 +14,8 @@ use super::seed::{fullest, seed};
 use super::tail::{Layers, relative_error};
 use crate::Effort;
 
-/// Partial mixes that are kept at most; beyond it the answer has a gap.
-const LABELS_MAX: usize = 400_000;
+/// Chances that partial mixes are kept with at most, 100 MB of them; beyond it the answer has a gap.
+const CHANCES_MAX: usize = 12_000_000;
 /// Mixes of the least cost that are compared for the one that is up most often.
 const TIES_MAX: usize = 1000;
 
@@ -194,7 +194,7 @@ impl<'a> Search<'a> {
             if self.found.len() >= 2 && !is_tie {
                 return;
             }
-            if !effort.within(1.0) || self.labels.len() >= LABELS_MAX {
+            if !effort.within(1.0) || self.labels.len() >= CHANCES_MAX / (3 * self.plan.need) {
                 return;
             }
             let Some(label) = self.labels.get_mut(id).and_then(Option::take) else {

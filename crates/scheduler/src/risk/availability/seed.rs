@@ -6,9 +6,13 @@
 use skyloom_core::{Purchase, Ratio};
 use statrs::distribution::{Binomial, DiscreteCDF};
 
+use super::bisect;
 use super::judge::Judge;
 use super::plan::Plan;
 use crate::Effort;
+
+/// Stages up to which exchanges of one or two replicas for three are tried: thousands of ways, not millions.
+const STAGES_FEW: usize = 10;
 
 /// The fewest replicas of which at least `need` are up with probability `slo`, when each is down with chance `down`
 /// independently of the others; `None` beyond `most`. No correlated failure can make fewer enough.
@@ -32,19 +36,7 @@ pub fn replicas_if_independent(need: u32, slo: Ratio, down: Ratio, most: u32) ->
         let up = Binomial::new(1.0 - down.get(), u64::from(count));
         up.is_ok_and(|up| up.sf(u64::from(too_few)) >= slo.get())
     };
-    let (mut low, mut high) = (need, most);
-    if low > high || !enough(high) {
-        return None;
-    }
-    while low < high {
-        let middle = u32::midpoint(low, high);
-        if enough(middle) {
-            high = middle
-        } else {
-            low = middle + 1
-        }
-    }
-    Some(low)
+    bisect::least(need, most, enough)
 }
 
 /// The cheapest mix found, if any spread is enough.
@@ -68,8 +60,12 @@ pub(super) fn seed(judge: &Judge<'_>, effort: &mut Effort<'_>) -> Option<Vec<u32
         best = Some(fullest(plan, &judge.count_max)).filter(|counts| judge.meets(counts));
     }
     let mut counts = best?;
-    while let Some(better) = exchanged(judge, &counts, effort) {
-        counts = better;
+    // In ever smaller bundles: a large mix does not change by single replicas.
+    let need = u32::try_from(plan.need).unwrap_or(u32::MAX);
+    for size in [need / 8, need / 32, 1].into_iter().filter(|size| *size > 0) {
+        while let Some(better) = exchanged(judge, &counts, size, effort) {
+            counts = better;
+        }
     }
     Some(plan.canonical(&counts))
 }
@@ -110,19 +106,8 @@ fn even_spread(judge: &Judge<'_>, kinds: &[Purchase], zones: &[usize]) -> Option
         counts
     };
     let most = judge.count_max.iter().copied().max().unwrap_or(0);
-    let (mut low, mut high) = (0, most);
-    if !judge.meets(&spread(high)) {
-        return None;
-    }
-    while low < high {
-        let middle = u32::midpoint(low, high);
-        if judge.meets(&spread(middle)) {
-            high = middle
-        } else {
-            low = middle + 1
-        }
-    }
-    Some(spread(low)).filter(|counts| plan.is_allowed(counts))
+    let each = bisect::least(0, most, |each| judge.meets(&spread(each)))?;
+    Some(spread(each)).filter(|counts| plan.is_allowed(counts))
 }
 
 /// As many as limits and quotas allow, the least likely to be down first.
@@ -138,50 +123,68 @@ pub(super) fn fullest(plan: &Plan, count_max: &[u32]) -> Vec<u32> {
     };
     order.sort_by_key(|s| (odds(s), *s));
     for stage in order {
-        let (mut low, mut high) = (counts[stage], count_max[stage].max(counts[stage]));
-        while low < high {
-            let middle = low + (high - low).div_ceil(2);
-            counts[stage] = middle;
-            if plan.is_allowed(&counts) {
-                low = middle
-            } else {
-                high = middle - 1
-            }
-        }
-        counts[stage] = low;
+        let (least, most) = (counts[stage], count_max[stage].max(counts[stage]));
+        let too_many = |count: u32| {
+            let mut tried = counts.clone();
+            tried[stage] = count;
+            !plan.is_allowed(&tried)
+        };
+        counts[stage] = bisect::least(least, most, too_many).map_or(most, |first| first.saturating_sub(1).max(least));
     }
     counts
 }
 
-/// The cheapest mix that is enough and differs by one replica less, or one or two less and one more elsewhere.
-fn exchanged(judge: &Judge<'_>, counts: &[u32], effort: &mut Effort<'_>) -> Option<Vec<u32>> {
+/// The cheapest mix that is enough and differs by a few bundles of `size` replicas: one or two less, and up to three more
+/// elsewhere.
+fn exchanged(judge: &Judge<'_>, counts: &[u32], size: u32, effort: &mut Effort<'_>) -> Option<Vec<u32>> {
     let plan = judge.plan;
-    let mut best: Option<Vec<u32>> = None;
     let cost = plan.cost(counts);
-    for from in 0..counts.len() {
-        for less in 1..=2 {
-            let Some(left) = counts[from].checked_sub(less).filter(|n| *n >= plan.stages[from].min) else {
-                break;
-            };
-            for to in 0..=counts.len() {
-                if !effort.within(0.5) {
-                    return best;
-                }
-                let mut tried = counts.to_vec();
-                tried[from] = left;
-                if let Some(count) = tried.get_mut(to) {
-                    *count += 1;
-                }
-                let fits = tried.get(to).is_none_or(|count| *count <= judge.count_max[to]);
-                let pays = plan.cost(&tried) < best.as_ref().map_or(cost, |b| plan.cost(b));
-                if to != from && fits && pays && plan.is_allowed(&tried) {
-                    effort.spend(1);
-                    if judge.meets(&tried) {
-                        best = Some(tried);
-                    }
-                }
+    let more_max = if counts.len() <= STAGES_FEW { 3 } else { 1 };
+    let mut paying: Vec<(u64, Vec<u32>)> = Vec::new();
+    for less in bundles(counts.len(), 2).iter().filter(|less| !less.is_empty()) {
+        for more in bundles(counts.len(), more_max) {
+            let mut tried = counts.to_vec();
+            let taken = less.iter().all(|s| {
+                let left = tried[*s].checked_sub(size).filter(|left| *left >= plan.stages[*s].min);
+                tried[*s] = left.unwrap_or(0);
+                left.is_some()
+            });
+            more.iter().for_each(|s| tried[*s] += size);
+            let fits = tried.iter().zip(&judge.count_max).all(|(count, max)| count <= max);
+            let is_plain = less.iter().all(|s| !more.contains(s));
+            if taken && fits && is_plain && plan.cost(&tried) < cost && plan.is_allowed(&tried) {
+                paying.push((plan.cost(&tried), tried));
             }
         }
     }
-    best
+    paying.sort_unstable();
+    for (_, tried) in paying {
+        if !effort.within(0.5) {
+            return None;
+        }
+        effort.spend(1);
+        if judge.meets(&tried) {
+            return Some(tried);
+        }
+    }
+    None
+}
+
+/// All ways to pick up to `most` of `stages`, with repetition, in rising order.
+fn bundles(stages: usize, most: usize) -> Vec<Vec<usize>> {
+    let mut all: Vec<Vec<usize>> = vec![Vec::new()];
+    let mut first = 0;
+    for _ in 0..most {
+        let last = all.len();
+        for index in first..last {
+            let from = all[index].last().copied().unwrap_or(0);
+            for stage in from..stages {
+                let mut longer = all[index].clone();
+                longer.push(stage);
+                all.push(longer);
+            }
+        }
+        first = last;
+    }
+    all
 }

@@ -95,7 +95,8 @@ impl Layers {
     }
 }
 
-fn blend(up: &mut [f64], without: &[f64], down: Chance) {
+/// `without` with chance `down`, else `up`.
+pub(super) fn blend(up: &mut [f64], without: &[f64], down: Chance) {
     let (q, p) = (down.complement().as_f64(), down.as_f64());
     for (slot, other) in up.iter_mut().zip(without) {
         *slot = *slot * q + other * p;

@@ -1,4 +1,7 @@
 //! What a pilot believes of spot capacity from what it has seen: how long it stays, and how long it stays away.
+//!
+//! Rates by counting, with an opinion for the time before anything is seen. What follows from them is `value`'s. Rates that
+//! depend on the age of a spell were tried on recorded traces and cost more: one job sees too few spells.
 
 use crate::risk::spot::Moment;
 

@@ -1,7 +1,7 @@
 //! Least expected cost: learn how spot comes and goes, and weigh each seat by what finishing costs after it.
 //!
-//! Like the follow-ups of Uniform Progress it looks at what an hour of slack is worth; other than them it needs no
-//! traces beforehand and no parameter: what it has seen since the start is all it knows.
+//! Uniform Progress spends slack evenly, whatever spot does; this asks what an hour of slack is worth. It needs no traces
+//! beforehand: what it has seen since the start is all it knows. The grid is `value`'s, the rates are `belief`'s.
 
 use super::belief::{Belief, as_f64};
 use super::value::{Terms, Values};
