@@ -133,6 +133,23 @@ impl Plan {
         each.map(|(stage, count)| stage.price * u64::from(*count)).sum()
     }
 
+    /// The plan with the limits of zones on both kinds together taken into account one by one: such a zone sells as many as
+    /// its limit, each as good as the better kind. No mix of the plan is up more often than all that this sells.
+    pub(super) fn ideal(&self) -> Self {
+        let mut ideal = self.clone();
+        for zone in &self.zones {
+            let stages = &mut ideal.stages[zone.stages.clone()];
+            if let [one, other] = stages
+                && one.max + other.max > zone.max
+            {
+                (one.down, one.gone) = (one.down.min(other.down), one.gone.min(other.gone));
+                (one.min, one.max) = (0, zone.max);
+                (other.min, other.max) = (0, 0);
+            }
+        }
+        ideal
+    }
+
     /// What the running replicas, and as many of the cheapest as are missing, cost: fewer are never enough.
     pub(super) fn least_cost(&self) -> u64 {
         let running: Vec<u32> = self.stages.iter().map(|stage| stage.min).collect();

@@ -269,7 +269,7 @@ pub enum AvailabilityError {
         max: u32,
     },
     /// Not even all replicas that can be bought are up often enough.
-    #[error("keep {need} replicas up with probability {slo}: {reachable} can be reached", slo = .slo.get())]
+    #[error("keep {need} replicas up with probability {slo}: {reachable:.9} can be reached", slo = .slo.get())]
     Unsatisfiable {
         /// What was needed.
         need: u32,

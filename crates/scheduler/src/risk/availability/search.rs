@@ -77,37 +77,47 @@ impl Availability {
 pub fn cheapest_mix(problem: &AvailabilityProblem, effort: &mut Effort<'_>) -> Result<Availability, AvailabilityError> {
     problem.check()?;
     let plan = Plan::new(problem);
-    let found = start(&plan, problem, effort)?;
+    let (in_view, found) = start(&plan, problem, effort)?;
     let dearest = plan.stages.iter().map(|stage| stage.price).max().unwrap_or(0);
     let budget = match &found {
         // Room for a runner-up.
         Some(counts) => plan.cost(counts).saturating_add(dearest),
-        None => plan.cost(&plan.stages.iter().map(|stage| stage.max).collect::<Vec<_>>()),
+        None => plan.cost(&in_view),
     };
     let affordable = |stage: &super::plan::Stage| match budget.checked_div(stage.price) {
         Some(count) => u32::try_from(count).unwrap_or(u32::MAX).clamp(stage.min, stage.max),
         None => stage.max,
     };
-    let judge = Judge::up_to(&plan, plan.stages.iter().map(affordable).collect());
+    let count_max = match &found {
+        Some(_) => plan.stages.iter().map(affordable).collect(),
+        None => in_view,
+    };
+    let judge = Judge::up_to(&plan, count_max);
     let mut search = Search::new(&judge, found, budget);
     search.run(effort);
     search.answer(problem, effort)
 }
 
-/// A first mix, with just as many replicas in view as it takes; an error when all that can be bought are too few.
+/// As many replicas of each stage as it takes to be enough, and a first mix of them; an error when all that can be bought
+/// are too few.
 fn start(
     plan: &Plan,
     problem: &AvailabilityProblem,
     effort: &mut Effort<'_>,
-) -> Result<Option<Vec<u32>>, AvailabilityError> {
+) -> Result<(Vec<u32>, Option<Vec<u32>>), AvailabilityError> {
+    let ideal = plan.ideal();
     let mut limit = problem.need.saturating_mul(2) + 16;
     loop {
-        // Limits that stages share are not looked at: this is the best that could be, or better.
-        let counts: Vec<u32> = plan.stages.iter().map(|s| s.max.min(limit.max(s.min))).collect();
-        let is_all = counts.iter().zip(&plan.stages).all(|(n, s)| *n == s.max);
-        let judge = Judge::only(plan, counts);
-        if judge.meets(&judge.count_max) {
-            return Ok(seed(&Judge::up_to(plan, judge.count_max), effort));
+        let in_view = |plan: &Plan| -> Vec<u32> {
+            let stages = plan.stages.iter();
+            stages.map(|s| s.max.min(limit.max(s.min))).collect()
+        };
+        let counts = in_view(&ideal);
+        let is_all = counts.iter().zip(&ideal.stages).all(|(n, s)| *n == s.max);
+        if Judge::only(&ideal, counts.clone()).meets(&counts) {
+            let judge = Judge::up_to(plan, in_view(plan));
+            let found = seed(&judge, effort);
+            return Ok((judge.count_max, found));
         }
         if is_all {
             return Err(unsatisfiable(plan, problem));
@@ -311,7 +321,13 @@ impl<'a> Search<'a> {
         }
         found.sort_by(|a, b| (a.0.cmp(&b.0)).then(a.1.total_cmp(&b.1)).then_with(|| a.2.cmp(&b.2)));
         let Some((cost, _, counts)) = found.first() else {
-            return Err(if self.is_exhausted {
+            let is_all = self
+                .judge
+                .count_max
+                .iter()
+                .zip(&self.plan.stages)
+                .all(|(n, s)| *n == s.max);
+            return Err(if self.is_exhausted && is_all {
                 unsatisfiable(self.plan, problem)
             } else {
                 AvailabilityError::Undecided
