@@ -41,6 +41,7 @@ mod quotas;
 mod rebalance;
 pub mod record;
 mod report;
+pub mod risk;
 mod rules;
 mod state;
 mod stay;

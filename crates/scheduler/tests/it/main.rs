@@ -1,6 +1,7 @@
 //! The public API of the scheduler against worked cases, oracles and properties.
 #![expect(clippy::unwrap_used, reason = "a test that cannot unwrap has failed")]
 
+mod availability;
 mod bad_input;
 mod bounds;
 mod checker;
@@ -10,6 +11,7 @@ mod dag_rules;
 mod dag_world;
 mod formulas;
 mod oracle;
+mod overload;
 mod placing;
 mod properties;
 mod random_world;
@@ -19,4 +21,5 @@ mod recording;
 mod rules;
 mod shop;
 mod what_if;
+mod spot;
 mod world;
