@@ -28,6 +28,7 @@ mod explain;
 pub mod formulas;
 mod improve;
 mod model;
+pub mod online;
 mod pack;
 mod place;
 pub mod policy;

@@ -1,0 +1,202 @@
+//! Making room by moving: a pod that fits nowhere gets a place when one or two others can stand elsewhere as well.
+//!
+//! Only pods without any rule about other pods are moved, so a move can break none. How many is bounded per placement and
+//! in all, and the search looks at a bounded number of pods; it begins where the last one ended.
+
+use super::placer::{Moved, Placer};
+use super::room::Devices;
+
+/// Pods that one search looks at.
+const LOOKS_MAX: usize = 50_000;
+/// Candidates that are tried in earnest.
+const TRIES_MAX: usize = 16;
+
+/// A node and the pods to be moved off it.
+#[derive(Debug, Clone)]
+struct Candidate {
+    cost: f64,
+    node: usize,
+    slots: Vec<u32>,
+}
+
+impl Placer {
+    /// The place that is free after moves, which are made; `None`: there is no way within the bounds, nothing is changed.
+    pub(super) fn make_room(&mut self, class: usize, moved: &mut Vec<Moved>) -> Option<(usize, Devices)> {
+        if self.moves_left() == 0 || self.cached[class].stuck == Some(self.changes.end()) {
+            return None;
+        }
+        let mut candidates = self.candidates(class);
+        candidates.sort_by(|a, b| {
+            let size = a.slots.len().cmp(&b.slots.len());
+            size.then(a.cost.total_cmp(&b.cost))
+                .then(a.node.cmp(&b.node))
+                .then_with(|| a.slots.cmp(&b.slots))
+        });
+        let outer = self.journal.take();
+        let place = candidates
+            .iter()
+            .take(TRIES_MAX)
+            .find_map(|candidate| self.try_moves(class, candidate, moved));
+        let inner = self.journal.take();
+        self.journal = outer;
+        if let (Some(journal), Some(inner)) = (&mut self.journal, inner) {
+            journal.extend(inner);
+        }
+        match place {
+            Some(_) => self.moved += moved.len() as u64,
+            None => self.cached[class].stuck = Some(self.changes.end()),
+        }
+        place
+    }
+
+    /// Moves that may still be made for one placement.
+    fn moves_left(&self) -> usize {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            clippy::cast_precision_loss,
+            reason = "the share is finite and not negative; a bound needs no exactness beyond 2^53"
+        )]
+        let allowed = (self.placements as f64 * self.moves.share_max) as u64;
+        let left = allowed.saturating_sub(self.moved);
+        self.moves
+            .per_placement_max
+            .min(usize::try_from(left).unwrap_or(usize::MAX))
+    }
+
+    /// Lifts the pods, and gives the class its place and them others; takes everything back when that fails.
+    fn try_moves(&mut self, class: usize, candidate: &Candidate, moved: &mut Vec<Moved>) -> Option<(usize, Devices)> {
+        self.journal = Some(Vec::new());
+        let lifted: Vec<_> = candidate
+            .slots
+            .iter()
+            .filter_map(|slot| Some((*slot, self.lift(*slot)?)))
+            .collect();
+        let done = self.devices_on(class, candidate.node).and_then(|devices| {
+            // The newcomer stands there while the others look for places.
+            let slot = self.pods.open();
+            self.put(slot, class, candidate.node, devices, 0);
+            let mut moves = Vec::new();
+            for (other, pod) in &lifted {
+                let Some((node, devices)) = self.choose(pod.class) else {
+                    break;
+                };
+                self.put(*other, pod.class, node, devices, pod.gang);
+                moves.push(Moved {
+                    pod: self.pods.id(*other),
+                    from: pod.node,
+                    to: node,
+                    devices,
+                });
+            }
+            self.lift(slot);
+            self.pods.close(slot);
+            (moves.len() == lifted.len()).then_some((devices, moves))
+        });
+        match done {
+            Some((devices, moves)) => {
+                moved.extend(moves);
+                Some((candidate.node, devices))
+            }
+            None => {
+                self.undo(0);
+                None
+            }
+        }
+    }
+
+    fn candidates(&mut self, class: usize) -> Vec<Candidate> {
+        let count = self.nodes.len();
+        let levels = self.rules.levels(&self.classes[class]);
+        let mut elsewhere: Vec<Option<Option<f64>>> = vec![None; self.classes.len()];
+        let (mut candidates, mut looks) = (Vec::new(), 0);
+        let pairs = self.moves_left() > 1;
+        for step in 0..count {
+            let node = (self.search_from + step) % count;
+            let barred = self.classes[class].barred[self.nodes.profile(node)].is_some();
+            if barred || self.rules.first_broken(&self.classes[class], node, &levels).is_some() {
+                continue;
+            }
+            if looks > LOOKS_MAX {
+                self.search_from = node;
+                break;
+            }
+            looks += self.nodes.residents[node].len() + 1;
+            self.candidates_on(class, node, pairs, &mut elsewhere, &mut candidates);
+        }
+        candidates
+    }
+
+    /// Single pods, and if there are none pairs, without which the class fits on the node.
+    fn candidates_on(
+        &mut self,
+        class: usize,
+        node: usize,
+        pairs: bool,
+        elsewhere: &mut [Option<Option<f64>>],
+        candidates: &mut Vec<Candidate>,
+    ) {
+        let mut movable: Vec<(u32, usize, Devices, f64)> = Vec::new();
+        let residents = self.nodes.residents[node].clone();
+        for slot in residents {
+            let Some(pod) = self.pods.get(slot).copied() else {
+                continue;
+            };
+            let alike = movable
+                .iter()
+                .filter(|(_, class, devices, _)| (*class, *devices) == (pod.class, pod.devices));
+            if !self.classes[pod.class].rules.are_none() || alike.count() > 1 {
+                continue;
+            }
+            if let Some(cost) = self.cost_elsewhere(pod.class, elsewhere) {
+                movable.push((slot, pod.class, pod.devices, cost));
+            }
+        }
+        let room = self.nodes.room(node).sketch();
+        let newcomer = &self.classes[class];
+        let before = candidates.len();
+        for (slot, other, devices, cost) in &movable {
+            let mut room = room.clone();
+            room.give(&self.classes[*other], *devices);
+            if room.as_ref().fits(newcomer) {
+                candidates.push(Candidate {
+                    cost: *cost,
+                    node,
+                    slots: vec![*slot],
+                });
+            }
+        }
+        if !pairs || candidates.len() > before {
+            return;
+        }
+        for (at, (slot, other, devices, cost)) in movable.iter().enumerate() {
+            let mut one = room.clone();
+            one.give(&self.classes[*other], *devices);
+            for (slot_2, other_2, devices_2, cost_2) in &movable[at + 1..] {
+                let mut two = one.clone();
+                two.give(&self.classes[*other_2], *devices_2);
+                if two.as_ref().fits(newcomer) {
+                    candidates.push(Candidate {
+                        cost: cost + cost_2,
+                        node,
+                        slots: vec![*slot, *slot_2],
+                    });
+                }
+            }
+        }
+    }
+
+    /// What the best place costs a class as things are; `None`: there is none. Asked once per search.
+    fn cost_elsewhere(&mut self, class: usize, known: &mut [Option<Option<f64>>]) -> Option<f64> {
+        if let Some(cost) = known[class] {
+            return cost;
+        }
+        self.refresh(class);
+        let cost = self.cached[class]
+            .tree
+            .best()
+            .map(|node| self.cached[class].tree.cost(node));
+        known[class] = Some(cost);
+        cost
+    }
+}
