@@ -5,6 +5,7 @@
 
 use super::placer::{Moved, Placer};
 use super::room::Devices;
+use super::swap::Exchange;
 
 /// Pods that one search looks at.
 const LOOKS_MAX: usize = 50_000;
@@ -13,10 +14,18 @@ const TRIES_MAX: usize = 16;
 
 /// A node and the pods to be moved off it.
 #[derive(Debug, Clone)]
-struct Candidate {
-    cost: f64,
-    node: usize,
-    slots: Vec<u32>,
+pub(super) struct Candidate {
+    pub(super) cost: f64,
+    pub(super) node: usize,
+    pub(super) slots: Vec<u32>,
+    /// A pod elsewhere that takes the place of the first.
+    pub(super) partner: Option<u32>,
+}
+
+impl Candidate {
+    fn moves(&self) -> usize {
+        self.slots.len() + usize::from(self.partner.is_some())
+    }
 }
 
 impl Placer {
@@ -27,7 +36,7 @@ impl Placer {
         }
         let mut candidates = self.candidates(class);
         candidates.sort_by(|a, b| {
-            let size = a.slots.len().cmp(&b.slots.len());
+            let size = a.moves().cmp(&b.moves());
             size.then(a.cost.total_cmp(&b.cost))
                 .then(a.node.cmp(&b.node))
                 .then_with(|| a.slots.cmp(&b.slots))
@@ -67,6 +76,9 @@ impl Placer {
     /// Lifts the pods, and gives the class its place and them others; takes everything back when that fails.
     fn try_moves(&mut self, class: usize, candidate: &Candidate, moved: &mut Vec<Moved>) -> Option<(usize, Devices)> {
         self.journal = Some(Vec::new());
+        if let Some(partner) = candidate.partner {
+            return self.try_exchange(class, candidate.node, candidate.slots[0], partner, moved);
+        }
         let lifted: Vec<_> = candidate
             .slots
             .iter()
@@ -105,12 +117,42 @@ impl Placer {
         }
     }
 
+    /// Two pods that take the same GPU change places.
+    fn try_exchange(
+        &mut self,
+        class: usize,
+        node: usize,
+        slot: u32,
+        partner: u32,
+        moved: &mut Vec<Moved>,
+    ) -> Option<(usize, Devices)> {
+        let (one, two) = (self.lift(slot)?, self.lift(partner)?);
+        let mut moves = Vec::new();
+        for (slot, pod, at) in [(slot, one, two), (partner, two, one)] {
+            self.put(slot, pod.class, at.node, at.devices, pod.gang);
+            moves.push(Moved {
+                pod: self.pods.id(slot),
+                from: pod.node,
+                to: at.node,
+                devices: at.devices,
+            });
+        }
+        let devices = self.devices_on(class, node);
+        if devices.is_some() {
+            moved.extend(moves);
+        } else {
+            self.undo(0);
+        }
+        devices.map(|devices| (node, devices))
+    }
+
     fn candidates(&mut self, class: usize) -> Vec<Candidate> {
         let count = self.nodes.len();
         let levels = self.rules.levels(&self.classes[class]);
         let mut elsewhere: Vec<Option<Option<f64>>> = vec![None; self.classes.len()];
         let (mut candidates, mut looks) = (Vec::new(), 0);
         let pairs = self.moves_left() > 1;
+        let exchange = if pairs { self.exchange() } else { Exchange::new() };
         for step in 0..count {
             let node = (self.search_from + step) % count;
             let barred = self.classes[class].barred[self.nodes.profile(node)].is_some();
@@ -123,6 +165,7 @@ impl Placer {
             }
             looks += self.nodes.residents[node].len() + 1;
             self.candidates_on(class, node, pairs, &mut elsewhere, &mut candidates);
+            self.exchanges_on(class, node, &exchange, &mut candidates);
         }
         candidates
     }
@@ -163,6 +206,7 @@ impl Placer {
                     cost: *cost,
                     node,
                     slots: vec![*slot],
+                    partner: None,
                 });
             }
         }
@@ -180,6 +224,7 @@ impl Placer {
                         cost: cost + cost_2,
                         node,
                         slots: vec![*slot, *slot_2],
+                        partner: None,
                     });
                 }
             }

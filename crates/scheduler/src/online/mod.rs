@@ -53,6 +53,7 @@ mod room;
 mod rules;
 mod score;
 mod spec;
+mod swap;
 
 pub use choose::Fitting;
 pub use config::{CLASSES_MAX_DEFAULT, Moves, OnlineConfig};
