@@ -33,6 +33,7 @@
 //! # }
 //! ```
 
+mod check;
 mod choose;
 mod class;
 mod config;
@@ -55,6 +56,7 @@ mod score;
 mod spec;
 mod swap;
 
+pub use check::{Claim, Fault, audit};
 pub use choose::Fitting;
 pub use config::{CLASSES_MAX_DEFAULT, Moves, OnlineConfig};
 pub use error::OnlineError;
