@@ -84,7 +84,10 @@ pub fn audit(nodes: &[NodeSpec], quotas: &[Quota], claims: &[Claim<'_>], fresh: 
         faults.extend(over_capacity(node, claims));
     }
     for quota in quotas {
-        let pods = claims.iter().map(|claim| claim.pod).filter(|pod| pod.tenant.as_ref() == Some(&quota.tenant));
+        let pods = claims
+            .iter()
+            .map(|claim| claim.pod)
+            .filter(|pod| pod.tenant.as_ref() == Some(&quota.tenant));
         let sum = |of: &dyn Fn(&PodSpec) -> u64| pods.clone().map(|pod| u128::from(of(pod))).sum::<u128>();
         let over = sum(&cpu) > u128::from(quota.max.cpu.as_millicores())
             || sum(&memory) > u128::from(quota.max.memory.as_bytes())
@@ -97,7 +100,12 @@ pub fn audit(nodes: &[NodeSpec], quotas: &[Quota], claims: &[Claim<'_>], fresh: 
     let together = Together { nodes, by_id, claims };
     faults.extend((0..claims.len()).flat_map(|rank| together.not_apart(rank)));
     faults.extend(fresh.iter().flat_map(|rank| together.not_near(*rank)));
-    faults.extend(fresh.iter().filter(|rank| together.is_uneven(**rank)).map(|rank| Fault::Uneven(*rank)));
+    faults.extend(
+        fresh
+            .iter()
+            .filter(|rank| together.is_uneven(**rank))
+            .map(|rank| Fault::Uneven(*rank)),
+    );
     faults.into_iter().collect()
 }
 
@@ -133,7 +141,11 @@ fn barred(pod: &PodSpec, node: &NodeSpec) -> Option<&'static str> {
     }
     for taint in &node.taints {
         let same_value = |value: &Option<String>| value.as_ref().is_none_or(|value| *value == taint.value);
-        if !pod.tolerations.iter().any(|t| t.key == taint.key && same_value(&t.value)) {
+        if !pod
+            .tolerations
+            .iter()
+            .any(|t| t.key == taint.key && same_value(&t.value))
+        {
             return Some("taints");
         }
     }
@@ -173,7 +185,11 @@ fn over_capacity(node: &NodeSpec, claims: &[Claim<'_>]) -> Vec<Fault> {
     compare("disk", sum(disk), node.capacity.disk.as_bytes());
     let names: BTreeSet<&String> = here.iter().flat_map(|claim| claim.pod.extra.keys()).collect();
     for name in names {
-        let taken = here.iter().filter_map(|claim| claim.pod.extra.get(name)).map(|n| u128::from(*n)).sum();
+        let taken = here
+            .iter()
+            .filter_map(|claim| claim.pod.extra.get(name))
+            .map(|n| u128::from(*n))
+            .sum();
         compare(name, taken, node.extra.get(name).copied().unwrap_or(0));
     }
     let mut taken: BTreeMap<usize, u64> = BTreeMap::new();
@@ -213,7 +229,9 @@ impl Together<'_> {
 
     /// Ranks of the other pods of a workload in the same domain.
     fn beside(&self, rank: usize, rule: &Affinity) -> Vec<usize> {
-        let Some(node) = self.by_id.get(self.claims[rank].node) else { return Vec::new() };
+        let Some(node) = self.by_id.get(self.claims[rank].node) else {
+            return Vec::new();
+        };
         let here = Self::domain(node, rule.within);
         let is_beside = |other: &usize| {
             let claim = &self.claims[*other];
@@ -235,7 +253,9 @@ impl Together<'_> {
         let pod = self.claims[rank].pod;
         let alone = |rule: &&Affinity| {
             let others = self.claims.iter().enumerate().filter(|(other, _)| *other != rank);
-            let of_it = others.filter(|(_, claim)| claim.pod.workload.as_ref() == Some(&rule.service)).count();
+            let of_it = others
+                .filter(|(_, claim)| claim.pod.workload.as_ref() == Some(&rule.service))
+                .count();
             let is_first = pod.workload.as_ref() == Some(&rule.service) && of_it == 0;
             self.beside(rank, rule).is_empty() && !is_first
         };
@@ -245,10 +265,16 @@ impl Together<'_> {
 
     fn is_uneven(&self, rank: usize) -> bool {
         let pod = self.claims[rank].pod;
-        let Some(node) = self.by_id.get(self.claims[rank].node) else { return false };
+        let Some(node) = self.by_id.get(self.claims[rank].node) else {
+            return false;
+        };
         pod.spread.iter().any(|rule| {
             let mut counts: BTreeMap<Option<String>, u32> = BTreeMap::new();
-            for node in self.nodes.iter().filter(|node| barred(pod, node).is_none() && holds(node, pod)) {
+            for node in self
+                .nodes
+                .iter()
+                .filter(|node| barred(pod, node).is_none() && holds(node, pod))
+            {
                 counts.entry(Self::domain(node, rule.over)).or_default();
             }
             let eligible: Vec<Option<String>> = counts.keys().cloned().collect();
@@ -258,7 +284,12 @@ impl Together<'_> {
                 }
             }
             let here = counts.get(&Self::domain(node, rule.over)).copied().unwrap_or(0);
-            let least = eligible.iter().filter_map(|domain| counts.get(domain)).min().copied().unwrap_or(here);
+            let least = eligible
+                .iter()
+                .filter_map(|domain| counts.get(domain))
+                .min()
+                .copied()
+                .unwrap_or(here);
             pod.workload.is_some() && here > least + rule.max_skew.get()
         })
     }
@@ -266,7 +297,8 @@ impl Together<'_> {
 
 /// Whether the pod would fit if the node were empty.
 fn holds(node: &NodeSpec, pod: &PodSpec) -> bool {
-    let has_extra = |(name, amount): (&String, &u64)| node.extra.get(name).is_some_and(|has| has >= amount) || *amount == 0;
+    let has_extra =
+        |(name, amount): (&String, &u64)| node.extra.get(name).is_some_and(|has| has >= amount) || *amount == 0;
     cpu(pod) <= node.capacity.cpu.as_millicores()
         && memory(pod) <= node.capacity.memory.as_bytes()
         && disk(pod) <= node.capacity.disk.as_bytes()

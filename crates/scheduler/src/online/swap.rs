@@ -78,7 +78,9 @@ impl Placer {
 
     /// Whether a pod fits where a more frugal one of the same GPU ask is, and may be there, and the other way round.
     fn can_exchange(&self, hungry: &Pod, partner: u32) -> bool {
-        let Some(frugal) = self.pods.get(partner) else { return false };
+        let Some(frugal) = self.pods.get(partner) else {
+            return false;
+        };
         let (one, two) = (&self.classes[hungry.class], &self.classes[frugal.class]);
         let there = self.nodes.room(frugal.node);
         frugal.node != hungry.node

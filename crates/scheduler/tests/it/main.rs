@@ -4,6 +4,7 @@
 mod bad_input;
 mod checker;
 mod formulas;
+mod online;
 mod oracle;
 mod placing;
 mod properties;

@@ -1,13 +1,15 @@
 //! Input that makes no sense: a typed error that names the place, or a refusal with its reason, and never a panic.
 
-use skyloom_core::*;
+use skyloom_core::{Affinity, Bytes, Class, Millicores, Milligpus, Resources, ServiceName, SpreadOver};
 use skyloom_scheduler::online::policy::{BUILTIN, Policy, Trial};
 use skyloom_scheduler::online::*;
 
 use super::worlds::{node, placer, pod};
 
 fn failure(nodes: Vec<NodeSpec>, config: &OnlineConfig) -> String {
-    Placer::new(nodes, policy::by_name("best").unwrap(), config).unwrap_err().to_string()
+    Placer::new(nodes, policy::by_name("best").unwrap(), config)
+        .unwrap_err()
+        .to_string()
 }
 
 #[test]
@@ -49,8 +51,14 @@ fn ids_and_classes_of_others_are_not_found() {
     let class = one.class(&pod(1, 1, 0)).unwrap();
     assert_eq!(one.class(&pod(1, 1, 0)).unwrap(), class);
     let error = one.class(&pod(2, 1, 0)).unwrap_err();
-    assert_eq!((error.class(), error), (Class::Exhausted, OnlineError::TooManyClasses { allowed: 1 }));
-    assert!(matches!(one.class(&pod(1, 1, 2001)), Err(OnlineError::TooManyClasses { .. } | OnlineError::GpuNotWhole { .. })));
+    assert_eq!(
+        (error.class(), error),
+        (Class::Exhausted, OnlineError::TooManyClasses { allowed: 1 })
+    );
+    assert!(matches!(
+        one.class(&pod(1, 1, 2001)),
+        Err(OnlineError::TooManyClasses { .. } | OnlineError::GpuNotWhole { .. })
+    ));
     let mut empty = placer(&nodes, "fast", &OnlineConfig::new(0));
     assert_eq!(empty.place(class).unwrap_err().class(), Class::NotFound);
     assert!(empty.scan(class).is_err() && empty.explain(class).is_err() && empty.place_gang(&[class]).is_err());
@@ -86,7 +94,11 @@ fn no_amount_is_too_large_or_too_small() {
         };
         let (first, then) = ask(half, Some("t"));
         assert_eq!(first, Some(1), "{}", builtin.name);
-        assert_eq!(then, [(Filter::Quota, 2)].into(), "two halves are one more than the most");
+        assert_eq!(
+            then,
+            [(Filter::Quota, 2)].into(),
+            "two halves are one more than the most"
+        );
         assert_eq!(ask(half, None).1, [(Filter::Size, 1), (Filter::Cpu, 1)].into());
         assert!(ask(Resources::ZERO, None).0.is_some(), "nothing fits anywhere");
         let gpus = Resources::ZERO.with_gpu(Milligpus::from_milligpus(u64::MAX / 1000 * 1000));
@@ -103,12 +115,19 @@ fn a_cluster_without_nodes_refuses_and_a_quota_of_zero_admits_nothing() {
         tenant: "t".to_owned(),
         max: Resources::ZERO,
     };
-    let mut strict = placer(&[node("a", 4, 4, 0)], "best", &OnlineConfig::new(0).with_quotas(vec![quota]));
+    let mut strict = placer(
+        &[node("a", 4, 4, 0)],
+        "best",
+        &OnlineConfig::new(0).with_quotas(vec![quota]),
+    );
     let mut pod = pod(1, 1, 0);
     pod.tenant = Some("t".to_owned());
     let class = strict.class(&pod).unwrap();
     assert_eq!(strict.place(class).unwrap(), Outcome::Refused);
-    assert_eq!(strict.explain(class).unwrap().to_string(), "fits 0 nodes; quota refuses 1");
+    assert_eq!(
+        strict.explain(class).unwrap().to_string(),
+        "fits 0 nodes; quota refuses 1"
+    );
 }
 
 #[test]
@@ -125,9 +144,15 @@ fn rules_that_contradict_each_other_are_refusals_with_reasons() {
     torn.affinity.push(rule.clone());
     torn.anti_affinity.push(rule);
     let (plain, torn) = (placer.class(&plain).unwrap(), placer.class(&torn).unwrap());
-    assert_eq!(placer.explain(torn).unwrap().to_string(), "fits 0 nodes; affinity refuses 1");
+    assert_eq!(
+        placer.explain(torn).unwrap().to_string(),
+        "fits 0 nodes; affinity refuses 1"
+    );
     placer.place(plain).unwrap();
-    assert_eq!(placer.explain(torn).unwrap().to_string(), "fits 0 nodes; anti-affinity refuses 1");
+    assert_eq!(
+        placer.explain(torn).unwrap().to_string(),
+        "fits 0 nodes; anti-affinity refuses 1"
+    );
     assert_eq!(placer.place(torn).unwrap(), Outcome::Refused);
 }
 
@@ -141,7 +166,11 @@ impl Policy for Nonsense {
     }
 
     fn cost(&mut self, trial: &Trial<'_>) -> f64 {
-        if trial.before.cpu == 4000 { f64::NAN } else { f64::INFINITY }
+        if trial.before.cpu == 4000 {
+            f64::NAN
+        } else {
+            f64::INFINITY
+        }
     }
 }
 

@@ -52,9 +52,14 @@ fn a_gang_falls_together_and_never_to_its_equals() {
     let nodes = [node("a", 4, 4, 0), node("b", 4, 4, 0)];
     let mut placer = placer(&nodes, "best_fit", &OnlineConfig::new(0).with_preempt(true));
     let member = placer.class(&pod(4, 1, 0)).unwrap();
-    let GangOutcome::Placed(gang) = placer.place_gang(&[member, member]).unwrap() else { panic!("there is room") };
+    let GangOutcome::Placed(gang) = placer.place_gang(&[member, member]).unwrap() else {
+        panic!("there is room")
+    };
     let mut urgent = pod(4, 2, 0);
-    assert_eq!(placer.place_gang(&[member]).unwrap(), GangOutcome::Refused { member: 0 });
+    assert_eq!(
+        placer.place_gang(&[member]).unwrap(),
+        GangOutcome::Refused { member: 0 }
+    );
     urgent.priority = 1;
     let urgent = placer.class(&urgent).unwrap();
     let outcome = placer.place(urgent).unwrap();

@@ -37,7 +37,13 @@ fn play(
 /// The set-ups that matter: told what to expect or not.
 fn configs(cluster: &Cluster, seed: u64) -> [OnlineConfig; 2] {
     let untold = OnlineConfig::new(seed).with_quotas(cluster.quotas.clone());
-    [untold.clone().with_expected(cluster.expected()).with_carbon_weight(0.25), untold]
+    [
+        untold
+            .clone()
+            .with_expected(cluster.expected())
+            .with_carbon_weight(0.25),
+        untold,
+    ]
 }
 
 #[test]
@@ -120,25 +126,34 @@ fn moves_stay_within_their_bounds_and_place_more() {
             share_max: 0.3,
         };
         let [config, _] = configs(&world, seed);
-        let moving = play(&world, "best", &config.clone().with_moves(bounds), seed, |placer, _, place| {
-            let before: Vec<Standing> = placer.standing();
-            if let Outcome::Placed(placed) = place(placer) {
-                assert!(placed.moved.len() <= 2);
-                for moved in &placed.moved {
-                    let was = before.iter().find(|standing| standing.pod == moved.pod).unwrap();
-                    assert_eq!(placer.node(moved.from).unwrap().id, was.node);
-                    assert_eq!(placer.whereabouts(moved.pod), Some((moved.to, moved.devices)));
+        let moving = play(
+            &world,
+            "best",
+            &config.clone().with_moves(bounds),
+            seed,
+            |placer, _, place| {
+                let before: Vec<Standing> = placer.standing();
+                if let Outcome::Placed(placed) = place(placer) {
+                    assert!(placed.moved.len() <= 2);
+                    for moved in &placed.moved {
+                        let was = before.iter().find(|standing| standing.pod == moved.pod).unwrap();
+                        assert_eq!(placer.node(moved.from).unwrap().id, was.node);
+                        assert_eq!(placer.whereabouts(moved.pod), Some((moved.to, moved.devices)));
+                    }
+                    assert!(placer.scan(placer.standing()[0].class).is_ok());
                 }
-                assert!(placer.scan(placer.standing()[0].class).is_ok());
-            }
-        });
+            },
+        );
         assert!(moving.moves_made() * 10 <= moving.placements() * 3, "world {seed}");
         made += moving.moves_made();
         with += moving.placements();
         let still = config.with_moves(Moves::NONE);
         without += play(&world, "best", &still, seed, |placer, _, place| drop(place(placer))).placements();
     }
-    assert!(made > 50 && with > without, "{made} moves, {with} placements against {without}");
+    assert!(
+        made > 50 && with > without,
+        "{made} moves, {with} placements against {without}"
+    );
 }
 
 #[test]

@@ -49,7 +49,9 @@ fn victims_are_lower_needed_and_gone() {
             let class = *dice.pick(&classes);
             let before = placer.standing();
             let fits = !placer.scan(class).unwrap().is_empty();
-            let Outcome::Placed(placed) = placer.place(class).unwrap() else { continue };
+            let Outcome::Placed(placed) = placer.place(class).unwrap() else {
+                continue;
+            };
             assert!(placed.evicted.is_empty() || !fits, "world {seed}");
             let priority = placer.spec(class).unwrap().priority;
             for victim in &placed.evicted {

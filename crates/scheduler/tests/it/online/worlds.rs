@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use skyloom_core::*;
+use skyloom_core::{
+    Affinity, Bytes, Jurisdiction, MachineId, Millicores, Milligpus, Resources, ServiceName, Site, SpreadOver,
+    SpreadRule, Taint, Toleration, ZoneName,
+};
 use skyloom_scheduler::online::*;
 
 use crate::random_world::Dice;
@@ -40,7 +43,12 @@ impl Cluster {
     pub(crate) fn expected(&self) -> Vec<Expected> {
         let count = |rank: usize| u32::try_from(1 + rank * 3 % 7).unwrap();
         let kinds = self.pods.iter().enumerate();
-        kinds.map(|(rank, pod)| Expected { pod: pod.clone(), count: count(rank) }).collect()
+        kinds
+            .map(|(rank, pod)| Expected {
+                pod: pod.clone(),
+                count: count(rank),
+            })
+            .collect()
     }
 }
 
@@ -74,7 +82,8 @@ fn random_node(n: u64, dice: &mut Dice) -> NodeSpec {
         node.jurisdictions = [Jurisdiction::new(*dice.pick(&["EU", "US"])).unwrap()].into();
     }
     if dice.one_in(2) {
-        node.labels.insert("disk".to_owned(), (*dice.pick(&["ssd", "hdd"])).to_owned());
+        node.labels
+            .insert("disk".to_owned(), (*dice.pick(&["ssd", "hdd"])).to_owned());
     }
     if dice.one_in(5) {
         node.taints.push(Taint {
@@ -86,7 +95,8 @@ fn random_node(n: u64, dice: &mut Dice) -> NodeSpec {
         node.extra.insert("net".to_owned(), dice.roll(10));
     }
     if dice.one_in(2) {
-        node.round_trip.insert("users".to_owned(), Duration::from_millis(dice.roll(40)));
+        node.round_trip
+            .insert("users".to_owned(), Duration::from_millis(dice.roll(40)));
     }
     if dice.one_in(2) {
         node.carbon_g_per_kwh = Some(u32::try_from(dice.roll(600)).unwrap());
@@ -100,13 +110,19 @@ fn random_pod(dice: &mut Dice, rules: bool) -> PodSpec {
     pod.priority = i32::try_from(dice.roll(4)).unwrap();
     match dice.roll(14) {
         0 => pod.gpu_models = ["A".to_owned()].into(),
-        1 => drop(pod.labels.insert("disk".to_owned(), "ssd".to_owned())),
+        1 => {
+            pod.labels.insert("disk".to_owned(), "ssd".to_owned());
+        }
         2 => pod.tolerations.push(Toleration {
             key: "own".to_owned(),
             value: None,
         }),
-        3 => drop(pod.extra.insert("net".to_owned(), dice.roll(4))),
-        4 => drop(pod.round_trip_max.insert("users".to_owned(), Duration::from_millis(20))),
+        3 => {
+            pod.extra.insert("net".to_owned(), dice.roll(4));
+        }
+        4 => {
+            pod.round_trip_max.insert("users".to_owned(), Duration::from_millis(20));
+        }
         5 => pod.carbon_g_per_kwh_max = Some(300),
         6 => pod.residency.allow = [Jurisdiction::new("EU").unwrap()].into(),
         7 => pod.tenant = Some("small".to_owned()),
@@ -114,7 +130,12 @@ fn random_pod(dice: &mut Dice, rules: bool) -> PodSpec {
     }
     if rules {
         pod.workload = Some(ServiceName::new(*dice.pick(&WORKLOADS)).unwrap());
-        let within = *dice.pick(&[SpreadOver::Machine, SpreadOver::Zone, SpreadOver::Region, SpreadOver::Cloud]);
+        let within = *dice.pick(&[
+            SpreadOver::Machine,
+            SpreadOver::Zone,
+            SpreadOver::Region,
+            SpreadOver::Cloud,
+        ]);
         let other = Affinity {
             service: ServiceName::new(*dice.pick(&WORKLOADS)).unwrap(),
             within,
@@ -168,8 +189,18 @@ fn assert_conserved(placer: &Placer, claims: &[Claim<'_>], context: &str) {
         let (cpu, memory, _, devices) = placer.free(number).unwrap();
         let none = (0, 0, BTreeMap::new());
         let (cpu_taken, memory_taken, devices_taken) = taken.get(&node.id).unwrap_or(&none);
-        assert_eq!(cpu + cpu_taken, node.capacity.cpu.as_millicores(), "{context}: {}", node.id);
-        assert_eq!(memory + memory_taken, node.capacity.memory.as_bytes(), "{context}: {}", node.id);
+        assert_eq!(
+            cpu + cpu_taken,
+            node.capacity.cpu.as_millicores(),
+            "{context}: {}",
+            node.id
+        );
+        assert_eq!(
+            memory + memory_taken,
+            node.capacity.memory.as_bytes(),
+            "{context}: {}",
+            node.id
+        );
         let gpu: u64 = devices.iter().map(|d| u64::from(*d)).sum::<u64>() + devices_taken.values().sum::<u64>();
         assert_eq!(gpu, node.capacity.gpu.as_milligpus(), "{context}: {}", node.id);
     }
