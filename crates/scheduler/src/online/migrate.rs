@@ -3,6 +3,7 @@
 //! Only pods without any rule about other pods are moved, so a move can break none. How many is bounded per placement and
 //! in all, and the search looks at a bounded number of pods; it begins where the last one ended.
 
+use super::candidates::Elsewhere;
 use super::placer::{Moved, Placer};
 use super::room::Devices;
 use super::swap::Exchange;
@@ -149,10 +150,14 @@ impl Placer {
     fn candidates(&mut self, class: usize) -> Vec<Candidate> {
         let count = self.nodes.len();
         let levels = self.rules.levels(&self.classes[class]);
-        let mut elsewhere: Vec<Option<Option<f64>>> = vec![None; self.classes.len()];
+        let mut elsewhere = Elsewhere::new(self.classes.len());
+        let moves_max = self.moves_left();
         let (mut candidates, mut looks) = (Vec::new(), 0);
-        let pairs = self.moves_left() > 1;
-        let exchange = if pairs { self.exchange() } else { Exchange::new() };
+        let exchange = if moves_max > 1 {
+            self.exchange()
+        } else {
+            Exchange::new()
+        };
         for step in 0..count {
             let node = (self.search_from + step) % count;
             let barred = self.classes[class].barred[self.nodes.profile(node)].is_some();
@@ -164,84 +169,9 @@ impl Placer {
                 break;
             }
             looks += self.nodes.residents[node].len() + 1;
-            self.candidates_on(class, node, pairs, &mut elsewhere, &mut candidates);
+            self.candidates_on(class, node, moves_max, &mut elsewhere, &mut candidates);
             self.exchanges_on(class, node, &exchange, &mut candidates);
         }
         candidates
-    }
-
-    /// Single pods, and if there are none pairs, without which the class fits on the node.
-    fn candidates_on(
-        &mut self,
-        class: usize,
-        node: usize,
-        pairs: bool,
-        elsewhere: &mut [Option<Option<f64>>],
-        candidates: &mut Vec<Candidate>,
-    ) {
-        let mut movable: Vec<(u32, usize, Devices, f64)> = Vec::new();
-        let residents = self.nodes.residents[node].clone();
-        for slot in residents {
-            let Some(pod) = self.pods.get(slot).copied() else {
-                continue;
-            };
-            let alike = movable
-                .iter()
-                .filter(|(_, class, devices, _)| (*class, *devices) == (pod.class, pod.devices));
-            if !self.classes[pod.class].rules.are_none() || alike.count() > 1 {
-                continue;
-            }
-            if let Some(cost) = self.cost_elsewhere(pod.class, elsewhere) {
-                movable.push((slot, pod.class, pod.devices, cost));
-            }
-        }
-        let room = self.nodes.room(node).sketch();
-        let newcomer = &self.classes[class];
-        let before = candidates.len();
-        for (slot, other, devices, cost) in &movable {
-            let mut room = room.clone();
-            room.give(&self.classes[*other], *devices);
-            if room.as_ref().fits(newcomer) {
-                candidates.push(Candidate {
-                    cost: *cost,
-                    node,
-                    slots: vec![*slot],
-                    partner: None,
-                });
-            }
-        }
-        if !pairs || candidates.len() > before {
-            return;
-        }
-        for (at, (slot, other, devices, cost)) in movable.iter().enumerate() {
-            let mut one = room.clone();
-            one.give(&self.classes[*other], *devices);
-            for (slot_2, other_2, devices_2, cost_2) in &movable[at + 1..] {
-                let mut two = one.clone();
-                two.give(&self.classes[*other_2], *devices_2);
-                if two.as_ref().fits(newcomer) {
-                    candidates.push(Candidate {
-                        cost: cost + cost_2,
-                        node,
-                        slots: vec![*slot, *slot_2],
-                        partner: None,
-                    });
-                }
-            }
-        }
-    }
-
-    /// What the best place costs a class as things are; `None`: there is none. Asked once per search.
-    fn cost_elsewhere(&mut self, class: usize, known: &mut [Option<Option<f64>>]) -> Option<f64> {
-        if let Some(cost) = known[class] {
-            return cost;
-        }
-        self.refresh(class);
-        let cost = self.cached[class]
-            .tree
-            .best()
-            .map(|node| self.cached[class].tree.cost(node));
-        known[class] = Some(cost);
-        cost
     }
 }

@@ -33,6 +33,7 @@
 //! # }
 //! ```
 
+mod candidates;
 mod check;
 mod choose;
 mod class;

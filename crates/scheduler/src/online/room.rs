@@ -131,6 +131,11 @@ impl RoomRef<'_> {
         plain && class.extra.iter().all(|(at, amount)| *amount <= self.extra[*at])
     }
 
+    /// Whether the class has the GPU that it asks for.
+    pub(super) fn has_devices(&self, class: &Class) -> bool {
+        class.share <= self.room.widest && class.whole <= self.room.whole
+    }
+
     /// The devices that a class takes when the one that is left fullest serves, the lowest among equals. It must fit.
     pub(super) fn fullest(&self, class: &Class) -> Devices {
         if class.share > 0 {

@@ -31,8 +31,8 @@ impl Policy for Best {
 
     fn moves(&self) -> Moves {
         Moves {
-            per_placement_max: 2,
-            share_max: 0.02,
+            per_placement_max: 12,
+            share_max: 0.08,
         }
     }
 
