@@ -60,7 +60,7 @@ impl Class {
 
     /// Thousandths that it takes from each of its devices.
     #[inline]
-    pub(super) const fn from_each_device(&self) -> u16 {
+    pub(super) const fn per_device(&self) -> u16 {
         if self.whole > 0 { DEVICE } else { self.share }
     }
 

@@ -207,11 +207,11 @@ fn devices_of(spec: &NodeSpec) -> Result<Vec<u16>, OnlineError> {
     let gpu = spec.capacity.gpu.as_milligpus();
     let device = u64::from(DEVICE);
     let count = gpu.div_ceil(device);
-    if count > DEVICES_MAX {
+    if count > DEVICES_MAX as u64 {
         return Err(OnlineError::TooManyDevices {
             node: spec.id.clone(),
             devices: count,
-            allowed: DEVICES_MAX,
+            allowed: DEVICES_MAX as u64,
         });
     }
     let of = |n: u64| u16::try_from((gpu - n * device).min(device)).unwrap_or(DEVICE);

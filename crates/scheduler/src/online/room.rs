@@ -11,7 +11,7 @@ use super::class::Class;
 /// Thousandths of a whole device.
 pub(super) const DEVICE: u16 = 1000;
 /// Devices that a set can name.
-pub(super) const DEVICES_MAX: u64 = 64;
+pub(super) const DEVICES_MAX: usize = 64;
 
 /// A set of GPU devices of one node, by their numbers from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
@@ -173,7 +173,7 @@ impl RoomMut<'_> {
         self.room.cpu -= class.cpu;
         self.room.memory -= class.memory;
         self.room.disk -= class.disk;
-        let from_each = class.from_each_device();
+        let from_each = class.per_device();
         devices.iter().for_each(|device| self.devices[device] -= from_each);
         class.extra.iter().for_each(|(at, amount)| self.extra[*at] -= amount);
         if !devices.is_empty() {
@@ -186,7 +186,7 @@ impl RoomMut<'_> {
         self.room.cpu += class.cpu;
         self.room.memory += class.memory;
         self.room.disk += class.disk;
-        let from_each = class.from_each_device();
+        let from_each = class.per_device();
         devices.iter().for_each(|device| self.devices[device] += from_each);
         class.extra.iter().for_each(|(at, amount)| self.extra[*at] += amount);
         if !devices.is_empty() {

@@ -92,7 +92,7 @@ impl Scorer<'_> {
 
     #[inline]
     fn on(&mut self, devices: Devices) -> Place {
-        let mut space = [0_u16; DEVICES_MAX as usize];
+        let mut space = [0_u16; DEVICES_MAX];
         let after = &mut space[..self.before.devices.len()];
         after.copy_from_slice(self.before.devices);
         let each = if self.ask.whole > 0 { 1000 } else { self.ask.share };

@@ -13,6 +13,10 @@ use skyloom_scheduler::online::*;
 use super::worlds::placer;
 use crate::random_world::Dice;
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the trace is read by the test, not by the engine"
+)]
 fn table(name: &str) -> Option<Vec<Vec<String>>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/traces/openb");
     let path: PathBuf = folder.join(name);
