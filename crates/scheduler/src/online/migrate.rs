@@ -18,14 +18,15 @@ const TRIES_MAX: usize = 16;
 pub(super) struct Candidate {
     pub(super) cost: f64,
     pub(super) node: usize,
+    /// Pods that find a place elsewhere.
     pub(super) slots: Vec<u32>,
-    /// A pod elsewhere that takes the place of the first.
-    pub(super) partner: Option<u32>,
+    /// Pods that change places, each with one elsewhere.
+    pub(super) exchanges: Vec<(u32, u32)>,
 }
 
 impl Candidate {
     fn moves(&self) -> usize {
-        self.slots.len() + usize::from(self.partner.is_some())
+        self.slots.len() + 2 * self.exchanges.len()
     }
 }
 
@@ -40,7 +41,7 @@ impl Placer {
             let size = a.moves().cmp(&b.moves());
             size.then(a.cost.total_cmp(&b.cost))
                 .then(a.node.cmp(&b.node))
-                .then_with(|| a.slots.cmp(&b.slots))
+                .then_with(|| (&a.slots, &a.exchanges).cmp(&(&b.slots, &b.exchanges)))
         });
         let outer = self.journal.take();
         let place = candidates
@@ -77,8 +78,8 @@ impl Placer {
     /// Lifts the pods, and gives the class its place and them others; takes everything back when that fails.
     fn try_moves(&mut self, class: usize, candidate: &Candidate, moved: &mut Vec<Moved>) -> Option<(usize, Devices)> {
         self.journal = Some(Vec::new());
-        if let Some(partner) = candidate.partner {
-            return self.try_exchange(class, candidate.node, candidate.slots[0], partner, moved);
+        if !candidate.exchanges.is_empty() {
+            return self.try_exchanges(class, candidate, moved);
         }
         let lifted: Vec<_> = candidate
             .slots
@@ -118,18 +119,40 @@ impl Placer {
         }
     }
 
-    /// Two pods that take the same GPU change places.
-    fn try_exchange(
+    /// Pairs of pods that take the same GPU change places.
+    fn try_exchanges(
         &mut self,
         class: usize,
-        node: usize,
-        slot: u32,
-        partner: u32,
+        candidate: &Candidate,
         moved: &mut Vec<Moved>,
     ) -> Option<(usize, Devices)> {
-        let (one, two) = (self.lift(slot)?, self.lift(partner)?);
         let mut moves = Vec::new();
+        let exchanged = candidate
+            .exchanges
+            .iter()
+            .all(|pair| self.exchange_pair(*pair, &mut moves));
+        let devices = if exchanged {
+            self.devices_on(class, candidate.node)
+        } else {
+            None
+        };
+        if devices.is_some() {
+            moved.extend(moves);
+        } else {
+            self.undo(0);
+        }
+        devices.map(|devices| (candidate.node, devices))
+    }
+
+    /// Whether the two could change places, which they did then.
+    fn exchange_pair(&mut self, (slot, partner): (u32, u32), moves: &mut Vec<Moved>) -> bool {
+        let (Some(one), Some(two)) = (self.lift(slot), self.lift(partner)) else {
+            return false;
+        };
         for (slot, pod, at) in [(slot, one, two), (partner, two, one)] {
+            if !self.nodes.room(at.node).fits(&self.classes[pod.class]) {
+                return false;
+            }
             self.put(slot, pod.class, at.node, at.devices, pod.gang);
             moves.push(Moved {
                 pod: self.pods.id(slot),
@@ -138,13 +161,7 @@ impl Placer {
                 devices: at.devices,
             });
         }
-        let devices = self.devices_on(class, node);
-        if devices.is_some() {
-            moved.extend(moves);
-        } else {
-            self.undo(0);
-        }
-        devices.map(|devices| (node, devices))
+        true
     }
 
     fn candidates(&mut self, class: usize) -> Vec<Candidate> {
@@ -170,7 +187,7 @@ impl Placer {
             }
             looks += self.nodes.residents[node].len() + 1;
             self.candidates_on(class, node, moves_max, &mut elsewhere, &mut candidates);
-            self.exchanges_on(class, node, &exchange, &mut candidates);
+            self.exchanges_on(class, node, moves_max / 2, &exchange, &mut candidates);
         }
         candidates
     }

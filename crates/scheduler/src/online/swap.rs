@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use super::migrate::Candidate;
 use super::placer::Placer;
 use super::pods::Pod;
+use super::policy::real;
 
 /// Hosts that are kept for each class: those with most CPU free.
 const HOSTS: usize = 4;
@@ -40,40 +41,59 @@ impl Placer {
         exchange
     }
 
-    /// Exchanges of a pod on the node after which the newcomer has its CPU and memory there; its GPU is free already.
-    pub(super) fn exchanges_on(&self, newcomer: usize, node: usize, exchange: &Exchange, found: &mut Vec<Candidate>) {
+    /// Adds exchanges of a pod on the node after which the newcomer has its CPU and memory there; its GPU is free
+    /// already. If one is not enough for a pod without GPU, as few of at most `exchanges_max` as are.
+    pub(super) fn exchanges_on(
+        &self,
+        newcomer: usize,
+        node: usize,
+        exchanges_max: usize,
+        exchange: &Exchange,
+        found: &mut Vec<Candidate>,
+    ) {
         let wanted = &self.classes[newcomer];
         let room = self.nodes.room(node);
-        if wanted.share > room.room.widest || wanted.whole > room.room.whole {
+        if !room.has_devices(wanted) {
             return;
         }
         let lack = |ask: u64, free: u64| ask.saturating_sub(free);
-        let (cpu, memory) = (lack(wanted.cpu, room.room.cpu), lack(wanted.memory, room.room.memory));
+        let lack = (lack(wanted.cpu, room.room.cpu), lack(wanted.memory, room.room.memory));
+        let before = found.len();
+        let mut gains: Vec<(u64, u64, (u32, u32))> = Vec::new();
         for slot in &self.nodes.residents[node] {
-            let Some(pod) = self.pods.get(*slot) else { continue };
-            let hungry = &self.classes[pod.class];
-            if hungry.cpu < cpu || hungry.memory < memory || !hungry.rules.are_none() {
+            let Some(pod) = self
+                .pods
+                .get(*slot)
+                .filter(|pod| self.classes[pod.class].rules.are_none())
+            else {
                 continue;
-            }
-            for (class, slots) in exchange.get(&(hungry.share, hungry.whole)).into_iter().flatten() {
-                let frugal = &self.classes[*class];
-                let enough = |hungry: u64, frugal: u64, lack: u64| hungry >= frugal && hungry - frugal >= lack;
-                if !enough(hungry.cpu, frugal.cpu, cpu) || !enough(hungry.memory, frugal.memory, memory) {
-                    continue;
-                }
-                let partner = slots.iter().find(|partner| self.can_exchange(pod, **partner));
-                if let Some(partner) = partner {
-                    #[expect(clippy::cast_precision_loss, reason = "ranks candidates")]
-                    let cost = (hungry.cpu - frugal.cpu - cpu) as f64;
-                    found.push(Candidate {
-                        cost,
-                        node,
-                        slots: vec![*slot],
-                        partner: Some(*partner),
-                    });
-                }
-            }
+            };
+            let offers = self.offers(*slot, pod, exchange);
+            let enough = offers
+                .iter()
+                .filter(|(cpu, memory, _)| *cpu >= lack.0 && *memory >= lack.1);
+            found.extend(enough.map(|(cpu, _, pair)| candidate(node, cpu - lack.0, vec![*pair])));
+            gains.extend(offers.iter().max_by_key(|(cpu, memory, _)| (*cpu, *memory)));
         }
+        if found.len() == before && wanted.share + wanted.whole == 0 {
+            found.extend(several(node, lack, gains, exchanges_max));
+        }
+    }
+
+    /// Pods that could come in exchange for this one: CPU and memory gained, and the two.
+    fn offers(&self, slot: u32, pod: &Pod, exchange: &Exchange) -> Vec<(u64, u64, (u32, u32))> {
+        let hungry = &self.classes[pod.class];
+        let alike = exchange.get(&(hungry.share, hungry.whole)).into_iter().flatten();
+        let offer = |(class, partners): &(usize, Vec<u32>)| {
+            let frugal = &self.classes[*class];
+            let gain = (
+                hungry.cpu.checked_sub(frugal.cpu)?,
+                hungry.memory.checked_sub(frugal.memory)?,
+            );
+            let partner = partners.iter().find(|partner| self.can_exchange(pod, **partner))?;
+            (gain.0 + gain.1 > 0).then_some((gain.0, gain.1, (slot, *partner)))
+        };
+        alike.filter_map(offer).collect()
     }
 
     /// Whether a pod fits where a more frugal one of the same GPU ask is, and may be there, and the other way round.
@@ -90,5 +110,36 @@ impl Placer {
             && one.memory - two.memory <= there.room.memory
             && one.disk == two.disk
             && one.extra == two.extra
+    }
+}
+
+/// The largest gains first, until nothing is lacking.
+fn several(
+    node: usize,
+    lack: (u64, u64),
+    mut gains: Vec<(u64, u64, (u32, u32))>,
+    exchanges_max: usize,
+) -> Option<Candidate> {
+    gains.sort_unstable_by(|a, b| b.cmp(a));
+    let (mut cpu, mut memory) = (0_u64, 0_u64);
+    let mut pairs = Vec::new();
+    for (more_cpu, more_memory, pair) in gains.into_iter().take(exchanges_max) {
+        cpu = cpu.saturating_add(more_cpu);
+        memory = memory.saturating_add(more_memory);
+        pairs.push(pair);
+        if cpu >= lack.0 && memory >= lack.1 {
+            return Some(candidate(node, cpu - lack.0, pairs));
+        }
+    }
+    None
+}
+
+/// Exchanges cost what they free beyond need.
+fn candidate(node: usize, excess: u64, exchanges: Vec<(u32, u32)>) -> Candidate {
+    Candidate {
+        cost: real(excess),
+        node,
+        slots: Vec::new(),
+        exchanges,
     }
 }

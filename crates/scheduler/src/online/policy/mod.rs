@@ -256,7 +256,7 @@ pub fn by_name(name: &str) -> Option<Box<dyn Policy>> {
 
 /// An amount as a score sees it.
 #[expect(clippy::cast_precision_loss, reason = "scores rank; beyond 2^53 neighbours may tie")]
-pub(super) const fn real(amount: u64) -> f64 {
+pub(in crate::online) const fn real(amount: u64) -> f64 {
     amount as f64
 }
 
