@@ -99,7 +99,7 @@ impl Search<'_> {
             cost: pods.iter().map(|pod| pod.cost).sum(),
             node: self.node,
             slots: pods.iter().map(|pod| pod.slot).collect(),
-            exchanges: Vec::new(),
+            exchange: None,
         }
     }
 

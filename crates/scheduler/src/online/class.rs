@@ -4,6 +4,7 @@ use skyloom_core::Milligpus;
 
 use super::filter::{Filter, standing_filter};
 use super::nodes::Nodes;
+use super::policy::Ask;
 use super::room::DEVICE;
 use super::rules::ClassRules;
 use super::{OnlineError, PodSpec};
@@ -56,6 +57,17 @@ impl Class {
             rules: ClassRules::default(),
             quota: None,
         })
+    }
+
+    /// As policies see it.
+    #[inline]
+    pub(super) const fn ask(&self) -> Ask {
+        Ask {
+            cpu: self.cpu,
+            memory: self.memory,
+            share: self.share,
+            whole: self.whole,
+        }
     }
 
     /// Thousandths that it takes from each of its devices.

@@ -20,13 +20,13 @@ pub(super) struct Candidate {
     pub(super) node: usize,
     /// Pods that find a place elsewhere.
     pub(super) slots: Vec<u32>,
-    /// Pods that change places, each with one elsewhere.
-    pub(super) exchanges: Vec<(u32, u32)>,
+    /// A pod that changes places with one elsewhere.
+    pub(super) exchange: Option<(u32, u32)>,
 }
 
 impl Candidate {
     fn moves(&self) -> usize {
-        self.slots.len() + 2 * self.exchanges.len()
+        self.slots.len() + 2 * usize::from(self.exchange.is_some())
     }
 }
 
@@ -36,12 +36,15 @@ impl Placer {
         if self.moves_left() == 0 || self.cached[class].stuck == Some(self.changes.end()) {
             return None;
         }
+        if !self.policy.moves_for(&self.classes[class].ask()) {
+            return None;
+        }
         let mut candidates = self.candidates(class);
         candidates.sort_by(|a, b| {
             let size = a.moves().cmp(&b.moves());
             size.then(a.cost.total_cmp(&b.cost))
                 .then(a.node.cmp(&b.node))
-                .then_with(|| (&a.slots, &a.exchanges).cmp(&(&b.slots, &b.exchanges)))
+                .then_with(|| (&a.slots, a.exchange).cmp(&(&b.slots, b.exchange)))
         });
         let outer = self.journal.take();
         let place = candidates
@@ -78,8 +81,8 @@ impl Placer {
     /// Lifts the pods, and gives the class its place and them others; takes everything back when that fails.
     fn try_moves(&mut self, class: usize, candidate: &Candidate, moved: &mut Vec<Moved>) -> Option<(usize, Devices)> {
         self.journal = Some(Vec::new());
-        if !candidate.exchanges.is_empty() {
-            return self.try_exchanges(class, candidate, moved);
+        if let Some(pair) = candidate.exchange {
+            return self.try_exchange(class, candidate.node, pair, moved);
         }
         let lifted: Vec<_> = candidate
             .slots
@@ -119,29 +122,23 @@ impl Placer {
         }
     }
 
-    /// Pairs of pods that take the same GPU change places.
-    fn try_exchanges(
+    /// Two pods that take the same GPU change places.
+    fn try_exchange(
         &mut self,
         class: usize,
-        candidate: &Candidate,
+        node: usize,
+        pair: (u32, u32),
         moved: &mut Vec<Moved>,
     ) -> Option<(usize, Devices)> {
         let mut moves = Vec::new();
-        let exchanged = candidate
-            .exchanges
-            .iter()
-            .all(|pair| self.exchange_pair(*pair, &mut moves));
-        let devices = if exchanged {
-            self.devices_on(class, candidate.node)
-        } else {
-            None
-        };
+        let exchanged = self.exchange_pair(pair, &mut moves);
+        let devices = if exchanged { self.devices_on(class, node) } else { None };
         if devices.is_some() {
             moved.extend(moves);
         } else {
             self.undo(0);
         }
-        devices.map(|devices| (candidate.node, devices))
+        devices.map(|devices| (node, devices))
     }
 
     /// Whether the two could change places, which they did then.
@@ -187,7 +184,7 @@ impl Placer {
             }
             looks += self.nodes.residents[node].len() + 1;
             self.candidates_on(class, node, moves_max, &mut elsewhere, &mut candidates);
-            self.exchanges_on(class, node, moves_max / 2, &exchange, &mut candidates);
+            self.exchanges_on(class, node, &exchange, &mut candidates);
         }
         candidates
     }

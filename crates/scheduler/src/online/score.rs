@@ -43,12 +43,7 @@ pub(super) fn score(
         policy,
         before,
         value,
-        ask: Ask {
-            cpu: class.cpu,
-            memory: class.memory,
-            share: class.share,
-            whole: class.whole,
-        },
+        ask: class.ask(),
     };
     let mut place = if class.share > 0 && scorer.policy.device_rule() == DeviceRule::LeastCost {
         scorer.each_device()

@@ -41,25 +41,15 @@ impl Placer {
         exchange
     }
 
-    /// Adds exchanges of a pod on the node after which the newcomer has its CPU and memory there; its GPU is free
-    /// already. If one is not enough for a pod without GPU, as few of at most `exchanges_max` as are.
-    pub(super) fn exchanges_on(
-        &self,
-        newcomer: usize,
-        node: usize,
-        exchanges_max: usize,
-        exchange: &Exchange,
-        found: &mut Vec<Candidate>,
-    ) {
+    /// Adds exchanges of a pod on the node after which the newcomer has its CPU and memory there; its GPU is free already.
+    pub(super) fn exchanges_on(&self, newcomer: usize, node: usize, exchange: &Exchange, found: &mut Vec<Candidate>) {
         let wanted = &self.classes[newcomer];
         let room = self.nodes.room(node);
         if !room.has_devices(wanted) {
             return;
         }
-        let lack = |ask: u64, free: u64| ask.saturating_sub(free);
-        let lack = (lack(wanted.cpu, room.room.cpu), lack(wanted.memory, room.room.memory));
-        let before = found.len();
-        let mut gains: Vec<(u64, u64, (u32, u32))> = Vec::new();
+        let cpu_lack = wanted.cpu.saturating_sub(room.room.cpu);
+        let memory_lack = wanted.memory.saturating_sub(room.room.memory);
         for slot in &self.nodes.residents[node] {
             let Some(pod) = self
                 .pods
@@ -68,15 +58,17 @@ impl Placer {
             else {
                 continue;
             };
-            let offers = self.offers(*slot, pod, exchange);
-            let enough = offers
-                .iter()
-                .filter(|(cpu, memory, _)| *cpu >= lack.0 && *memory >= lack.1);
-            found.extend(enough.map(|(cpu, _, pair)| candidate(node, cpu - lack.0, vec![*pair])));
-            gains.extend(offers.iter().max_by_key(|(cpu, memory, _)| (*cpu, *memory)));
-        }
-        if found.len() == before && wanted.share + wanted.whole == 0 {
-            found.extend(several(node, lack, gains, exchanges_max));
+            for (cpu, memory, pair) in self.offers(*slot, pod, exchange) {
+                if cpu >= cpu_lack && memory >= memory_lack {
+                    found.push(Candidate {
+                        // An exchange costs what it frees beyond need.
+                        cost: real(cpu - cpu_lack),
+                        node,
+                        slots: Vec::new(),
+                        exchange: Some(pair),
+                    });
+                }
+            }
         }
     }
 
@@ -110,36 +102,5 @@ impl Placer {
             && one.memory - two.memory <= there.room.memory
             && one.disk == two.disk
             && one.extra == two.extra
-    }
-}
-
-/// The largest gains first, until nothing is lacking.
-fn several(
-    node: usize,
-    lack: (u64, u64),
-    mut gains: Vec<(u64, u64, (u32, u32))>,
-    exchanges_max: usize,
-) -> Option<Candidate> {
-    gains.sort_unstable_by(|a, b| b.cmp(a));
-    let (mut cpu, mut memory) = (0_u64, 0_u64);
-    let mut pairs = Vec::new();
-    for (more_cpu, more_memory, pair) in gains.into_iter().take(exchanges_max) {
-        cpu = cpu.saturating_add(more_cpu);
-        memory = memory.saturating_add(more_memory);
-        pairs.push(pair);
-        if cpu >= lack.0 && memory >= lack.1 {
-            return Some(candidate(node, cpu - lack.0, pairs));
-        }
-    }
-    None
-}
-
-/// Exchanges cost what they free beyond need.
-fn candidate(node: usize, excess: u64, exchanges: Vec<(u32, u32)>) -> Candidate {
-    Candidate {
-        cost: real(excess),
-        node,
-        slots: Vec::new(),
-        exchanges,
     }
 }

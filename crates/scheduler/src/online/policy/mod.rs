@@ -178,6 +178,11 @@ pub trait Policy: fmt::Debug {
         Moves::NONE
     }
 
+    /// Whether pods are moved to make room for one that asks for this.
+    fn moves_for(&self, _ask: &Ask) -> bool {
+        true
+    }
+
     /// A number for what is free on a node, which the placer keeps and hands back in [`Trial::value`].
     fn value(&mut self, _node: &NodeView<'_>) -> f64 {
         0.0
