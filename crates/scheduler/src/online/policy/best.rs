@@ -35,8 +35,9 @@ const MOVES: Moves = Moves {
     share_max: 0.1,
 };
 
-/// Pods are moved for one that asks for at most so many times the usual CPU: what CPU is gathered serves more pods then.
-const MODEST: f64 = 1.5;
+/// Pods are moved for one with GPU that asks for at most so many times the usual CPU per GPU: where CPU is what is scarce,
+/// gathering it for others would take it from pods without GPU.
+const MODEST: f64 = 1.25;
 
 /// See the module.
 #[derive(Debug, Clone, Default)]
@@ -44,32 +45,8 @@ pub struct Best {
     fragments: Fragments,
     outlook: Outlook,
     fills: Fills,
-    usual: Usual,
-}
-
-/// CPU that expected pods ask for in the mean.
-#[derive(Debug, Clone, Copy, Default)]
-struct Usual {
-    /// Millicores of a pod without GPU.
-    plain: f64,
-    /// Millicores per thousandth of GPU.
-    per_gpu: f64,
-}
-
-impl Usual {
-    fn of(world: &World<'_>) -> Self {
-        let mean = |with_gpu: bool, amount: fn(&Ask) -> f64| {
-            let kinds = world.pods.iter().filter(|pod| (pod.ask.gpu() > 0) == with_gpu);
-            let (cpu, all) = kinds.fold((0.0, 0.0), |(cpu, all), pod| {
-                (cpu + pod.count * real(pod.ask.cpu), all + pod.count * amount(&pod.ask))
-            });
-            cpu / f64::max(all, 1.0)
-        };
-        Self {
-            plain: mean(false, |_| 1.0),
-            per_gpu: mean(true, |ask| f64::from(ask.gpu())),
-        }
-    }
+    /// Millicores per thousandth of GPU that expected pods ask for in the mean.
+    usual_cpu: f64,
 }
 
 impl Policy for Best {
@@ -81,7 +58,12 @@ impl Policy for Best {
         self.fragments = Fragments::new(world, |pod| pod.count * libm::sqrt(f64::from(pod.ask.gpu()) / 1000.0));
         self.outlook = Outlook::new(world, THRIFT);
         self.fills = Fills::new(world);
-        self.usual = Usual::of(world);
+        let with_gpu = world.pods.iter().filter(|pod| pod.ask.gpu() > 0);
+        let (cpu, gpu) = with_gpu.fold((0.0, 0.0), |(cpu, gpu), pod| {
+            let Ask { cpu: more, .. } = pod.ask;
+            (cpu + pod.count * real(more), gpu + pod.count * f64::from(pod.ask.gpu()))
+        });
+        self.usual_cpu = cpu / f64::max(gpu, 1.0);
     }
 
     fn device_rule(&self) -> DeviceRule {
@@ -93,12 +75,7 @@ impl Policy for Best {
     }
 
     fn moves_for(&self, ask: &Ask) -> bool {
-        let usual = if ask.gpu() > 0 {
-            self.usual.per_gpu * f64::from(ask.gpu()) * MODEST
-        } else {
-            self.usual.plain
-        };
-        real(ask.cpu) <= usual
+        ask.gpu() == 0 || real(ask.cpu) <= MODEST * self.usual_cpu * f64::from(ask.gpu())
     }
 
     fn value(&mut self, node: &NodeView<'_>) -> f64 {
