@@ -35,9 +35,12 @@ const MOVES: Moves = Moves {
     share_max: 0.1,
 };
 
-/// Pods are moved for one with GPU that asks for at most so many times the usual CPU per GPU: where CPU is what is scarce,
-/// gathering it for others would take it from pods without GPU.
+/// Where CPU is expected to be as scarce as GPU, pods are moved for one with GPU that asks for at most so many times the
+/// usual CPU per GPU: gathering CPU for others would take it from pods without GPU.
 const MODEST: f64 = 1.25;
+
+/// CPU is as scarce as GPU when its expected demand over capacity is at least this part of GPU's.
+const AS_SCARCE: f64 = 0.95;
 
 /// See the module.
 #[derive(Debug, Clone, Default)]
@@ -45,8 +48,8 @@ pub struct Best {
     fragments: Fragments,
     outlook: Outlook,
     fills: Fills,
-    /// Millicores per thousandth of GPU that expected pods ask for in the mean.
-    usual_cpu: f64,
+    /// Most millicores per thousandth of GPU of a pod for which others are moved.
+    modest_cpu: f64,
 }
 
 impl Policy for Best {
@@ -58,12 +61,7 @@ impl Policy for Best {
         self.fragments = Fragments::new(world, |pod| pod.count * libm::sqrt(f64::from(pod.ask.gpu()) / 1000.0));
         self.outlook = Outlook::new(world, THRIFT);
         self.fills = Fills::new(world);
-        let with_gpu = world.pods.iter().filter(|pod| pod.ask.gpu() > 0);
-        let (cpu, gpu) = with_gpu.fold((0.0, 0.0), |(cpu, gpu), pod| {
-            let Ask { cpu: more, .. } = pod.ask;
-            (cpu + pod.count * real(more), gpu + pod.count * f64::from(pod.ask.gpu()))
-        });
-        self.usual_cpu = cpu / f64::max(gpu, 1.0);
+        self.modest_cpu = modest_cpu(world);
     }
 
     fn device_rule(&self) -> DeviceRule {
@@ -75,7 +73,7 @@ impl Policy for Best {
     }
 
     fn moves_for(&self, ask: &Ask) -> bool {
-        ask.gpu() == 0 || real(ask.cpu) <= MODEST * self.usual_cpu * f64::from(ask.gpu())
+        ask.gpu() == 0 || real(ask.cpu) <= self.modest_cpu * f64::from(ask.gpu())
     }
 
     fn value(&mut self, node: &NodeView<'_>) -> f64 {
@@ -91,5 +89,28 @@ impl Policy for Best {
 
     fn cost(&mut self, trial: &Trial<'_>) -> f64 {
         self.value(&trial.after) - trial.value
+    }
+}
+
+/// See [`MODEST`].
+fn modest_cpu(world: &World<'_>) -> f64 {
+    let kinds = world.nodes.iter();
+    let (cpu, gpu) = kinds.fold((0.0, 0.0), |(cpu, gpu), (facts, count)| {
+        let count = f64::from(*count);
+        (cpu + count * real(facts.cpu), gpu + count * f64::from(facts.gpu))
+    });
+    let (mut cpu_asked, mut cpu_with_gpu, mut gpu_asked) = (0.0, 0.0, 0.0);
+    for pod in world.pods {
+        let cpu = pod.count * real(pod.ask.cpu);
+        cpu_asked += cpu;
+        gpu_asked += pod.count * f64::from(pod.ask.gpu());
+        cpu_with_gpu += if pod.ask.gpu() > 0 { cpu } else { 0.0 };
+    }
+    // In products, so that nothing is divided by what may be zero.
+    let cpu_is_scarce = cpu_asked * gpu >= AS_SCARCE * gpu_asked * cpu;
+    if cpu_is_scarce && gpu_asked > 0.0 {
+        MODEST * cpu_with_gpu / gpu_asked
+    } else {
+        f64::INFINITY
     }
 }
