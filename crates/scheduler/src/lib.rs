@@ -32,6 +32,7 @@ pub mod formulas;
 mod improve;
 mod minsum;
 mod model;
+pub mod online;
 mod pack;
 mod place;
 pub mod policy;

@@ -10,6 +10,7 @@ mod dag;
 mod dag_rules;
 mod dag_world;
 mod formulas;
+mod online;
 mod oracle;
 mod overload;
 mod placing;
