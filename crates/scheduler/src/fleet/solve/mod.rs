@@ -53,6 +53,22 @@ pub(crate) fn improve(folded: &Folded, start: Bought, effort: &mut Effort<'_>) -
     (best, generation.best_bound)
 }
 
+/// A value for each class, in billionths of a dollar per hour, under which no load of any shape is worth more than the
+/// shape's price; limits are not looked at. `None` when the effort did not suffice for any.
+pub(crate) fn values(folded: &Folded, start: &Bought, effort: &mut Effort<'_>) -> Option<Vec<u64>> {
+    let proof = solved(folded, start, effort).proof?;
+    // The smallest price over worth, compared as fractions.
+    let (mut price, mut worth) = (1i128, 1i128);
+    for (shape, upper) in folded.shapes.iter().zip(&proof.uppers) {
+        let (own, upper) = (i128::from(shape.price), i128::from(*upper));
+        if upper > own && own * worth < price * upper {
+            (price, worth) = (own, upper);
+        }
+    }
+    let scaled = |value: &i64| u64::try_from(i128::from(*value).max(0) * price / worth).unwrap_or(0);
+    Some(proof.values.iter().map(scaled).collect())
+}
+
 /// Rows of the master by level: prices are first shared by many classes, then by few, so that they converge quickly.
 const LEVELS: [usize; 5] = [8, 30, 120, 500, 900];
 
