@@ -8,6 +8,8 @@
 use crate::fleet::folded::Folded;
 use crate::fleet::problem::{Amounts, DEVICE_MILLI, DIMENSIONS_MAX, Devices};
 
+use super::devices::DeviceValues;
+
 /// Fixed-point fraction of a resource price: billionths of a dollar per unit, times 2^40.
 const FRACTION_BITS: u32 = 40;
 /// Improvements of `λ` tried in a row without success before the step is halved.
@@ -42,6 +44,8 @@ pub(super) struct Lambda(pub(super) [i64; DIMENSIONS_MAX]);
 pub(super) struct Bound {
     /// No load is worth more, in billionths of a dollar.
     pub(super) upper: i64,
+    /// The same if copies of what stands on devices were without end: losses of single classes are against it.
+    pub(super) endless: i64,
     /// The best that one device adds to it.
     pub(super) per_device: i64,
     pub(super) lambda: Lambda,
@@ -54,6 +58,9 @@ pub(super) struct Cut {
     /// By devices left, with classes on whole devices and without.
     with_whole: Vec<i64>,
     with_shares: Vec<i64>,
+    /// By cells left of a device that is being filled.
+    cells: Vec<i64>,
+    dimensions: usize,
 }
 
 impl Cut {
@@ -66,6 +73,13 @@ impl Cut {
     }
 }
 
+impl Cut {
+    /// The same when a device is being filled that has so many cells left.
+    pub(super) fn reach_filling(&self, devices: u32, cells: u32, left: &Amounts, value: i64, whole: bool) -> i64 {
+        self.reach(devices, left, value, whole, self.dimensions).saturating_add(self.cells[cells as usize])
+    }
+}
+
 impl Bound {
     /// What something on one device loses against the best on one device, never below zero.
     pub(super) fn loss_on_device(&self, value: i64, need: &Amounts, dimensions: usize) -> i64 {
@@ -75,7 +89,7 @@ impl Bound {
 
     /// What classes without devices add to the bound of a machine of this capacity on which none takes several devices.
     pub(super) fn plain_part(&self, capacity: &Amounts, devices: u32, dimensions: usize) -> i64 {
-        let rest = self.upper.saturating_sub(self.lambda.cost_up(capacity, dimensions));
+        let rest = self.endless.saturating_sub(self.lambda.cost_up(capacity, dimensions));
         rest.saturating_sub(self.per_device.saturating_mul(i64::from(devices)))
     }
 }
@@ -239,6 +253,36 @@ impl Carrier {
         (rest, branched_left)
     }
 
+    /// A value spread evenly over dimensions and devices, as prices to begin with.
+    pub(super) fn even(&self, value: i64, dimensions: usize) -> [f64; DIMENSIONS_MAX] {
+        let mut start = [0.0; DIMENSIONS_MAX];
+        let parts = as_float(dimensions as u64 + u64::from(self.devices > 0));
+        start[..dimensions].fill(as_signed(value) / parts);
+        start
+    }
+
+    /// What is left of the machine, for classes without devices.
+    pub(super) fn rest(&self, folded: &Folded, left: &Amounts, devices: u32) -> Self {
+        let kept = |load: &Load| {
+            let need = &folded.classes[load.class as usize].need;
+            let all = (0..folded.dimensions).all(|d| need.0[d].saturating_mul(u64::from(load.most)) <= left.0[d]);
+            if all {
+                return Some(*load);
+            }
+            let fit = u32::try_from(folded.fitting(need, left)).unwrap_or(u32::MAX);
+            let most = load.most.min(fit);
+            (most > 0).then_some(Load { most, ..*load })
+        };
+        Self {
+            capacity: *left,
+            devices,
+            plain: self.plain.iter().filter_map(kept).collect(),
+            shares: Vec::new(),
+            whole: Vec::new(),
+            ..*self
+        }
+    }
+
     /// Prices of this capacity as a whole, for another capacity at the same price per unit.
     pub(super) fn rescaled(
         &self,
@@ -255,31 +299,30 @@ impl Carrier {
         scaled
     }
 
-    /// The bound under given prices, and what the best load would use of each dimension.
-    fn evaluate(&self, folded: &Folded, values: &[i64], lambda: Lambda) -> (Bound, [f64; DIMENSIONS_MAX]) {
-        let mut used = [0.0; DIMENSIONS_MAX];
+    /// The bound under given prices.
+    pub(super) fn evaluate(&self, folded: &Folded, values: &[i64], lambda: Lambda) -> Bound {
         let mut upper = i128::from(lambda.cost_up(&self.capacity, folded.dimensions));
         for load in &self.plain {
-            let class = &folded.classes[load.class as usize];
-            let gain = values[load.class as usize].saturating_sub(lambda.cost_down(&class.need, folded.dimensions));
-            if gain > 0 {
-                upper += i128::from(gain) * i128::from(load.most);
-                add_use(&mut used, &class.need, f64::from(load.most), folded.dimensions);
+            let value = values[load.class as usize];
+            if value > 0 {
+                let need = &folded.classes[load.class as usize].need;
+                let gain = value.saturating_sub(lambda.cost_down(need, folded.dimensions));
+                upper += i128::from(gain.max(0)) * i128::from(load.most);
             }
         }
-        let mut per_device = 0;
+        let (mut per_device, mut endless) = (0, upper);
         if self.devices > 0 {
             let devices = DeviceValues::new(self, folded, values, lambda);
             per_device = devices.best_of_one;
-            upper += i128::from(devices.best(self.devices));
-            devices.add_uses(self, folded, self.devices, &mut used);
+            upper += i128::from(devices.total());
+            endless += i128::from(devices.endless);
         }
-        let bound = Bound {
+        Bound {
             upper: narrow(upper),
+            endless: narrow(endless),
             per_device,
             lambda,
-        };
-        (bound, used)
+        }
     }
 
     /// The bound under given prices for whatever is left of this machine.
@@ -291,23 +334,18 @@ impl Carrier {
             plain = plain.saturating_add(gain.max(0).saturating_mul(i64::from(load.most)));
         }
         let devices = DeviceValues::new(self, folded, values, lambda);
-        let shares = devices.cells.last().map_or(0, |(value, _)| *value);
         Cut {
             lambda,
-            with_whole: devices
-                .by_devices(self.devices)
-                .iter()
-                .map(|(v, _)| v.saturating_add(plain))
-                .collect(),
-            with_shares: (0..=i64::from(self.devices))
-                .map(|n| shares.saturating_mul(n).saturating_add(plain))
-                .collect(),
+            dimensions: folded.dimensions,
+            cells: devices.cells.iter().map(|(value, _)| *value).collect(),
+            with_shares: devices.shares_by_devices().into_iter().map(|v| v.saturating_add(plain)).collect(),
+            with_whole: devices.by_devices().into_iter().map(|v| v.saturating_add(plain)).collect(),
         }
     }
 
     /// The lowest bound found by moving prices from `start` (billionths of a dollar that each dimension's whole capacity
     /// costs), in at most so many steps; ends early at `target`. Polyak's subgradient steps; leaves the best prices in
-    /// `start` for the next time.
+    /// `start` for the next time. The steps are taken in floats, and the bound under the best prices then in integers.
     pub(super) fn tighten(
         &self,
         folded: &Folded,
@@ -316,206 +354,136 @@ impl Carrier {
         target: i64,
         steps: u32,
     ) -> Bound {
-        let capacity = &self.capacity;
-        let unit = |whole: &[f64; DIMENSIONS_MAX]| {
-            let mut prices = [0.0; DIMENSIONS_MAX];
-            for d in 0..folded.dimensions {
-                if capacity.0[d] > 0 {
-                    prices[d] = whole[d] / as_float(capacity.0[d]);
-                }
-            }
-            Lambda::new(&prices)
-        };
+        let dimensions = folded.dimensions;
+        let mut sketch = Sketch::new(self, folded, values);
+        let target_worth = as_signed(target);
+        (0..dimensions).filter(|d| self.capacity.0[*d] == 0).for_each(|d| start[d] = 0.0);
         let mut here = *start;
-        let (mut best, mut used) = self.evaluate(folded, values, unit(&here));
-        let (mut factor, mut failures) = (1.0, 0);
+        let (mut best, mut used) = sketch.evaluate(&here);
+        let (mut best_used, mut factor, mut failures) = (used, 1.0, 0);
         for _ in 0..steps {
-            if best.upper <= target {
+            if best < target_worth {
                 break;
             }
             let mut slope = [0.0; DIMENSIONS_MAX];
-            for d in 0..folded.dimensions {
-                let share = if capacity.0[d] > 0 {
-                    used[d] / as_float(capacity.0[d])
-                } else {
-                    1.0
-                };
-                slope[d] = 1.0 - share;
-                if here[d] <= 0.0 && slope[d] > 0.0 {
-                    slope[d] = 0.0;
-                }
+            for d in 0..dimensions {
+                slope[d] = if here[d] <= 0.0 { (1.0 - used[d]).min(0.0) } else { 1.0 - used[d] };
             }
             let norm: f64 = slope.iter().map(|s| s * s).sum();
             if norm < 1e-12 {
                 break;
             }
-            let step = factor * as_signed(best.upper.saturating_sub(target)) / norm;
+            let step = factor * (best - target_worth).max(best * 1e-6) / norm;
             let mut next = here;
-            for d in 0..folded.dimensions {
+            for d in 0..dimensions {
                 next[d] = (here[d] - step * slope[d]).max(0.0);
             }
-            let (bound, next_used) = self.evaluate(folded, values, unit(&next));
-            if bound.upper < best.upper {
-                (best, failures, *start) = (bound, 0, next);
-            } else {
-                failures += 1;
-            }
+            let (bound, next_used) = sketch.evaluate(&next);
             (here, used) = (next, next_used);
+            if bound < best {
+                (best, best_used, failures, *start) = (bound, next_used, 0, next);
+                continue;
+            }
+            failures += 1;
             if failures >= PATIENCE {
                 factor *= 0.5;
                 failures = 0;
-                here = *start;
-                used = self.evaluate(folded, values, unit(&here)).1;
+                (here, used) = (*start, best_used);
             }
         }
-        best
+        self.evaluate(folded, values, self.unit_prices(start, dimensions))
+    }
+
+    /// Prices per unit from what the whole capacity costs.
+    fn unit_prices(&self, whole: &[f64; DIMENSIONS_MAX], dimensions: usize) -> Lambda {
+        let mut prices = [0.0; DIMENSIONS_MAX];
+        for d in 0..dimensions {
+            if self.capacity.0[d] > 0 {
+                prices[d] = whole[d] / as_float(self.capacity.0[d]);
+            }
+        }
+        Lambda::new(&prices)
     }
 }
 
-/// What the devices of a machine can add, by number of devices.
-pub(super) struct DeviceValues {
-    best_of_one: i64,
-    /// Best value by cells of one device, and the share (position in `shares`) that ends it.
-    cells: Vec<(i64, Option<usize>)>,
-    /// The whole-device class that is better than any shares, for one device.
-    single: Option<usize>,
-    /// Values of whole-device classes on several devices: devices, value, position in `whole`.
-    several: Vec<(u32, i64, usize)>,
+/// A carrier in floats, laid out for speed: the search for good prices looks at every class many times.
+struct Sketch<'a> {
+    carrier: &'a Carrier,
+    folded: &'a Folded,
+    values: &'a [i64],
+    /// By dimension, by plain class: its need as a share of the capacity.
+    needs: Vec<Vec<f64>>,
+    /// By plain class.
+    worth: Vec<f64>,
+    most: Vec<f64>,
+    gains: Vec<f64>,
 }
 
-impl DeviceValues {
-    pub(super) fn new(carrier: &Carrier, folded: &Folded, values: &[i64], lambda: Lambda) -> Self {
-        let gain = |load: &Load| {
-            let need = &folded.classes[load.class as usize].need;
-            values[load.class as usize].saturating_sub(lambda.cost_down(need, folded.dimensions))
+impl<'a> Sketch<'a> {
+    fn new(carrier: &'a Carrier, folded: &'a Folded, values: &'a [i64]) -> Self {
+        let valued = || carrier.plain.iter().filter(|load| values[load.class as usize] > 0);
+        let need = |load: &Load, d: usize| {
+            let capacity = carrier.capacity.0[d];
+            // Without capacity only classes that need nothing of it are in the list.
+            if capacity > 0 { as_float(folded.classes[load.class as usize].need.0[d]) / as_float(capacity) } else { 0.0 }
         };
-        let cells = carrier.cells(folded, gain);
-        let mut best_of_one = cells.last().map_or(0, |(value, _)| *value);
-        let (mut single, mut several) = (None, Vec::new());
-        for (at, load) in carrier.whole.iter().enumerate() {
-            let value = gain(load);
-            match folded.classes[load.class as usize].devices {
-                Devices::Whole(1) if value > best_of_one => (best_of_one, single) = (value, Some(at)),
-                Devices::Whole(devices) if devices > 1 && value > 0 => several.push((devices, value, at)),
-                _ => {}
-            }
-        }
+        let worth: Vec<f64> = valued().map(|load| as_signed(values[load.class as usize])).collect();
         Self {
-            best_of_one,
-            cells,
-            single,
-            several,
+            carrier,
+            folded,
+            values,
+            needs: (0..folded.dimensions).map(|d| valued().map(|load| need(load, d)).collect()).collect(),
+            most: valued().map(|load| f64::from(load.most)).collect(),
+            gains: vec![0.0; worth.len()],
+            worth,
         }
     }
 
-    /// Best value by cells of one device.
-    pub(super) fn cells(&self) -> impl Iterator<Item = i64> {
-        self.cells.iter().map(|(value, _)| *value)
-    }
-
-    fn best(&self, devices: u32) -> i64 {
-        self.by_devices(devices).last().map_or(0, |(value, _)| *value)
-    }
-
-    /// Best value by number of devices, with the class on several devices that ends it.
-    fn by_devices(&self, devices: u32) -> Vec<(i64, Option<usize>)> {
-        let mut best: Vec<(i64, Option<usize>)> = vec![(0, None)];
-        for count in 1..=devices {
-            let mut here = (best[count as usize - 1].0.saturating_add(self.best_of_one), None);
-            for (position, (takes, value, _)) in self.several.iter().enumerate() {
-                if *takes <= count {
-                    let with = best[(count - takes) as usize].0.saturating_add(*value);
-                    if with > here.0 {
-                        here = (with, Some(position));
-                    }
-                }
-            }
-            best.push(here);
+    /// The bound under given prices of the whole capacity, and the share of each dimension that its best load would use.
+    fn evaluate(&mut self, whole: &[f64; DIMENSIONS_MAX]) -> (f64, [f64; DIMENSIONS_MAX]) {
+        let dimensions = self.folded.dimensions;
+        let mut used = [0.0; DIMENSIONS_MAX];
+        let mut upper: f64 = whole[..dimensions].iter().sum();
+        self.gains.copy_from_slice(&self.worth);
+        for (price, needs) in whole.iter().zip(&self.needs) {
+            self.gains.iter_mut().zip(needs).for_each(|(gain, need)| *gain -= price * need);
         }
-        best
-    }
-
-    fn add_uses(&self, carrier: &Carrier, folded: &Folded, devices: u32, used: &mut [f64; DIMENSIONS_MAX]) {
-        let best = self.by_devices(devices);
-        let (mut left, mut ones) = (devices, 0.0);
-        while left > 0 {
-            match best[left as usize].1 {
-                None => {
-                    ones += 1.0;
-                    left -= 1;
-                }
-                Some(position) => {
-                    let (takes, _, at) = self.several[position];
-                    let need = &folded.classes[carrier.whole[at].class as usize].need;
-                    add_use(used, need, 1.0, folded.dimensions);
-                    left -= takes;
-                }
+        upper += sum_of(&self.gains, &self.most, |gain, most| gain.max(0.0) * most);
+        // From here on copies taken.
+        self.gains.iter_mut().zip(&self.most).for_each(|(gain, most)| *gain = if *gain > 0.0 { *most } else { 0.0 });
+        for (used, needs) in used.iter_mut().zip(&self.needs) {
+            *used = sum_of(&self.gains, needs, |copies, need| copies * need);
+        }
+        let carrier = self.carrier;
+        if carrier.devices > 0 {
+            let lambda = carrier.unit_prices(whole, dimensions);
+            let devices = DeviceValues::new(carrier, self.folded, self.values, lambda);
+            upper += as_signed(devices.total());
+            let mut amounts = [0.0; DIMENSIONS_MAX];
+            devices.add_uses(carrier, self.folded, &mut amounts);
+            for d in (0..dimensions).filter(|d| carrier.capacity.0[*d] > 0) {
+                used[d] += amounts[d] / as_float(carrier.capacity.0[d]);
             }
         }
-        if let Some(at) = self.single {
-            let need = &folded.classes[carrier.whole[at].class as usize].need;
-            add_use(used, need, ones, folded.dimensions);
-            return;
-        }
-        let mut cell = self.cells.len() - 1;
-        while let (_, Some(at)) = self.cells[cell] {
-            let class = &folded.classes[carrier.shares[at].class as usize];
-            add_use(used, &class.need, ones, folded.dimensions);
-            cell -= carrier.cells_of(class.devices);
-        }
+        (upper, used)
     }
 }
 
-impl Carrier {
-    /// How many cells of one device a share takes.
-    pub(super) fn cells_of(&self, devices: Devices) -> usize {
-        match devices {
-            Devices::Share(milli) => (milli / self.step) as usize,
-            Devices::None | Devices::Whole(_) => 0,
+/// A sum over pairs in eight parallel parts, which processors add faster than one.
+fn sum_of(a: &[f64], b: &[f64], term: impl Fn(f64, f64) -> f64) -> f64 {
+    let mut parts = [0.0; 8];
+    let (a_parts, b_parts) = (a.chunks_exact(8), b.chunks_exact(8));
+    let rest: f64 = a_parts.remainder().iter().zip(b_parts.remainder()).map(|(x, y)| term(*x, *y)).sum();
+    for (x, y) in a_parts.zip(b_parts) {
+        for (part, (x, y)) in parts.iter_mut().zip(x.iter().zip(y)) {
+            *part += term(*x, *y);
         }
     }
-
-    /// Best value by cells of one device that shares can have, copies unlimited.
-    fn cells(&self, folded: &Folded, gain: impl Fn(&Load) -> i64) -> Vec<(i64, Option<usize>)> {
-        let count = (DEVICE_MILLI / self.step) as usize;
-        let mut best: Vec<(i64, Option<usize>)> = vec![(0, None); count + 1];
-        let offers: Vec<(usize, i64, usize)> = self
-            .shares
-            .iter()
-            .enumerate()
-            .map(|(at, load)| {
-                (
-                    self.cells_of(folded.classes[load.class as usize].devices),
-                    gain(load),
-                    at,
-                )
-            })
-            .filter(|(_, value, _)| *value > 0)
-            .collect();
-        for (takes, value, at) in best_by_size(offers, count) {
-            for cell in takes..=count {
-                let with = best[cell - takes].0.saturating_add(value);
-                if with > best[cell].0 {
-                    best[cell] = (with, Some(at));
-                }
-            }
-        }
-        best
-    }
+    rest + parts.iter().sum::<f64>()
 }
 
-/// Of offers of one size only the best matters.
-fn best_by_size(offers: Vec<(usize, i64, usize)>, sizes: usize) -> Vec<(usize, i64, usize)> {
-    let mut best: Vec<Option<(usize, i64, usize)>> = vec![None; sizes + 1];
-    for offer in offers {
-        if best[offer.0].is_none_or(|other| offer.1 > other.1) {
-            best[offer.0] = Some(offer);
-        }
-    }
-    best.into_iter().flatten().collect()
-}
-
-fn add_use(used: &mut [f64; DIMENSIONS_MAX], need: &Amounts, copies: f64, dimensions: usize) {
+/// Adds what copies of a need take.
+pub(super) fn add_use(used: &mut [f64; DIMENSIONS_MAX], need: &Amounts, copies: f64, dimensions: usize) {
     for d in 0..dimensions {
         used[d] += as_float(need.0[d]) * copies;
     }

@@ -9,13 +9,30 @@ use crate::effort::Effort;
 use crate::fleet::folded::{Bought, Folded, Pattern};
 use crate::fleet::problem::DIMENSIONS_MAX;
 
-use super::carrier::{Carrier, as_float, as_signed};
+use super::carrier::{Bound, Carrier, as_float, as_signed};
+use super::combine::combine;
+use super::greedy::fill_well;
 use super::master::{Column, Master};
 use super::rows::Rows;
 use super::search::search;
 
-/// Loads below a shape's price by less than this share are not looked for.
-const TOLERANCE: f64 = 1e-6;
+/// Loads worth more than a shape's price by less than a share are not looked for: at first by this share, at last by this.
+const TOLERANCE: f64 = 1e-3;
+const TOLERANCE_MIN: f64 = 1e-6;
+/// A quick round finds prices of resources in so many steps, adds so many loads, and only such that save this share.
+const QUICK_STEPS: u32 = 8;
+const QUICK_COLUMNS: usize = 24;
+const QUICK_MIN: f64 = 1e-4;
+/// Quick rounds in a row at most.
+const QUICK_ROW: u32 = 4;
+/// Prices of finer rows are first kept within this share of a class's value around the coarser ones; intervals that bind
+/// are moved every so many rounds.
+const BOX_SHARE: f64 = 0.03;
+const BOXED_ROUNDS: u32 = 6;
+/// Shapes that carry so many classes without devices are searched by what stands on devices.
+const MANY_CLASSES: usize = 64;
+/// Such a search may look at so many times as many partial loads: each is cheaper.
+const COMBINE_NODES: u64 = 8;
 
 /// Values of classes and what they prove.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,6 +104,22 @@ pub(super) struct Generation<'a> {
     breadth: usize,
     nodes_max: u64,
     pub(super) nodes_limit: u64,
+    tolerance: f64,
+    /// Rounds until the next quick one, and how many of these failed in a row.
+    quick_wait: u32,
+    quick_failures: u32,
+    quick_row: u32,
+    /// Full sweeps made.
+    pub(super) sweeps: usize,
+    /// By shape: whether it is searched by what stands on devices.
+    combining: Vec<bool>,
+    /// By row: how far the next widening moves the ends of the interval that its price is kept in; empty without intervals.
+    widths: Vec<f64>,
+    /// By row: what leaving it uncovered costs without an interval.
+    costs: Vec<f64>,
+    /// The best bound when intervals were last moved, and the rounds since.
+    boxed_bound: u128,
+    boxed_rounds: u32,
 }
 
 /// What one look at all shapes gave.
@@ -112,18 +145,32 @@ pub(super) enum Round {
 impl<'a> Generation<'a> {
     /// A generation for so many copies of each class, beginning with given loads.
     pub(super) fn new(folded: &'a Folded, counts: Vec<u64>, rows: Rows, start: &Bought) -> Self {
-        let carriers: Vec<Carrier> = (0..folded.shapes.len())
-            .map(|s| Carrier::new(folded, s, &counts))
-            .collect();
-        let costs = artificial_costs(folded, &rows, &carriers);
+        Self::around(folded, counts, rows, start, None)
+    }
+
+    /// The same with prices kept near those that give classes these values.
+    fn around(folded: &'a Folded, counts: Vec<u64>, rows: Rows, start: &Bought, values: Option<&[i64]>) -> Self {
+        let carriers: Vec<Carrier> = (0..folded.shapes.len()).map(|s| Carrier::new(folded, s, &counts)).collect();
+        let free = artificial_costs(folded, &rows, &carriers);
+        let mut costs = free.clone();
+        let mut surplus: Vec<f64> =
+            rows.covering.iter().zip(&costs).map(|(covering, cost)| if *covering { 0.0 } else { *cost }).collect();
+        let mut widths = Vec::new();
+        if let Some(values) = values {
+            for (row, (price, typical)) in rows.prices(folded, values).into_iter().enumerate() {
+                let width = BOX_SHARE * typical.max(1.0);
+                costs[row] = costs[row].min(price + width);
+                surplus[row] = surplus[row].min(width - price);
+                widths.push(width);
+            }
+        }
         let limits = folded.limits.iter().map(|limit| as_float(limit.max));
         let sums: Vec<f64> = rows.sums.iter().copied().chain(limits).collect();
         let mut master = Master::new(&sums, &costs);
         let mut patterns: Vec<Option<Pattern>> = vec![None; sums.len()];
-        for (row, covering) in (0u32..).zip(&rows.covering) {
-            let cost = if *covering { 0.0 } else { costs[row as usize] };
+        for (row, cost) in (0u32..).zip(&surplus) {
             master.add(Column {
-                cost,
+                cost: *cost,
                 entries: vec![(row, -1.0)],
             });
             patterns.push(None);
@@ -138,6 +185,7 @@ impl<'a> Generation<'a> {
                 start
             })
             .collect();
+        let combining = carriers.iter().map(|carrier| carrier.plain.len() >= MANY_CLASSES).collect();
         let mut this = Self {
             folded,
             counts,
@@ -153,7 +201,17 @@ impl<'a> Generation<'a> {
             last: None,
             smoothing: 0.0,
             nodes_max: 1_000,
-            nodes_limit: 1_000,
+            nodes_limit: 64_000,
+            tolerance: TOLERANCE,
+            quick_wait: 0,
+            quick_failures: 0,
+            quick_row: 0,
+            sweeps: 0,
+            combining,
+            widths,
+            costs: free,
+            boxed_bound: 0,
+            boxed_rounds: 0,
         };
         for (pattern, _) in &start.machines {
             this.add(pattern.clone());
@@ -172,11 +230,14 @@ impl<'a> Generation<'a> {
                 .collect(),
             left_out: Vec::new(),
         };
-        let mut finer = Self::new(self.folded, self.counts, rows, &start);
+        let values = self.proof.as_ref().map(|proof| proof.values.clone());
+        let mut finer = Self::around(self.folded, self.counts, rows, &start, values.as_deref());
         finer.lambdas = self.lambdas;
         finer.proof = self.proof;
         finer.best_bound = self.best_bound;
+        finer.boxed_bound = self.best_bound;
         finer.center = self.center;
+        finer.combining = self.combining;
         finer.smoothing = 0.5;
         finer
     }
@@ -192,6 +253,17 @@ impl<'a> Generation<'a> {
             .collect();
         by_loss.sort_by(|a, b| a.0.total_cmp(&b.0).then_with(|| a.1.cmp(b.1)));
         by_loss.into_iter().take(most).map(|(_, load)| load.clone()).collect()
+    }
+
+    /// Shapes of the program's solution and of a purchase, rising.
+    pub(super) fn shapes_in_use(&self, bought: &Bought) -> Vec<usize> {
+        let solution = self.master.solution();
+        let used = solution.iter().filter(|(_, x)| *x > 1e-3);
+        let mut shapes: Vec<usize> = used.filter_map(|(c, _)| Some(self.patterns[*c].as_ref()?.shape)).collect();
+        shapes.extend(bought.machines.iter().map(|(pattern, _)| pattern.shape));
+        shapes.sort_unstable();
+        shapes.dedup();
+        shapes
     }
 
     /// The master's column of a load.
@@ -230,11 +302,19 @@ impl<'a> Generation<'a> {
 
     /// One round: solve the master, price every shape, add what improves.
     pub(super) fn round(&mut self, effort: &mut Effort<'_>) -> Round {
+        self.boxed_rounds += 1;
+        if self.boxed_rounds >= BOXED_ROUNDS && self.best_bound > self.boxed_bound {
+            self.recenter();
+        }
         let pivots = self.master.solve(20_000);
         effort.spend(u64::from(pivots) * (self.rows.len() as u64 / 8 + 1));
-        loop {
+        if self.quick_round(effort) {
+            return Round::Added;
+        }
+        while effort.within(1.0) {
             let (values, limits) = self.smoothed();
-            let sweep = self.price(values, limits, effort);
+            let Some(sweep) = self.price(values, limits, effort) else { break };
+            self.sweeps += 1;
             let bound = sweep.proof.bound(self.folded, &self.counts);
             self.last = Some(sweep.proof.clone());
             if bound > self.best_bound {
@@ -256,24 +336,104 @@ impl<'a> Generation<'a> {
                 self.breadth *= 4;
             } else if !sweep.complete && self.nodes_max < self.nodes_limit {
                 self.nodes_max *= 8;
+            } else if self.tolerance > TOLERANCE_MIN {
+                self.tolerance = (self.tolerance * 0.1).max(TOLERANCE_MIN);
+            } else if self.recenter() {
+                return Round::Added;
             } else {
                 return Round::Solved;
             }
-            if !effort.within(1.0) {
-                return Round::Solved;
+        }
+        Round::Solved
+    }
+
+    /// Moves the intervals that prices are kept in around the values that prove most, and widens those that bind if no
+    /// better values were found since the last time; false when none binds.
+    fn recenter(&mut self) -> bool {
+        self.boxed_rounds = 0;
+        let rows = self.widths.len();
+        let Some(proof) = self.proof.as_ref().filter(|_| rows > 0) else { return false };
+        let better = self.best_bound > self.boxed_bound;
+        self.boxed_bound = self.best_bound;
+        // Artificial columns of rows come first, then those of limits, then surplus columns of rows.
+        let second = rows + self.folded.limits.len();
+        let mut binds = vec![false; rows];
+        for (column, level) in self.master.solution() {
+            let row = if column < rows { column } else { column.wrapping_sub(second) };
+            if row < rows && level > 1e-6 * self.rows.sums[row].max(1.0) {
+                binds[row] |= self.master.cost(column) < self.costs[row] && (column < rows || !self.at_zero(row));
             }
         }
+        let mut costs = Vec::with_capacity(2 * rows);
+        for (row, (price, _)) in self.rows.prices(self.folded, &proof.values).into_iter().enumerate() {
+            if binds[row] && !better {
+                self.widths[row] *= 2.0;
+            }
+            let least = if self.rows.covering[row] { 0.0 } else { self.costs[row] };
+            costs.push((row, self.costs[row].min(price + self.widths[row])));
+            costs.push((second + row, least.min(self.widths[row] - price)));
+        }
+        self.master.set_costs(&costs);
+        binds.contains(&true)
+    }
+
+    /// Whether a row's price stands at zero and may not be lower.
+    fn at_zero(&self, row: usize) -> bool {
+        self.rows.covering[row] && self.master.prices()[row] <= self.widths[row] * 1e-9
+    }
+
+    /// Adds loads that are found quickly under the master's own prices; proves nothing. After failures it is left out for
+    /// some rounds.
+    fn quick_round(&mut self, effort: &mut Effort<'_>) -> bool {
+        if self.quick_wait > 0 {
+            self.quick_wait -= 1;
+            return false;
+        }
+        let values = self.rows.values(self.master.prices());
+        let limits = self.limit_prices();
+        let mut above: Vec<(f64, Bound, usize)> = Vec::new();
+        for at in 0..self.folded.shapes.len() {
+            let price = self.price_with_limits(at, &limits);
+            let bound = self.carriers[at].tighten(self.folded, &values, &mut self.lambdas[at], price, QUICK_STEPS);
+            if bound.upper > self.threshold(price) {
+                above.push((as_signed(bound.upper) / as_signed(price.max(1)), bound, at));
+            }
+            effort.spend(self.carriers[at].plain.len() as u64 / 32 + 8);
+            if !effort.within(1.0) {
+                return false;
+            }
+        }
+        above.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.2.cmp(&b.2)));
+        let mut added = 0;
+        for (_, bound, at) in above {
+            if added >= QUICK_COLUMNS || !effort.within(1.0) {
+                break;
+            }
+            let filled = fill_well(&self.carriers[at], self.folded, &values, &bound);
+            let column = filled.map(|filled| (self.column(&filled.pattern), filled.pattern));
+            if let Some((_, pattern)) = column.filter(|(c, _)| self.master.reduced(c) < -QUICK_MIN * c.cost) {
+                self.add(pattern);
+                added += 1;
+            }
+            effort.spend(50);
+        }
+        if added > 0 {
+            self.quick_failures = 0;
+            self.quick_row += 1;
+            if self.quick_row >= QUICK_ROW {
+                (self.quick_row, self.quick_wait) = (0, 1);
+            }
+            return true;
+        }
+        self.quick_failures = (self.quick_failures + 1).min(4);
+        self.quick_wait = (1 << self.quick_failures) - 1;
+        false
     }
 
     /// Values of classes and prices of limits between the best so far and the master's.
     fn smoothed(&self) -> (Vec<i64>, Vec<i64>) {
-        let prices = self.master.prices();
-        let values = self.rows.values(prices);
-        #[expect(clippy::cast_possible_truncation, reason = "saturates; any price is a valid one")]
-        let limits: Vec<i64> = prices[self.rows.len()..]
-            .iter()
-            .map(|p| (-p).max(0.0).floor() as i64)
-            .collect();
+        let values = self.rows.values(self.master.prices());
+        let limits = self.limit_prices();
         let Some((center_values, center_limits)) = &self.center else {
             return (values, limits);
         };
@@ -288,16 +448,29 @@ impl<'a> Generation<'a> {
         (between(center_values, &values), between(center_limits, &limits))
     }
 
+    /// The master's prices of limits.
+    fn limit_prices(&self) -> Vec<i64> {
+        #[expect(clippy::cast_possible_truncation, reason = "saturates; any price is a valid one")]
+        let price = |p: &f64| (-p).max(0.0).floor() as i64;
+        self.master.prices()[self.rows.len()..].iter().map(price).collect()
+    }
+
+    /// Loads worth no more than this are not looked for.
+    fn threshold(&self, price: i64) -> i64 {
+        #[expect(clippy::cast_possible_truncation, reason = "a share of a price")]
+        let more = (as_signed(price) * self.tolerance) as i64;
+        price.saturating_add(more)
+    }
+
     /// Prices every shape; adds loads that improve the master.
-    fn price(&mut self, values: Vec<i64>, limits: Vec<i64>, effort: &mut Effort<'_>) -> Sweep {
+    fn price(&mut self, values: Vec<i64>, limits: Vec<i64>, effort: &mut Effort<'_>) -> Option<Sweep> {
         let shapes = self.folded.shapes.len();
         let mut bounds = Vec::with_capacity(shapes);
         let mut above: Vec<(f64, usize)> = Vec::new();
         let mut thresholds = Vec::with_capacity(shapes);
         for at in 0..shapes {
             let price = self.price_with_limits(at, &limits);
-            #[expect(clippy::cast_possible_truncation, reason = "a share of a price")]
-            let threshold = price.saturating_add((as_signed(price) * TOLERANCE) as i64);
+            let threshold = self.threshold(price);
             let carrier = &self.carriers[at];
             let bound = carrier.tighten(self.folded, &values, &mut self.lambdas[at], threshold, 24);
             effort.spend(carrier.plain.len() as u64 / 16 + 8);
@@ -306,6 +479,9 @@ impl<'a> Generation<'a> {
             }
             bounds.push(bound);
             thresholds.push(threshold);
+            if !effort.within(1.0) {
+                return None;
+            }
         }
         above.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
         let mut sweep = Sweep {
@@ -319,17 +495,17 @@ impl<'a> Generation<'a> {
             },
         };
         for (_, at) in above.into_iter().take(self.breadth) {
+            if !effort.within(1.0) {
+                sweep.complete = false;
+                break;
+            }
             let carrier = &self.carriers[at];
             let values = &sweep.proof.values;
-            let outcome = search(
-                carrier,
-                self.folded,
-                values,
-                &bounds[at],
-                thresholds[at],
-                self.nodes_max,
-            );
+            let engine = if carrier.devices > 0 && self.combining[at] { combine } else { search };
+            let nodes_max = if self.combining[at] { self.nodes_max * COMBINE_NODES } else { self.nodes_max };
+            let outcome = engine(carrier, self.folded, values, &bounds[at], thresholds[at], nodes_max);
             effort.spend(outcome.nodes / 4 + 200);
+            if std::env::var("DBG").is_ok() && carrier.devices > 0 { let sh = &self.folded.shapes[at]; eprintln!("   shape {:?} dev {} comb {} nodes {}/{} complete {} bound {:.5} upper {:.5} found {} {:.5}", &sh.capacity.0[..2], sh.devices, self.combining[at], outcome.nodes, self.nodes_max, outcome.complete, bounds[at].upper as f64/sh.price as f64, outcome.upper as f64/sh.price as f64, outcome.found.len(), outcome.found.first().map_or(0.0, |f| f.value as f64/sh.price as f64)); }
             sweep.proof.uppers[at] = outcome.upper;
             sweep.complete &= outcome.complete;
             for found in outcome.found {
@@ -340,7 +516,7 @@ impl<'a> Generation<'a> {
                 }
             }
         }
-        sweep
+        Some(sweep)
     }
 
     fn price_with_limits(&self, shape: usize, limits: &[i64]) -> i64 {

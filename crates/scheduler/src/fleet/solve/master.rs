@@ -10,8 +10,9 @@ const PIVOT_MIN: f64 = 1e-7;
 const REDUCED_MIN: f64 = 1e-9;
 /// Pivots between two fresh inverses: rounding errors grow with their number.
 const PIVOTS_PER_INVERSE: u32 = 400;
-/// Columns looked at for the next pivot; more than this many are looked at in turns.
-const CANDIDATES: usize = 4096;
+/// Columns looked at for the next pivots, until they save less than this share of the best saving.
+const CANDIDATES: usize = 48;
+const LEAST_SHARE: f64 = 0.1;
 
 /// A column: its cost and its non-zero entries by row, rising.
 #[derive(Debug, Clone)]
@@ -37,8 +38,9 @@ pub(super) struct Master {
     /// Dual values by row.
     prices: Vec<f64>,
     since_inverse: u32,
-    /// Where the next look for an entering column begins.
-    turn: usize,
+    /// Columns looked at for the next pivots, and what one must save to be taken without a look at all.
+    candidates: Vec<usize>,
+    least: f64,
 }
 
 impl Master {
@@ -71,7 +73,8 @@ impl Master {
             inverse,
             prices: artificial_costs.to_vec(),
             since_inverse: 0,
-            turn: 0,
+            candidates: Vec::new(),
+            least: REDUCED_MIN,
         }
     }
 
@@ -101,6 +104,19 @@ impl Master {
         let mut solution: Vec<(usize, f64)> = self.basis.iter().copied().zip(self.level.iter().copied()).collect();
         solution.sort_unstable_by_key(|(column, _)| *column);
         solution
+    }
+
+    /// Changes costs of columns.
+    pub(super) fn set_costs(&mut self, costs: &[(usize, f64)]) {
+        for (column, cost) in costs {
+            self.columns[*column].cost = *cost;
+        }
+        self.price_rows();
+    }
+
+    /// What a unit of a column costs.
+    pub(super) fn cost(&self, column: usize) -> f64 {
+        self.columns[column].cost
     }
 
     /// Reduced cost of a column that is not in the program yet, under the current prices.
@@ -140,32 +156,53 @@ impl Master {
         self.columns = kept.iter().map(|c| self.columns[*c].clone()).collect();
         self.in_basis = kept.iter().map(|c| self.in_basis[*c]).collect();
         self.basis.iter_mut().for_each(|c| *c = renamed[*c]);
-        self.turn = 0;
+        self.candidates.clear();
         kept
     }
 
-    /// The column that saves most per unit, among some thousand looked at; `None` when none saves.
+    /// The column that saves most per unit among those that saved most when all were looked at; all are looked at again
+    /// when none of them saves any more. `None` when no column saves.
     fn entering(&mut self) -> Option<usize> {
-        let count = self.columns.len();
-        let mut looked = 0;
-        let mut best: Option<(f64, usize)> = None;
-        while looked < count {
-            let column = self.turn;
-            self.turn = (self.turn + 1) % count;
-            looked += 1;
-            if !self.in_basis[column] {
-                let reduced = self.reduced(&self.columns[column]);
-                let scale = self.columns[column].cost.abs().max(1.0);
-                let gain = -reduced / scale;
-                if gain > REDUCED_MIN && best.is_none_or(|(other, _)| gain > other) {
-                    best = Some((gain, column));
-                }
+        for fresh in [false, true] {
+            if fresh {
+                self.look();
             }
-            if looked >= CANDIDATES && best.is_some() {
-                break;
+            let mut list = std::mem::take(&mut self.candidates);
+            let mut best: Option<(f64, usize)> = None;
+            list.retain(|column| {
+                let gain = self.gain(*column);
+                if gain > best.map_or(0.0, |(other, _)| other) {
+                    best = Some((gain, *column));
+                }
+                gain > REDUCED_MIN
+            });
+            self.candidates = list;
+            if let Some((_, column)) = best.filter(|(gain, _)| *gain > if fresh { REDUCED_MIN } else { self.least }) {
+                return Some(column);
             }
         }
-        best.map(|(_, column)| column)
+        None
+    }
+
+    /// Looks at all columns for those that save most.
+    fn look(&mut self) {
+        let mut all: Vec<(f64, usize)> = (0..self.columns.len())
+            .map(|column| (self.gain(column), column))
+            .filter(|(gain, _)| *gain > REDUCED_MIN)
+            .collect();
+        all.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+        all.truncate(CANDIDATES);
+        self.least = all.first().map_or(REDUCED_MIN, |(gain, _)| (gain * LEAST_SHARE).max(REDUCED_MIN));
+        self.candidates = all.into_iter().map(|(_, column)| column).collect();
+    }
+
+    /// What a column saves per unit, as a share of its cost.
+    fn gain(&self, column: usize) -> f64 {
+        if self.in_basis[column] {
+            return 0.0;
+        }
+        let column = &self.columns[column];
+        -self.reduced(column) / column.cost.abs().max(1.0)
     }
 
     /// Brings a column into the basis; false when numbers do not allow it.
@@ -258,6 +295,12 @@ impl Master {
             let line = &self.inverse[row * rows..(row + 1) * rows];
             self.level[row] = line.iter().zip(&self.rhs).map(|(a, b)| a * b).sum::<f64>().max(0.0);
         }
+        self.price_rows();
+    }
+
+    /// The prices that the basis and its inverse give.
+    fn price_rows(&mut self) {
+        let rows = self.rows;
         self.prices.iter_mut().for_each(|price| *price = 0.0);
         for (row, column) in self.basis.iter().enumerate() {
             let cost = self.columns[*column].cost;

@@ -1,12 +1,19 @@
 //! The optimiser: from a first answer and an allowance of work to a better answer and a proven bound.
+//!
+//! `generate` solves the linear program over loads of machines, with `search` and `combine` as its pricing; `dive` turns
+//! its fractions into machines; `repair` mends what is left. Which of them pay depends on the instance: with few classes
+//! each has a price of its own and a dive ends near the bound; with many, prices are shared, and mending is what counts.
 
 mod blocks;
 mod carrier;
+mod combine;
+mod devices;
 mod dive;
 mod generate;
 mod greedy;
 mod master;
 mod part;
+mod repair;
 mod rows;
 mod search;
 mod tables;
@@ -15,48 +22,72 @@ use crate::effort::Effort;
 use crate::fleet::folded::{Bought, Folded};
 use crate::fleet::greedy::{polish, travel};
 
+use dive::{DiveConfig, dive};
 use generate::{Generation, Round};
+use repair::repair;
 use rows::{Rows, grouped};
+
+/// Rows of the master by level: prices are first shared by many classes, then by few, so that they converge quickly.
+const LEVELS: [usize; 6] = [8, 40, 100, 200, 400, 800];
+
+/// A level is left for the next one when the program's gap is below this share, or when the bound rose by less than
+/// the other share in so many sweeps.
+const LEVEL_GAP: f64 = 0.002;
+const LEVEL_RISE: f64 = 0.0003;
+const LEVEL_ROUNDS: usize = 10;
+
+/// Classes up to which each has a row of its own while diving.
+const OWN_ROWS_MAX: usize = 300;
+/// Shares of the allowance by which the program is left: with few classes it is solved before; with many, mending a
+/// purchase under good prices is worth more than the last digits of the bound.
+const PROGRAM_SHARE_FEW: f64 = 0.7;
+const PROGRAM_SHARE_MANY: f64 = 0.45;
+/// Share of the allowance by which a dive ends.
+const DIVE_SHARE: f64 = 0.9;
+/// Loads that a dive begins with.
+const LOADS_MAX: usize = 4000;
+/// A gap below this share is as good as none.
+const GAP_MIN: f64 = 5e-5;
 
 /// A purchase that is at least as good, and what no purchase that holds everything can cost less than.
 pub(crate) fn improve(folded: &Folded, start: Bought, effort: &mut Effort<'_>) -> (Bought, u128) {
     if start.missing() > 0 || folded.classes.is_empty() {
         return (start, 0);
     }
-    let generation = solved(folded, &start, effort);
-    let counts: Vec<u64> = folded.classes.iter().map(|c| c.count).collect();
-    let config = dive::DiveConfig {
-        rows_max: 250,
-        share: 0.9,
-    };
-    let dived = dive::dive(folded, &counts, generation.best_loads(4000), config, effort);
-    if trace() {
-        eprintln!(
-            "start {:.4} dived {:.4} missing {}",
-            start.price(folded) as f64 / 1e9,
-            dived.price(folded) as f64 / 1e9,
-            dived.missing()
-        );
-    }
-    let best = if dived.missing() == 0 && dived.price(folded) < start.price(folded) {
-        dived
-    } else {
-        start
-    };
-    let best = match &generation.proof {
-        Some(proof) => {
-            let values: Vec<f64> = proof.values.iter().map(|value| carrier::as_signed(*value)).collect();
-            travel(folded, &values, best, effort, 1.0)
+    let few = folded.classes.len() <= OWN_ROWS_MAX;
+    let share = if few { PROGRAM_SHARE_FEW } else { PROGRAM_SHARE_MANY };
+    let generation = solved(folded, &start, share, effort);
+    let bound = generation.best_bound;
+    let mut best = start;
+    if few && !near(folded, &best, bound) {
+        let counts: Vec<u64> = folded.classes.iter().map(|c| c.count).collect();
+        let config = DiveConfig {
+            rows_max: OWN_ROWS_MAX,
+            share: DIVE_SHARE,
+        };
+        let dived = dive(folded, &counts, generation.best_loads(LOADS_MAX), config, effort);
+        if dived.missing() == 0 && dived.price(folded) < best.price(folded) {
+            best = dived;
         }
-        None => polish(folded, best, effort, 1.0),
-    };
-    (best, generation.best_bound)
+    }
+    if let Some(proof) = generation.proof.as_ref().filter(|_| !near(folded, &best, bound)) {
+        let shapes = generation.shapes_in_use(&best);
+        best = repair(folded, best, &proof.values, shapes, effort);
+    }
+    (best, bound)
+}
+
+/// Whether a purchase is so near to its bound that looking further is not worth while.
+fn near(folded: &Folded, bought: &Bought, bound: u128) -> bool {
+    #[expect(clippy::cast_precision_loss, reason = "decides when to stop, nothing else")]
+    let (price, bound) = (bought.price(folded) as f64, bound as f64);
+    price <= bound * (1.0 + GAP_MIN)
 }
 
 /// A value for each class, in billionths of a dollar per hour, under which no load of any shape is worth more than the
 /// shape's price; limits are not looked at. `None` when the effort did not suffice for any.
 pub(crate) fn values(folded: &Folded, start: &Bought, effort: &mut Effort<'_>) -> Option<Vec<u64>> {
-    let proof = solved(folded, start, effort).proof?;
+    let proof = solved(folded, start, 1.0, effort).proof?;
     // The smallest price over worth, compared as fractions.
     let (mut price, mut worth) = (1i128, 1i128);
     for (shape, upper) in folded.shapes.iter().zip(&proof.uppers) {
@@ -69,77 +100,45 @@ pub(crate) fn values(folded: &Folded, start: &Bought, effort: &mut Effort<'_>) -
     Some(proof.values.iter().map(scaled).collect())
 }
 
-/// Rows of the master by level: prices are first shared by many classes, then by few, so that they converge quickly.
-const LEVELS: [usize; 5] = [8, 30, 120, 500, 900];
+/// Column generation through all levels, by a share of the effort.
+fn solved<'a>(folded: &'a Folded, start: &Bought, share: f64, effort: &mut Effort<'_>) -> Generation<'a> {
+    effort.between(0.0, share, |effort| {
+        let counts: Vec<u64> = folded.classes.iter().map(|c| c.count).collect();
+        let rows = Rows::new(folded, &grouped(folded, LEVELS[0]));
+        let mut generation = Generation::new(folded, counts, rows, start);
+        for (level, rows_max) in LEVELS.into_iter().enumerate() {
+            if level > 0 {
+                generation = generation.with_rows(Rows::new(folded, &grouped(folded, rows_max)));
+            }
+            let last = rows_max >= folded.classes.len() || level + 1 == LEVELS.len();
+            converge(&mut generation, last, effort);
+            if last || !effort.within(1.0) {
+                break;
+            }
+        }
+        generation
+    })
+}
 
-/// Column generation through all levels.
-fn solved<'a>(folded: &'a Folded, start: &Bought, effort: &mut Effort<'_>) -> Generation<'a> {
-    let counts: Vec<u64> = folded.classes.iter().map(|c| c.count).collect();
-    let mut generation = Generation::new(folded, counts, Rows::new(folded, &grouped(folded, LEVELS[0])), start);
-    for (level, rows_max) in LEVELS.into_iter().enumerate() {
-        if level > 0 {
-            generation = generation.with_rows(Rows::new(folded, &grouped(folded, rows_max)));
-        }
-        let last = rows_max >= folded.classes.len() || level + 1 == LEVELS.len();
-        if last {
-            generation.nodes_limit = 1_000_000;
-        }
-        let mut window = std::collections::VecDeque::new();
-        while effort.within(0.5) {
-            let round = generation.round(effort);
-            let objective = generation.master.objective();
-            if trace() {
-                eprintln!(
-                    "level {level} rows {} units {} lp {:.4} bound {:.4} cols {} {round:?}",
-                    generation.rows.len(),
-                    effort.done(),
-                    objective / 1e9,
-                    generation.best_bound as f64 / 1e9,
-                    generation.patterns.len()
-                );
-            }
-            if round == Round::Solved {
-                break;
-            }
-            if !last && objective < 1.004 * generation.best_bound as f64 {
-                break;
-            }
-            window.push_back(objective);
-            if window.len() > 8 {
-                let old: f64 = window.pop_front().unwrap_or(objective);
-                if !last && old - objective < 0.0005 * objective {
-                    break;
-                }
-            }
-        }
-        if trace() {
-            if let Some(p) = &generation.last {
-                let mut v: Vec<_> = folded
-                    .shapes
-                    .iter()
-                    .enumerate()
-                    .map(|(i, s)| (s.price as f64 / p.uppers[i] as f64, i))
-                    .collect();
-                v.sort_by(|a, b| a.0.total_cmp(&b.0));
-                for (r, i) in v.iter().take(12) {
-                    let s = &folded.shapes[*i];
-                    if *r < 0.99999 {
-                        eprintln!(
-                            "{r:.5} cap {:?} dev {} price {}",
-                            &s.capacity.0[..2],
-                            s.devices,
-                            s.price as f64 / 1e9
-                        );
-                    }
-                }
-                eprintln!("bound last {}", p.bound(folded, &generation.counts) as f64 / 1e9);
-            }
-        }
-        if last || !effort.within(0.5) {
+/// Rounds of one level.
+fn converge(generation: &mut Generation<'_>, last: bool, effort: &mut Effort<'_>) {
+    if last {
+        generation.nodes_limit = 1_000_000;
+    }
+    let mut bounds: Vec<u128> = Vec::new();
+    while effort.within(1.0) {
+        let round = generation.round(effort);
+        let (objective, bound) = (generation.master.objective(), generation.best_bound);
+        if trace() { eprintln!("rows {} units {} lp {:.4} bound {:.4} cols {} {round:?}", generation.rows.len(), effort.done(), objective/1e9, generation.best_bound as f64/1e9, generation.patterns.len()); }
+        bounds.resize(generation.sweeps.max(bounds.len()), bound);
+        let before = bounds.len().checked_sub(LEVEL_ROUNDS).map(|at| bounds[at]);
+        #[expect(clippy::cast_precision_loss, reason = "decides when to go on, nothing else")]
+        let (risen, bound) = (before.map(|before| (bound - before) as f64), bound as f64);
+        let slow = risen.is_some_and(|risen| risen <= LEVEL_RISE * bound);
+        if round == Round::Solved || !last && (slow || objective * (1.0 - LEVEL_GAP) < bound) {
             break;
         }
     }
-    generation
 }
 
 fn trace() -> bool {

@@ -65,6 +65,11 @@ impl Part {
         }
     }
 
+    /// Values of classes of the whole, by class of the part.
+    pub(super) fn values(&self, values: &[i64]) -> Vec<i64> {
+        self.classes.iter().map(|class| values[*class as usize]).collect()
+    }
+
     /// Copies of each class, all of them.
     pub(super) fn counts(&self) -> Vec<u64> {
         self.folded.classes.iter().map(|class| class.count).collect()

@@ -4,10 +4,15 @@
 //! class prices are free. With many classes that converges far too slowly, so alike classes share `a + b·need`, which
 //! only restricts the dual: every bound stays valid. Choosing prices is the master's.
 
-use crate::fleet::folded::Folded;
+use std::collections::BTreeSet;
+
+use crate::fleet::folded::{Class, Folded, Shape};
 use crate::fleet::problem::{DEVICE_MILLI, Devices};
 
-use super::carrier::as_float;
+use super::carrier::{as_float, as_signed};
+
+/// Kinds of devices that are kept apart; where there are more, only shares from whole ones.
+const DEVICE_KINDS_MAX: usize = 16;
 
 /// Rows of the master, with what each class has of them.
 #[derive(Debug, Clone)]
@@ -18,6 +23,8 @@ pub(super) struct Rows {
     pub(super) sums: Vec<f64>,
     /// By row: whether more than the sum may be carried at no loss, so that the price is not negative.
     pub(super) covering: Vec<bool>,
+    /// Classes that share a formula, with its first row and number of rows.
+    formulas: Vec<(Vec<usize>, usize, usize)>,
 }
 
 /// Groups of classes that share a price formula.
@@ -30,9 +37,10 @@ impl Rows {
             features: vec![Vec::new(); folded.classes.len()],
             sums: Vec::new(),
             covering: Vec::new(),
+            formulas: Vec::new(),
         };
         for group in groups {
-            if group.len() <= shared_rows(folded) {
+            if group.len() <= shared_rows(folded, group) {
                 group.iter().for_each(|class| rows.own(folded, *class));
             } else {
                 rows.shared(folded, group);
@@ -43,6 +51,7 @@ impl Rows {
 
     fn own(&mut self, folded: &Folded, class: usize) {
         let row = self.next();
+        self.formulas.push((vec![class], self.len(), 1));
         self.features[class].push((row, 1.0));
         self.sums.push(as_float(folded.classes[class].count));
         self.covering.push(true);
@@ -53,6 +62,7 @@ impl Rows {
             group.iter().map(|c| of(*c) * as_float(folded.classes[*c].count)).sum()
         };
         let copies = counted(&|_| 1.0);
+        let first = self.len();
         let row = self.next();
         group.iter().for_each(|class| self.features[*class].push((row, 1.0)));
         self.sums.push(copies);
@@ -60,7 +70,7 @@ impl Rows {
         for d in 0..=folded.dimensions {
             let need = |class: usize| amount(folded, class, d);
             let mean = counted(&need) / copies;
-            if mean <= 0.0 {
+            if !varies(folded, group, d) {
                 continue;
             }
             let row = self.next();
@@ -70,6 +80,7 @@ impl Rows {
             self.sums.push(copies);
             self.covering.push(false);
         }
+        self.formulas.push((group.to_vec(), first, self.len() - first));
     }
 
     fn next(&self) -> u32 {
@@ -79,6 +90,33 @@ impl Rows {
     /// Rows in all.
     pub(super) fn len(&self) -> usize {
         self.sums.len()
+    }
+
+    /// Row prices under which classes have these values, as nearly as they can; and what a typical class of each row is
+    /// worth.
+    pub(super) fn prices(&self, folded: &Folded, values: &[i64]) -> Vec<(f64, f64)> {
+        let mut prices = vec![(0.0, 0.0); self.len()];
+        for (group, first, count) in &self.formulas {
+            let (mut square, mut right) = (vec![0.0; count * count], vec![0.0; *count]);
+            let (mut typical, mut copies) = (0.0, 0.0);
+            for class in group {
+                let (weight, value) = (as_float(folded.classes[*class].count), as_signed(values[*class]));
+                typical += weight * value.max(0.0);
+                copies += weight;
+                let own = &self.features[*class];
+                for (a, x) in own {
+                    right[*a as usize - first] += weight * x * value;
+                    own.iter().for_each(|(b, y)| {
+                        square[(*a as usize - first) * count + (*b as usize - first)] += weight * x * y;
+                    });
+                }
+            }
+            let solved = least_squares(square, right);
+            for (at, price) in solved.into_iter().enumerate() {
+                prices[first + at] = (price, typical / copies);
+            }
+        }
+        prices
     }
 
     /// Value of each class under row prices, in whole billionths of a dollar.
@@ -95,6 +133,24 @@ impl Rows {
     }
 }
 
+/// Solves normal equations; directions that they say nothing of get next to nothing.
+fn least_squares(mut square: Vec<f64>, mut right: Vec<f64>) -> Vec<f64> {
+    let n = right.len();
+    for at in 0..n {
+        square[at * n + at] *= 1.0 + 1e-9;
+        let pivot = square[at * n + at];
+        if pivot <= 0.0 {
+            continue;
+        }
+        for row in (0..n).filter(|row| *row != at) {
+            let factor = square[row * n + at] / pivot;
+            (at..n).for_each(|column| square[row * n + column] -= factor * square[at * n + column]);
+            right[row] -= factor * right[at];
+        }
+    }
+    (0..n).map(|at| if square[at * n + at] > 0.0 { right[at] / square[at * n + at] } else { 0.0 }).collect()
+}
+
 /// Groups for about `rows_max` rows: each class alone if they are few, else alike ones together, split where the needs
 /// differ most. More rows only split further.
 pub(super) fn grouped(folded: &Folded, rows_max: usize) -> Groups {
@@ -102,10 +158,8 @@ pub(super) fn grouped(folded: &Folded, rows_max: usize) -> Groups {
     if all <= rows_max {
         return (0..all).map(|class| vec![class]).collect();
     }
-    let kind = |class: usize| {
-        let spec = &folded.classes[class];
-        (spec.eligible, spec.per_machine_max.min(1 << 16))
-    };
+    let kinds = kinds(folded);
+    let kind = |class: usize| kinds[class];
     let mut order: Vec<usize> = (0..all).collect();
     order.sort_by_key(|class| (kind(*class), *class));
     let mut groups: Groups = Vec::new();
@@ -115,12 +169,13 @@ pub(super) fn grouped(folded: &Folded, rows_max: usize) -> Groups {
             _ => groups.push(vec![class]),
         }
     }
-    let cost = |group: &Vec<usize>| group.len().min(shared_rows(folded));
+    let cost = |group: &Vec<usize>| group.len().min(shared_rows(folded, group));
+    let weights = weights(folded);
     let mut rows: usize = groups.iter().map(cost).sum();
     while rows < rows_max {
         let widest = (0..groups.len())
-            .filter(|g| groups[*g].len() > shared_rows(folded))
-            .map(|g| (spread(folded, &groups[g]), g))
+            .filter(|g| groups[*g].len() > shared_rows(folded, &groups[*g]))
+            .map(|g| (spread(folded, &weights, &groups[g]), g))
             .max_by(|a, b| a.0.0.total_cmp(&b.0.0).then(b.1.cmp(&a.1)));
         let Some(((width, dimension, cut), at)) = widest.filter(|((width, _, _), _)| *width > 0.0) else {
             break;
@@ -139,9 +194,9 @@ pub(super) fn grouped(folded: &Folded, rows_max: usize) -> Groups {
 }
 
 /// How far a group is spread, weighted by what depends on it: the measure, the dimension, and where to cut.
-fn spread(folded: &Folded, group: &[usize]) -> (f64, usize, f64) {
+fn spread(folded: &Folded, weights: &[f64], group: &[usize]) -> (f64, usize, f64) {
     let mut widest = (0.0, 0, 0.0);
-    let weight = |class: &usize| as_float(folded.classes[*class].count);
+    let weight = |class: &usize| weights[*class];
     let copies: f64 = group.iter().map(weight).sum();
     for d in 0..=folded.dimensions {
         let mean = group.iter().map(|c| coordinate(folded, *c, d) * weight(c)).sum::<f64>() / copies;
@@ -158,14 +213,61 @@ fn spread(folded: &Folded, group: &[usize]) -> (f64, usize, f64) {
     widest
 }
 
+/// Which classes may share a formula: those with the same offers, about the same limit per machine, and the same devices
+/// (or, where these are of many kinds, devices of the same sort).
+fn kinds(folded: &Folded) -> Vec<(usize, u32, Devices)> {
+    let distinct: BTreeSet<Devices> = folded.classes.iter().map(|class| class.devices).collect();
+    let devices = |devices: Devices| match devices {
+        exact if distinct.len() <= DEVICE_KINDS_MAX => exact,
+        Devices::None => Devices::None,
+        Devices::Share(_) => Devices::Share(1),
+        Devices::Whole(_) => Devices::Whole(1),
+    };
+    let limit = |class: &Class| {
+        let binds = u64::from(class.per_machine_max) < class.count;
+        if binds { class.per_machine_max.ilog2() } else { u32::BITS }
+    };
+    folded.classes.iter().map(|class| (class.eligible, limit(class), devices(class.devices))).collect()
+}
+
+/// About what all copies of a class cost: what they take of the cheapest machine for them. Prices must be fine where
+/// money is.
+fn weights(folded: &Folded) -> Vec<f64> {
+    let weight = |class: usize| {
+        let spec = &folded.classes[class];
+        let of_shape = |shape: &Shape| {
+            let amounts = (0..folded.dimensions)
+                .filter(|d| shape.capacity.0[*d] > 0)
+                .map(|d| as_float(spec.need.0[d]) / as_float(shape.capacity.0[d]));
+            let milli = f64::from(shape.devices) * f64::from(DEVICE_MILLI);
+            let devices = if milli > 0.0 { amount(folded, class, folded.dimensions) / milli } else { 0.0 };
+            as_float(shape.price) * amounts.fold(devices, f64::max)
+        };
+        let carrying = folded.shapes.iter().enumerate().filter(|(at, shape)| {
+            folded.accepts(*at, class)
+                && folded.fitting(&spec.need, &shape.capacity) > 0
+                && (spec.devices == Devices::None || shape.devices > 0)
+        });
+        let least = carrying.map(|(_, shape)| of_shape(shape)).min_by(f64::total_cmp).unwrap_or(1.0);
+        least.max(1.0) * as_float(spec.count)
+    };
+    (0..folded.classes.len()).map(weight).collect()
+}
+
 /// A need on the scale on which alike means alike: by ratio.
 fn coordinate(folded: &Folded, class: usize, dimension: usize) -> f64 {
     libm::log2(amount(folded, class, dimension) + 1.0)
 }
 
-/// Rows of a group that shares a formula: a constant, one per dimension, one for devices.
-fn shared_rows(folded: &Folded) -> usize {
-    2 + folded.dimensions
+/// Rows of a group that shares a formula: a constant, and one per dimension (and for devices) in which it differs.
+fn shared_rows(folded: &Folded, group: &[usize]) -> usize {
+    1 + (0..=folded.dimensions).filter(|d| varies(folded, group, *d)).count()
+}
+
+/// Whether classes of a group need different amounts.
+fn varies(folded: &Folded, group: &[usize], dimension: usize) -> bool {
+    let raw = |class: usize| amount(folded, class, dimension).to_bits();
+    group.iter().any(|class| raw(*class) != raw(group[0]))
 }
 
 /// A need in a dimension; beyond the last one stand thousandths of devices.

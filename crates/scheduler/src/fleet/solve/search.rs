@@ -9,7 +9,7 @@ use crate::fleet::problem::{Amounts, DIMENSIONS_MAX};
 
 use super::blocks::{Block, Blocks, fits, minus};
 use super::carrier::{Bound, Carrier, Cut, Lambda, Load, whole_devices};
-use super::greedy::fill;
+use super::greedy::{fill, fill_well};
 use super::tables::{Plain, Tables};
 
 /// Loads kept of one search.
@@ -73,11 +73,11 @@ pub(super) fn search(
 ) -> Outcome {
     let mut found = Vec::new();
     let mut least = threshold;
-    if let Some(filled) = fill(carrier, folded, values).filter(|filled| filled.value > threshold) {
+    if let Some(filled) = fill_well(carrier, folded, values, bound).filter(|filled| filled.value > threshold) {
         least = filled.value;
         found.push(filled);
     }
-    let margin = bound.upper.saturating_sub(least).max(0);
+    let margin = bound.endless.saturating_sub(least).max(0);
     let mut root = carrier.within(folded, values, bound, margin);
     root.whole
         .sort_by_key(|load| std::cmp::Reverse(whole_devices(folded.classes[load.class as usize].devices)));
@@ -107,6 +107,18 @@ pub(super) fn search(
         complete: open.is_none(),
         found,
     }
+}
+
+/// The same for a machine, or a rest of one, without classes on several devices.
+pub(super) fn descend(
+    carrier: &Carrier,
+    folded: &Folded,
+    values: &[i64],
+    bound: &Bound,
+    threshold: i64,
+    nodes_max: u64,
+) -> Outcome {
+    Descent::run(carrier, folded, values, bound, threshold, nodes_max)
 }
 
 /// A search over what stands on whole devices.
@@ -154,7 +166,7 @@ impl<'a> Hunt<'a> {
 
     fn run(&mut self, root: &Carrier, bound: &Bound) {
         if self.branched > 0 {
-            let margin = bound.upper.saturating_sub(self.threshold).max(0);
+            let margin = bound.endless.saturating_sub(self.threshold).max(0);
             let main = bound.lambda.main_dimension(&root.capacity, self.folded.dimensions);
             let plain = candidates(root, self.folded, self.values, bound, margin);
             let tables = Tables::new(root, self.folded, self.values, bound, &plain, main);
@@ -313,7 +325,7 @@ impl<'a> Descent<'a> {
         threshold: i64,
         nodes_max: u64,
     ) -> Outcome {
-        let margin = bound.upper.saturating_sub(threshold).max(0);
+        let margin = bound.endless.saturating_sub(threshold).max(0);
         let main = bound.lambda.main_dimension(&carrier.capacity, folded.dimensions);
         let mut plain = candidates(carrier, folded, values, bound, margin);
         plain.sort_by_key(|item| (std::cmp::Reverse(item.need.0[main]), item.class));
