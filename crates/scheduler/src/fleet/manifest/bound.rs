@@ -14,7 +14,8 @@ use super::site::{Partial, question};
 use super::traffic::Rates;
 use crate::effort::Effort;
 use crate::fleet::fold::{Fold, fold};
-use crate::fleet::values::values;
+use crate::fleet::problem::FleetProblem;
+use crate::fleet::values::{bound, values};
 use crate::fleet::{greedy, solve};
 use crate::minsum::{self, FORBIDDEN, Limits, Model as Sum};
 use crate::model::{Model, Target};
@@ -23,28 +24,105 @@ use crate::state::HOURS;
 /// Pairs of an option and a service up to which all sites together are also bounded as one market.
 const MARKET_PAIRS_MAX: usize = 4_000_000;
 
+/// Markets whose values take effort; the others keep the quick ones.
+const SHARPENED_MAX: u32 = 24;
+
+/// Markets that a site is compared with.
+const ZONES_LOOKED_AT: usize = 8;
+
 /// What a copy of each service is worth in a site at least, in billionths of a dollar per hour; `None`: it fits nowhere.
 pub(crate) type Worths = Vec<Vec<Option<u64>>>;
 
-/// Worth by site and service, for so many replicas of each.
+/// What a region sells to the services, in one of its zones or more that sell the same.
+struct Market {
+    problem: FleetProblem,
+    sites: Vec<usize>,
+    folding: Fold,
+    /// By class.
+    values: Vec<u64>,
+}
+
+impl Market {
+    /// What all copies are worth together.
+    fn total(&self) -> u128 {
+        total(&self.folding, &self.values)
+    }
+}
+
+fn total(folding: &Fold, values: &[u64]) -> u128 {
+    let worth = folding.folded.classes.iter().zip(values);
+    worth
+        .map(|(class, value)| u128::from(class.count) * u128::from(*value))
+        .sum()
+}
+
+/// Worth by site and service, for so many replicas of each, by quick values.
 pub(crate) fn worths(model: &Model<'_>, placed: &[u64]) -> Result<Worths, ManifestFleetError> {
+    Ok(by_site(model, placed, &markets(model, placed)?))
+}
+
+/// The same by values that take effort: markets that carry most come first, then the cheapest.
+fn sharp_worths(model: &Model<'_>, placed: &[u64], effort: &mut Effort<'_>) -> Result<Worths, ManifestFleetError> {
+    let mut markets = markets(model, placed)?;
+    markets.sort_by_key(|market| (std::cmp::Reverse(market.folding.folded.classes.len()), market.total()));
+    let sharpened = u32::try_from(markets.len()).unwrap_or(u32::MAX).min(SHARPENED_MAX);
+    for (number, market) in (0..sharpened).zip(&mut markets) {
+        let (from, to) = (
+            f64::from(number) / f64::from(sharpened),
+            f64::from(number + 1) / f64::from(sharpened),
+        );
+        effort.between(from, to, |effort| sharpen(market, effort));
+    }
+    Ok(by_site(model, placed, &markets))
+}
+
+/// Values are proven all together, so they are taken all or none.
+fn sharpen(market: &mut Market, effort: &mut Effort<'_>) {
+    let folded = &market.folding.folded;
+    let start = greedy::first(folded, effort, 0.1);
+    if folded.classes.is_empty() || start.missing() > 0 {
+        return;
+    }
+    if let Some(values) = solve::values(folded, &start, effort)
+        && total(&market.folding, &values) > market.total()
+    {
+        market.values = values;
+    }
+}
+
+fn by_site(model: &Model<'_>, placed: &[u64], markets: &[Market]) -> Worths {
+    let mut worths = vec![Vec::new(); model.sites.len()];
+    for market in markets {
+        let of_services = by_workload(&market.folding, placed.len(), &market.values);
+        market.sites.iter().for_each(|site| worths[*site] = of_services.clone());
+    }
+    worths
+}
+
+fn markets(model: &Model<'_>, placed: &[u64]) -> Result<Vec<Market>, ManifestFleetError> {
     let wanted: Vec<(usize, u64)> = placed.iter().copied().enumerate().collect();
-    let mut known: Vec<(crate::fleet::FleetProblem, Vec<Option<u64>>)> = Vec::new();
-    let mut worths = Vec::with_capacity(model.sites.len());
-    for options in options_by_site(model) {
+    let mut markets: Vec<Market> = Vec::new();
+    for (site, options) in options_by_site(model).into_iter().enumerate() {
         let problem = question(model, &options, &wanted, Partial::Whole);
-        // Zones of one region mostly sell the same.
-        let same = known.iter().rev().take(8).find(|(other, _)| *other == problem);
-        if let Some((_, of_services)) = same {
-            worths.push(of_services.clone());
+        // Zones of one region mostly sell the same, and sites are sorted by region.
+        if let Some(same) = markets
+            .iter_mut()
+            .rev()
+            .take(ZONES_LOOKED_AT)
+            .find(|other| other.problem == problem)
+        {
+            same.sites.push(site);
             continue;
         }
         let folding = fold(&problem)?;
-        let of_services = by_workload(&folding, placed.len(), &values(&folding.folded));
-        known.push((problem, of_services.clone()));
-        worths.push(of_services);
+        markets.push(Market {
+            values: values(&folding.folded),
+            problem,
+            sites: vec![site],
+            folding,
+        });
     }
-    Ok(worths)
+    Ok(markets)
 }
 
 fn by_workload(folding: &Fold, workloads: usize, values: &[u64]) -> Vec<Option<u64>> {
@@ -70,14 +148,14 @@ pub(crate) fn lower_bound(
     rates: &Rates<'_, '_>,
     effort: &mut Effort<'_>,
 ) -> Result<i128, ManifestFleetError> {
-    let worths = worths(model, placed)?;
-    let joint = effort.between(0.0, 0.5, |effort| joint(model, placed, &worths, rates, effort));
-    let market = effort.between(0.5, 1.0, |effort| market(model, placed, effort))?;
-    Ok(joint.max(market).max(0))
+    let worths = effort.between(0.0, 0.5, |effort| sharp_worths(model, placed, effort))?;
+    let joint = effort.between(0.5, 0.7, |effort| joint(model, placed, &worths, rates, effort));
+    let whole = effort.between(0.7, 1.0, |effort| all_sites(model, placed, effort))?;
+    Ok(joint.max(whole).max(0))
 }
 
 /// All sites as one market, traffic free.
-fn market(model: &Model<'_>, placed: &[u64], effort: &mut Effort<'_>) -> Result<i128, ManifestFleetError> {
+fn all_sites(model: &Model<'_>, placed: &[u64], effort: &mut Effort<'_>) -> Result<i128, ManifestFleetError> {
     if model.options.len().saturating_mul(placed.len()) > MARKET_PAIRS_MAX {
         return Ok(0);
     }
@@ -88,8 +166,8 @@ fn market(model: &Model<'_>, placed: &[u64], effort: &mut Effort<'_>) -> Result<
     if start.missing() > 0 || !folding.left_out.is_empty() {
         return Ok(0);
     }
-    let (_, bound) = solve::improve(&folding.folded, start, effort);
-    Ok(per_month(bound))
+    let proven = solve::values(&folding.folded, &start, effort).map_or(0, |values| total(&folding, &values));
+    Ok(per_month(proven.max(bound(&folding.folded))))
 }
 
 /// Billionths per hour as millionths per month, rounded down.
