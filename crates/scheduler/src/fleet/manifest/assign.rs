@@ -30,6 +30,7 @@ const LIMITS: Limits = Limits {
     table_entries_max: 1 << 18,
     elimination_max: 1 << 24,
     entries_max: 1 << 23,
+    marginals: false,
 };
 
 /// Copies without a machine, then millionths of a dollar per month.

@@ -8,7 +8,6 @@ use super::error::ManifestFleetError;
 use super::report::{ManifestFleet, choices};
 use super::settled::{REPLICAS_MAX, refined, settled};
 use super::traffic::Rates;
-use crate::construct::Work;
 use crate::effort::Effort;
 use crate::improve::{Search, cheapest};
 use crate::model::Model;
@@ -143,13 +142,13 @@ fn best_state(model: &Model<'_>, effort: &mut Effort<'_>) -> Result<State, Manif
 
 fn searched(model: &Model<'_>) -> State {
     let pinned = vec![false; model.replicas.len()];
-    let mut work = Work::new(WORK_MAX);
+    let mut work = Effort::units(WORK_MAX);
     let mut search = Search {
         model,
         pinned: &pinned,
         work: &mut work,
     };
-    let mut state = cheapest(&mut search, &State::new(model));
+    let mut state = cheapest(&mut search, &State::new(model), None);
     settle(model, &mut state, &pinned);
     state
 }

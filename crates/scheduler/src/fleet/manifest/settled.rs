@@ -3,7 +3,6 @@
 
 use super::assign::{Assigner, machines};
 use super::error::ManifestFleetError;
-use crate::construct::Work;
 use crate::effort::Effort;
 use crate::fleet::unfold::unfold;
 use crate::improve::{Search, descend};
@@ -89,7 +88,7 @@ fn mend(model: &Model<'_>, state: &mut State) {
             only: Only::Anything,
             amortise: true,
         };
-        pack(model, state, &todo, tactic, &mut Work::new(u64::MAX));
+        pack(model, state, &todo, tactic, &mut Effort::units(u64::MAX));
         settle(model, state, &pinned);
     }
 }
@@ -100,7 +99,7 @@ pub(crate) fn refined(model: &Model<'_>, state: State) -> State {
         return state;
     }
     let pinned = vec![false; model.replicas.len()];
-    let mut work = Work::new(WORK_MAX);
+    let mut work = Effort::units(WORK_MAX);
     let mut search = Search {
         model,
         pinned: &pinned,
