@@ -55,7 +55,14 @@ struct Filling<'a> {
 
 impl Blocks {
     /// The blocks of a machine that may be in a load worth more than `threshold`.
-    pub(super) fn new(carrier: &Carrier, folded: &Folded, values: &[i64], bound: &Bound, tables: &mut Tables, threshold: i64) -> Self {
+    pub(super) fn new(
+        carrier: &Carrier,
+        folded: &Folded,
+        values: &[i64],
+        bound: &Bound,
+        tables: &mut Tables,
+        threshold: i64,
+    ) -> Self {
         let mut blocks = Self {
             list: Vec::new(),
             complete: true,

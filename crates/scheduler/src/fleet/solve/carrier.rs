@@ -67,14 +67,17 @@ impl Cut {
     /// The most that a partial load worth `value` may become.
     pub(super) fn reach(&self, devices: u32, left: &Amounts, value: i64, whole: bool, dimensions: usize) -> i64 {
         let adds = if whole { &self.with_whole } else { &self.with_shares };
-        value.saturating_add(self.lambda.cost_up(left, dimensions)).saturating_add(adds[devices as usize])
+        value
+            .saturating_add(self.lambda.cost_up(left, dimensions))
+            .saturating_add(adds[devices as usize])
     }
 }
 
 impl Cut {
     /// The same when a device is being filled that has so many cells left.
     pub(super) fn reach_filling(&self, devices: u32, cells: u32, left: &Amounts, value: i64, whole: bool) -> i64 {
-        self.reach(devices, left, value, whole, self.dimensions).saturating_add(self.cells[cells as usize])
+        self.reach(devices, left, value, whole, self.dimensions)
+            .saturating_add(self.cells[cells as usize])
     }
 }
 
@@ -95,7 +98,10 @@ impl Bound {
 impl Lambda {
     /// From prices (billionths of a dollar per unit), rounded to what can be held.
     fn new(prices: &[f64; DIMENSIONS_MAX]) -> Self {
-        #[expect(clippy::cast_possible_truncation, reason = "saturates, and any value is a valid price")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "saturates, and any value is a valid price"
+        )]
         let fixed = |price: f64| (price.max(0.0) * (1u64 << FRACTION_BITS) as f64) as i64;
         Self(prices.map(fixed))
     }
@@ -136,7 +142,9 @@ impl Lambda {
     /// The dimension on which the most money stands at this capacity.
     pub(super) fn main_dimension(&self, capacity: &Amounts, dimensions: usize) -> usize {
         let weight = |d: usize| i128::from(self.0[d]) * i128::from(capacity.0[d]);
-        (0..dimensions).max_by_key(|d| (weight(*d), dimensions - d)).unwrap_or(0)
+        (0..dimensions)
+            .max_by_key(|d| (weight(*d), dimensions - d))
+            .unwrap_or(0)
     }
 }
 
@@ -190,14 +198,21 @@ impl Carrier {
     pub(super) fn within(&self, folded: &Folded, values: &[i64], bound: &Bound, margin: i64) -> Self {
         let keep = |load: &Load, devices: i64| {
             let value = values[load.class as usize];
-            let cost = bound.lambda.cost_down(&folded.classes[load.class as usize].need, folded.dimensions);
-            let loss = cost.saturating_sub(value).saturating_add(bound.per_device.saturating_mul(devices));
+            let cost = bound
+                .lambda
+                .cost_down(&folded.classes[load.class as usize].need, folded.dimensions);
+            let loss = cost
+                .saturating_sub(value)
+                .saturating_add(bound.per_device.saturating_mul(devices));
             if value <= 0 || loss > margin {
                 return None;
             }
             let within = if loss > 0 { margin / loss } else { i64::MAX };
             let most = load.most.min(u32::try_from(within).unwrap_or(u32::MAX));
-            Some(Load { class: load.class, most })
+            Some(Load {
+                class: load.class,
+                most,
+            })
         };
         let whole = |load: &Load| i64::from(whole_devices(folded.classes[load.class as usize].devices));
         Self {
@@ -262,7 +277,12 @@ impl Carrier {
     }
 
     /// Prices of this capacity as a whole, for another capacity at the same price per unit.
-    pub(super) fn rescaled(&self, whole: &[f64; DIMENSIONS_MAX], to: &Amounts, dimensions: usize) -> [f64; DIMENSIONS_MAX] {
+    pub(super) fn rescaled(
+        &self,
+        whole: &[f64; DIMENSIONS_MAX],
+        to: &Amounts,
+        dimensions: usize,
+    ) -> [f64; DIMENSIONS_MAX] {
         let mut scaled = *whole;
         for d in 0..dimensions {
             if self.capacity.0[d] > 0 {
@@ -311,8 +331,16 @@ impl Carrier {
             lambda,
             dimensions: folded.dimensions,
             cells: devices.cells.iter().map(|(value, _)| *value).collect(),
-            with_shares: devices.shares_by_devices().into_iter().map(|v| v.saturating_add(plain)).collect(),
-            with_whole: devices.by_devices().into_iter().map(|v| v.saturating_add(plain)).collect(),
+            with_shares: devices
+                .shares_by_devices()
+                .into_iter()
+                .map(|v| v.saturating_add(plain))
+                .collect(),
+            with_whole: devices
+                .by_devices()
+                .into_iter()
+                .map(|v| v.saturating_add(plain))
+                .collect(),
         }
     }
 
@@ -330,7 +358,9 @@ impl Carrier {
         let dimensions = folded.dimensions;
         let mut sketch = Sketch::new(self, folded, values);
         let target_worth = as_signed(target);
-        (0..dimensions).filter(|d| self.capacity.0[*d] == 0).for_each(|d| start[d] = 0.0);
+        (0..dimensions)
+            .filter(|d| self.capacity.0[*d] == 0)
+            .for_each(|d| start[d] = 0.0);
         let mut here = *start;
         let (mut best, mut used) = sketch.evaluate(&here);
         let (mut best_used, mut factor, mut failures) = (used, 1.0, 0);
@@ -340,7 +370,11 @@ impl Carrier {
             }
             let mut slope = [0.0; DIMENSIONS_MAX];
             for d in 0..dimensions {
-                slope[d] = if here[d] <= 0.0 { (1.0 - used[d]).min(0.0) } else { 1.0 - used[d] };
+                slope[d] = if here[d] <= 0.0 {
+                    (1.0 - used[d]).min(0.0)
+                } else {
+                    1.0 - used[d]
+                };
             }
             let norm: f64 = slope.iter().map(|s| s * s).sum();
             if norm < 1e-12 {
@@ -398,14 +432,20 @@ impl<'a> Sketch<'a> {
         let need = |load: &Load, d: usize| {
             let capacity = carrier.capacity.0[d];
             // Without capacity only classes that need nothing of it are in the list.
-            if capacity > 0 { as_float(folded.classes[load.class as usize].need.0[d]) / as_float(capacity) } else { 0.0 }
+            if capacity > 0 {
+                as_float(folded.classes[load.class as usize].need.0[d]) / as_float(capacity)
+            } else {
+                0.0
+            }
         };
         let worth: Vec<f64> = valued().map(|load| as_signed(values[load.class as usize])).collect();
         Self {
             carrier,
             folded,
             values,
-            needs: (0..folded.dimensions).map(|d| valued().map(|load| need(load, d)).collect()).collect(),
+            needs: (0..folded.dimensions)
+                .map(|d| valued().map(|load| need(load, d)).collect())
+                .collect(),
             most: valued().map(|load| f64::from(load.most)).collect(),
             gains: vec![0.0; worth.len()],
             worth,
@@ -419,11 +459,17 @@ impl<'a> Sketch<'a> {
         let mut upper: f64 = whole[..dimensions].iter().sum();
         self.gains.copy_from_slice(&self.worth);
         for (price, needs) in whole.iter().zip(&self.needs) {
-            self.gains.iter_mut().zip(needs).for_each(|(gain, need)| *gain -= price * need);
+            self.gains
+                .iter_mut()
+                .zip(needs)
+                .for_each(|(gain, need)| *gain -= price * need);
         }
         upper += sum_of(&self.gains, &self.most, |gain, most| gain.max(0.0) * most);
         // From here on copies taken.
-        self.gains.iter_mut().zip(&self.most).for_each(|(gain, most)| *gain = if *gain > 0.0 { *most } else { 0.0 });
+        self.gains
+            .iter_mut()
+            .zip(&self.most)
+            .for_each(|(gain, most)| *gain = if *gain > 0.0 { *most } else { 0.0 });
         for (used, needs) in used.iter_mut().zip(&self.needs) {
             *used = sum_of(&self.gains, needs, |copies, need| copies * need);
         }
@@ -446,7 +492,12 @@ impl<'a> Sketch<'a> {
 fn sum_of(a: &[f64], b: &[f64], term: impl Fn(f64, f64) -> f64) -> f64 {
     let mut parts = [0.0; 8];
     let (a_parts, b_parts) = (a.chunks_exact(8), b.chunks_exact(8));
-    let rest: f64 = a_parts.remainder().iter().zip(b_parts.remainder()).map(|(x, y)| term(*x, *y)).sum();
+    let rest: f64 = a_parts
+        .remainder()
+        .iter()
+        .zip(b_parts.remainder())
+        .map(|(x, y)| term(*x, *y))
+        .sum();
     for (x, y) in a_parts.zip(b_parts) {
         for (part, (x, y)) in parts.iter_mut().zip(x.iter().zip(y)) {
             *part += term(*x, *y);
@@ -462,12 +513,18 @@ pub(super) fn add_use(used: &mut [f64; DIMENSIONS_MAX], need: &Amounts, copies: 
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "guides the choice of prices; nothing is proven by it")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "guides the choice of prices; nothing is proven by it"
+)]
 pub(super) fn as_float(n: u64) -> f64 {
     n as f64
 }
 
-#[expect(clippy::cast_precision_loss, reason = "guides the choice of prices; nothing is proven by it")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "guides the choice of prices; nothing is proven by it"
+)]
 pub(super) fn as_signed(n: i64) -> f64 {
     n as f64
 }

@@ -24,13 +24,19 @@ const QUICK_STEPS: u32 = 8;
 const QUICK_COLUMNS: usize = 24;
 const QUICK_MIN: f64 = 1e-4;
 /// Quick rounds in a row at most.
-const QUICK_ROW: u32 = 4;
+const QUICK_ROW: u32 = 2;
 /// Prices of finer rows are first kept within this share of a class's value around the coarser ones; intervals that bind
 /// are moved every so many rounds.
 const BOX_SHARE: f64 = 0.03;
 const BOXED_ROUNDS: u32 = 6;
 /// Shapes that carry so many classes without devices are searched by what stands on devices.
 const MANY_CLASSES: usize = 64;
+/// With more classes than this, columns are first looked for quickly, and prices are kept near those of coarser rows: with
+/// fewer, exact columns and free prices come to the end sooner.
+const MANY_ROWS: usize = 300;
+/// With few classes, searches look at more partial loads after so many sweeps that proved nothing better; with many, at
+/// once.
+const STALE_SWEEPS: u32 = 3;
 /// Such a search may look at so many times as many partial loads: each is cheaper.
 const COMBINE_NODES: u64 = 8;
 
@@ -48,7 +54,11 @@ pub(crate) struct Proof {
 impl Proof {
     /// The lower bound for so many copies of each class, in billionths of a dollar per hour.
     pub(crate) fn bound(&self, folded: &Folded, counts: &[u64]) -> u128 {
-        let worth: i128 = counts.iter().zip(&self.values).map(|(n, y)| i128::from(*n) * i128::from(*y)).sum();
+        let worth: i128 = counts
+            .iter()
+            .zip(&self.values)
+            .map(|(n, y)| i128::from(*n) * i128::from(*y))
+            .sum();
         let limits: i128 = folded
             .limits
             .iter()
@@ -91,7 +101,8 @@ pub(super) struct Generation<'a> {
     /// By shape: prices of dimensions that bounded it best the last time.
     lambdas: Vec<[f64; DIMENSIONS_MAX]>,
     pub(super) proof: Option<Proof>,
-    pub(super) best_bound: u128, pub(super) last: Option<Proof>,
+    pub(super) best_bound: u128,
+    pub(super) last: Option<Proof>,
     /// Values of classes and prices of limits that gave the best bound.
     center: Option<(Vec<i64>, Vec<i64>)>,
     smoothing: f64,
@@ -104,6 +115,8 @@ pub(super) struct Generation<'a> {
     quick_wait: u32,
     quick_failures: u32,
     quick_row: u32,
+    /// Sweeps in a row that were incomplete and proved nothing better.
+    stale: u32,
     /// Full sweeps made.
     pub(super) sweeps: usize,
     /// By shape: whether it is searched by what stands on devices.
@@ -145,11 +158,17 @@ impl<'a> Generation<'a> {
 
     /// The same with prices kept near those that give classes these values.
     fn around(folded: &'a Folded, counts: Vec<u64>, rows: Rows, start: &Bought, values: Option<&[i64]>) -> Self {
-        let carriers: Vec<Carrier> = (0..folded.shapes.len()).map(|s| Carrier::new(folded, s, &counts)).collect();
+        let carriers: Vec<Carrier> = (0..folded.shapes.len())
+            .map(|s| Carrier::new(folded, s, &counts))
+            .collect();
         let free = artificial_costs(folded, &rows, &carriers);
         let mut costs = free.clone();
-        let mut surplus: Vec<f64> =
-            rows.covering.iter().zip(&costs).map(|(covering, cost)| if *covering { 0.0 } else { *cost }).collect();
+        let mut surplus: Vec<f64> = rows
+            .covering
+            .iter()
+            .zip(&costs)
+            .map(|(covering, cost)| if *covering { 0.0 } else { *cost })
+            .collect();
         let mut widths = Vec::new();
         if let Some(values) = values {
             for (row, (price, typical)) in rows.prices(folded, values).into_iter().enumerate() {
@@ -180,7 +199,11 @@ impl<'a> Generation<'a> {
                 start
             })
             .collect();
-        let combining = carriers.iter().map(|carrier| carrier.plain.len() >= MANY_CLASSES).collect();
+        let many = folded.classes.len() > MANY_ROWS;
+        let combining = carriers
+            .iter()
+            .map(|carrier| carrier.plain.len() >= MANY_CLASSES)
+            .collect();
         let mut this = Self {
             folded,
             counts,
@@ -192,14 +215,16 @@ impl<'a> Generation<'a> {
             carriers,
             lambdas,
             proof: None,
-            best_bound: 0, last: None,
+            best_bound: 0,
+            last: None,
             smoothing: 0.0,
             nodes_max: 1_000,
-            nodes_limit: 64_000,
-            tolerance: TOLERANCE,
+            nodes_limit: if many { 4_000 } else { 1_000 },
+            tolerance: if many { TOLERANCE } else { TOLERANCE_MIN },
             quick_wait: 0,
             quick_failures: 0,
             quick_row: 0,
+            stale: 0,
             sweeps: 0,
             combining,
             widths,
@@ -216,10 +241,19 @@ impl<'a> Generation<'a> {
     /// The same program with other rows: all loads found so far, and the best bound.
     pub(super) fn with_rows(self, rows: Rows) -> Self {
         let start = Bought {
-            machines: self.patterns.iter().flatten().map(|pattern| (pattern.clone(), 1)).collect(),
+            machines: self
+                .patterns
+                .iter()
+                .flatten()
+                .map(|pattern| (pattern.clone(), 1))
+                .collect(),
             left_out: Vec::new(),
         };
-        let values = self.proof.as_ref().map(|proof| proof.values.clone());
+        let values = self
+            .proof
+            .as_ref()
+            .filter(|_| self.many())
+            .map(|proof| proof.values.clone());
         let mut finer = Self::around(self.folded, self.counts, rows, &start, values.as_deref());
         finer.lambdas = self.lambdas;
         finer.proof = self.proof;
@@ -227,6 +261,8 @@ impl<'a> Generation<'a> {
         finer.boxed_bound = self.best_bound;
         finer.center = self.center;
         finer.combining = self.combining;
+        finer.nodes_max = self.nodes_max;
+        finer.breadth = self.breadth;
         finer.smoothing = 0.5;
         finer
     }
@@ -278,7 +314,9 @@ impl<'a> Generation<'a> {
         }
         while effort.within(1.0) {
             let (values, limits) = self.smoothed();
-            let Some(sweep) = self.price(values, limits, effort) else { break };
+            let Some(sweep) = self.price(values, limits, effort) else {
+                break;
+            };
             self.sweeps += 1;
             let bound = sweep.proof.bound(self.folded, &self.counts);
             self.last = Some(sweep.proof.clone());
@@ -286,13 +324,23 @@ impl<'a> Generation<'a> {
                 self.best_bound = bound;
                 self.center = Some((sweep.proof.values.clone(), sweep.proof.limits.clone()));
                 self.proof = Some(sweep.proof);
+                self.stale = 0;
+            } else if !sweep.complete && self.stale < STALE_SWEEPS && !self.many() {
+                self.stale += 1;
+            } else if !sweep.complete {
+                self.stale = 0;
+                self.nodes_max = (self.nodes_max * 2).min(self.nodes_limit);
             }
             if sweep.added > 0 {
                 self.smoothing = (self.smoothing * 0.5 + 0.4).min(0.8);
                 return Round::Added;
             }
             if self.smoothing > 0.0 && self.center.is_some() {
-                self.smoothing = if self.smoothing < 0.2 { 0.0 } else { self.smoothing * 0.5 };
+                self.smoothing = if self.smoothing < 0.2 {
+                    0.0
+                } else {
+                    self.smoothing * 0.5
+                };
             } else if sweep.skipped > 0 {
                 self.breadth *= 4;
             } else if !sweep.complete && self.nodes_max < self.nodes_limit {
@@ -313,14 +361,20 @@ impl<'a> Generation<'a> {
     fn recenter(&mut self) -> bool {
         self.boxed_rounds = 0;
         let rows = self.widths.len();
-        let Some(proof) = self.proof.as_ref().filter(|_| rows > 0) else { return false };
+        let Some(proof) = self.proof.as_ref().filter(|_| rows > 0) else {
+            return false;
+        };
         let better = self.best_bound > self.boxed_bound;
         self.boxed_bound = self.best_bound;
         // Artificial columns of rows come first, then those of limits, then surplus columns of rows.
         let second = rows + self.folded.limits.len();
         let mut binds = vec![false; rows];
         for (column, level) in self.master.solution() {
-            let row = if column < rows { column } else { column.wrapping_sub(second) };
+            let row = if column < rows {
+                column
+            } else {
+                column.wrapping_sub(second)
+            };
             if row < rows && level > 1e-6 * self.rows.sums[row].max(1.0) {
                 binds[row] |= self.master.cost(column) < self.costs[row] && (column < rows || !self.at_zero(row));
             }
@@ -338,6 +392,16 @@ impl<'a> Generation<'a> {
         binds.contains(&true)
     }
 
+    /// Whether there are too many classes for exact columns and free prices from the start.
+    fn many(&self) -> bool {
+        self.folded.classes.len() > MANY_ROWS
+    }
+
+    /// The last level: searches may be as thorough as they can.
+    pub(super) fn be_thorough(&mut self) {
+        self.nodes_limit = if self.many() { 16_000 } else { 1_000_000 };
+    }
+
     /// Whether a row's price stands at zero and may not be lower.
     fn at_zero(&self, row: usize) -> bool {
         self.rows.covering[row] && self.master.prices()[row] <= self.widths[row] * 1e-9
@@ -346,6 +410,9 @@ impl<'a> Generation<'a> {
     /// Adds loads that are found quickly under the master's own prices; proves nothing. After failures it is left out for
     /// some rounds.
     fn quick_round(&mut self, effort: &mut Effort<'_>) -> bool {
+        if !self.many() {
+            return false;
+        }
         if self.quick_wait > 0 {
             self.quick_wait -= 1;
             return false;
@@ -462,11 +529,18 @@ impl<'a> Generation<'a> {
             }
             let carrier = &self.carriers[at];
             let values = &sweep.proof.values;
-            let engine = if carrier.devices > 0 && self.combining[at] { combine } else { search };
-            let nodes_max = if self.combining[at] { self.nodes_max * COMBINE_NODES } else { self.nodes_max };
+            let engine = if carrier.devices > 0 && self.combining[at] {
+                combine
+            } else {
+                search
+            };
+            let nodes_max = if self.combining[at] {
+                self.nodes_max * COMBINE_NODES
+            } else {
+                self.nodes_max
+            };
             let outcome = engine(carrier, self.folded, values, &bounds[at], thresholds[at], nodes_max);
             effort.spend(outcome.nodes / 4 + 200);
-            if std::env::var("DBG").is_ok() && carrier.devices > 0 { let sh = &self.folded.shapes[at]; eprintln!("   shape {:?} dev {} comb {} nodes {}/{} complete {} bound {:.5} upper {:.5} found {} {:.5}", &sh.capacity.0[..2], sh.devices, self.combining[at], outcome.nodes, self.nodes_max, outcome.complete, bounds[at].upper as f64/sh.price as f64, outcome.upper as f64/sh.price as f64, outcome.found.len(), outcome.found.first().map_or(0.0, |f| f.value as f64/sh.price as f64)); }
             sweep.proof.uppers[at] = outcome.upper;
             sweep.complete &= outcome.complete;
             for found in outcome.found {
@@ -486,9 +560,15 @@ impl<'a> Generation<'a> {
             .limits
             .iter()
             .zip(limits)
-            .map(|(limit, price)| i64::try_from(limit.takes[shape]).unwrap_or(i64::MAX).saturating_mul(*price))
+            .map(|(limit, price)| {
+                i64::try_from(limit.takes[shape])
+                    .unwrap_or(i64::MAX)
+                    .saturating_mul(*price)
+            })
             .fold(0, i64::saturating_add);
-        i64::try_from(self.folded.shapes[shape].price).unwrap_or(i64::MAX).saturating_add(taken)
+        i64::try_from(self.folded.shapes[shape].price)
+            .unwrap_or(i64::MAX)
+            .saturating_add(taken)
     }
 }
 

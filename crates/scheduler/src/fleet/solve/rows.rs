@@ -74,7 +74,9 @@ impl Rows {
                 continue;
             }
             let row = self.next();
-            group.iter().for_each(|class| self.features[*class].push((row, need(*class) / mean)));
+            group
+                .iter()
+                .for_each(|class| self.features[*class].push((row, need(*class) / mean)));
             self.sums.push(copies);
             self.covering.push(false);
         }
@@ -121,7 +123,11 @@ impl Rows {
     pub(super) fn values(&self, prices: &[f64]) -> Vec<i64> {
         #[expect(clippy::cast_possible_truncation, reason = "saturates; any value is a valid one")]
         let value = |features: &Vec<(u32, f64)>| -> i64 {
-            features.iter().map(|(row, x)| prices[*row as usize] * x).sum::<f64>().floor() as i64
+            features
+                .iter()
+                .map(|(row, x)| prices[*row as usize] * x)
+                .sum::<f64>()
+                .floor() as i64
         };
         self.features.iter().map(value).collect()
     }
@@ -142,7 +148,15 @@ fn least_squares(mut square: Vec<f64>, mut right: Vec<f64>) -> Vec<f64> {
             right[row] -= factor * right[at];
         }
     }
-    (0..n).map(|at| if square[at * n + at] > 0.0 { right[at] / square[at * n + at] } else { 0.0 }).collect()
+    (0..n)
+        .map(|at| {
+            if square[at * n + at] > 0.0 {
+                right[at] / square[at * n + at]
+            } else {
+                0.0
+            }
+        })
+        .collect()
 }
 
 /// Groups for about `rows_max` rows: each class alone if they are few, else alike ones together, split where the needs
@@ -177,8 +191,9 @@ pub(super) fn grouped(folded: &Folded, rows_max: usize) -> Groups {
         debug_assert!(width > 0.0);
         let group = groups.swap_remove(at);
         rows -= cost(&group);
-        let (low, high): (Vec<usize>, Vec<usize>) =
-            group.into_iter().partition(|class| coordinate(folded, *class, dimension) <= cut);
+        let (low, high): (Vec<usize>, Vec<usize>) = group
+            .into_iter()
+            .partition(|class| coordinate(folded, *class, dimension) <= cut);
         rows += cost(&low) + cost(&high);
         groups.push(low);
         groups.push(high);
@@ -218,9 +233,17 @@ fn kinds(folded: &Folded) -> Vec<(usize, u32, Devices)> {
     };
     let limit = |class: &Class| {
         let binds = u64::from(class.per_machine_max) < class.count;
-        if binds { class.per_machine_max.ilog2() } else { u32::BITS }
+        if binds {
+            class.per_machine_max.ilog2()
+        } else {
+            u32::BITS
+        }
     };
-    folded.classes.iter().map(|class| (class.eligible, limit(class), devices(class.devices))).collect()
+    folded
+        .classes
+        .iter()
+        .map(|class| (class.eligible, limit(class), devices(class.devices)))
+        .collect()
 }
 
 /// About what all copies of a class cost: what they take of the cheapest machine for them. Prices must be fine where
@@ -233,7 +256,11 @@ fn weights(folded: &Folded) -> Vec<f64> {
                 .filter(|d| shape.capacity.0[*d] > 0)
                 .map(|d| as_float(spec.need.0[d]) / as_float(shape.capacity.0[d]));
             let milli = f64::from(shape.devices) * f64::from(DEVICE_MILLI);
-            let devices = if milli > 0.0 { amount(folded, class, folded.dimensions) / milli } else { 0.0 };
+            let devices = if milli > 0.0 {
+                amount(folded, class, folded.dimensions) / milli
+            } else {
+                0.0
+            };
             as_float(shape.price) * amounts.fold(devices, f64::max)
         };
         let carrying = folded.shapes.iter().enumerate().filter(|(at, shape)| {
@@ -241,7 +268,10 @@ fn weights(folded: &Folded) -> Vec<f64> {
                 && folded.fitting(&spec.need, &shape.capacity) > 0
                 && (spec.devices == Devices::None || shape.devices > 0)
         });
-        let least = carrying.map(|(_, shape)| of_shape(shape)).min_by(f64::total_cmp).unwrap_or(1.0);
+        let least = carrying
+            .map(|(_, shape)| of_shape(shape))
+            .min_by(f64::total_cmp)
+            .unwrap_or(1.0);
         least.max(1.0) * as_float(spec.count)
     };
     (0..folded.classes.len()).map(weight).collect()

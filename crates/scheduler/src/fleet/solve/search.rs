@@ -79,7 +79,8 @@ pub(super) fn search(
     }
     let margin = bound.endless.saturating_sub(least).max(0);
     let mut root = carrier.within(folded, values, bound, margin);
-    root.whole.sort_by_key(|load| std::cmp::Reverse(whole_devices(folded.classes[load.class as usize].devices)));
+    root.whole
+        .sort_by_key(|load| std::cmp::Reverse(whole_devices(folded.classes[load.class as usize].devices)));
     let several = |load: &Load| whole_devices(folded.classes[load.class as usize].devices) > 1;
     let branched = root.whole.iter().filter(|load| several(load)).count();
     // First with one price for all that takes one device, which is enough where loads mix well.
@@ -186,7 +187,10 @@ impl<'a> Hunt<'a> {
     /// The most that what is left may come to, by all bounds at hand.
     fn reach(&self, devices: u32, left: &Amounts, value: i64, whole: bool) -> i64 {
         let dimensions = self.folded.dimensions;
-        let by_tables = self.root.as_ref().map_or(i64::MAX, |tables| tables.with_devices(devices, left, value));
+        let by_tables = self
+            .root
+            .as_ref()
+            .map_or(i64::MAX, |tables| tables.with_devices(devices, left, value));
         let mut reach = by_tables;
         for cut in &self.cuts {
             if reach <= self.threshold {
@@ -219,7 +223,9 @@ impl<'a> Hunt<'a> {
         for at in 0..branched {
             let class = rest.whole[at].class;
             let spec = &self.folded.classes[class as usize];
-            let Some(devices) = rest.devices.checked_sub(whole_devices(spec.devices)) else { continue };
+            let Some(devices) = rest.devices.checked_sub(whole_devices(spec.devices)) else {
+                continue;
+            };
             if !fits(&spec.need, &rest.capacity, dimensions) {
                 continue;
             }
@@ -428,7 +434,10 @@ impl Descent<'_> {
 
     fn take(&mut self, at: usize) -> bool {
         let block = &self.blocks[at];
-        let within = block.items.iter().all(|(class, copies, most)| self.placed[*class as usize] + copies <= *most);
+        let within = block
+            .items
+            .iter()
+            .all(|(class, copies, most)| self.placed[*class as usize] + copies <= *most);
         if within {
             for (class, copies, _) in &block.items {
                 self.placed[*class as usize] += copies;

@@ -48,10 +48,25 @@ pub(super) struct Tables {
 
 impl Tables {
     /// Tables over plain items (in the order of their rows), shares, and classes on one whole device.
-    pub(super) fn new(carrier: &Carrier, folded: &Folded, values: &[i64], bound: &Bound, plain: &[Plain], main: usize) -> Self {
+    pub(super) fn new(
+        carrier: &Carrier,
+        folded: &Folded,
+        values: &[i64],
+        bound: &Bound,
+        plain: &[Plain],
+        main: usize,
+    ) -> Self {
         let needs = plain.iter().map(|item| &item.need);
-        let others = carrier.shares.iter().chain(&carrier.whole).map(|l| &folded.classes[l.class as usize].need);
-        let steps_max = if carrier.devices > 0 { STEPS_WITH_DEVICES_MAX } else { STEPS_MAX };
+        let others = carrier
+            .shares
+            .iter()
+            .chain(&carrier.whole)
+            .map(|l| &folded.classes[l.class as usize].need);
+        let steps_max = if carrier.devices > 0 {
+            STEPS_WITH_DEVICES_MAX
+        } else {
+            STEPS_MAX
+        };
         let steps = (TABLE_CELLS_MAX / (plain.len() + 1)).clamp(64, steps_max);
         let unit = unit_of(carrier.capacity.0[main], needs.chain(others), main, steps);
         let mut tables = Self {
@@ -103,7 +118,9 @@ impl Tables {
     }
 
     fn reach(&self, table: &[i32], row: usize, left: &Amounts, value: i64) -> i64 {
-        let steps = usize::try_from(left.0[self.main] / self.unit).unwrap_or(0).min(self.width - 1);
+        let steps = usize::try_from(left.0[self.main] / self.unit)
+            .unwrap_or(0)
+            .min(self.width - 1);
         let more = i64::from(table[row * self.width + steps]) * self.divisor;
         value + more + self.others.cost_up(left, self.dimensions)
     }
@@ -113,7 +130,10 @@ impl Tables {
         let net = value.saturating_sub(self.others.cost_down(need, self.dimensions));
         let entry = net.div_euclid(self.divisor) + i64::from(net.rem_euclid(self.divisor) > 0);
         let entry = i32::try_from(entry.clamp(-ENTRY_MAX, ENTRY_MAX)).unwrap_or(0);
-        (entry, usize::try_from(need.0[self.main] / self.unit).unwrap_or(usize::MAX))
+        (
+            entry,
+            usize::try_from(need.0[self.main] / self.unit).unwrap_or(usize::MAX),
+        )
     }
 
     fn plain_table(&self, plain: &[Plain]) -> Vec<i32> {
@@ -140,7 +160,11 @@ impl Tables {
             .iter()
             .map(|load| {
                 let (entry, steps) = entry(load);
-                (carrier.cells_of(folded.classes[load.class as usize].devices), entry, steps)
+                (
+                    carrier.cells_of(folded.classes[load.class as usize].devices),
+                    entry,
+                    steps,
+                )
             })
             .filter(|(_, entry, steps)| *entry > 0 && *steps < width)
             .collect();
@@ -161,7 +185,11 @@ impl Tables {
             best.copy_from_slice(&cells[count * width..]);
             self.cells = cells;
         }
-        for load in carrier.whole.iter().filter(|l| whole_devices(folded.classes[l.class as usize].devices) == 1) {
+        for load in carrier
+            .whole
+            .iter()
+            .filter(|l| whole_devices(folded.classes[l.class as usize].devices) == 1)
+        {
             let (entry, steps) = self.entry(values[load.class as usize], &folded.classes[load.class as usize].need);
             if steps < width {
                 best[steps..].iter_mut().for_each(|cell| *cell = (*cell).max(entry));
@@ -177,7 +205,11 @@ impl Tables {
             let (entry, steps) = self.entry(values[load.class as usize], &class.need);
             (whole_devices(class.devices) as usize, entry, steps)
         });
-        undominated(several.filter(|(takes, entry, steps)| *takes > 1 && *entry > 0 && *steps < self.width).collect())
+        undominated(
+            several
+                .filter(|(takes, entry, steps)| *takes > 1 && *entry > 0 && *steps < self.width)
+                .collect(),
+        )
     }
 
     fn device_table(&mut self, one: &[i32], several: &[(usize, i32, usize)], devices: u32) {
@@ -254,7 +286,11 @@ fn undominated(mut shares: Vec<(usize, i32, usize)>) -> Vec<(usize, i32, usize)>
 /// The step of the main dimension in which needs lose least by rounding down, of those that give at most `steps` steps.
 fn unit_of<'a>(capacity: u64, needs: impl Iterator<Item = &'a Amounts>, main: usize, steps: usize) -> u64 {
     let least = capacity.div_ceil(steps as u64).max(1);
-    let needs: Vec<u64> = needs.map(|need| need.0[main]).filter(|need| *need > 0).take(512).collect();
+    let needs: Vec<u64> = needs
+        .map(|need| need.0[main])
+        .filter(|need| *need > 0)
+        .take(512)
+        .collect();
     let common = needs.iter().fold(0, |a, b| gcd(a, *b));
     if common >= least {
         return common;
