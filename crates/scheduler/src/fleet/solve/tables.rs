@@ -169,7 +169,7 @@ impl Tables {
             .filter(|(_, entry, steps)| *entry > 0 && *steps < width)
             .collect();
         let mut best = vec![0i32; width];
-        if !shares.is_empty() {
+        if !carrier.shares.is_empty() {
             let count = (DEVICE_MILLI / carrier.step) as usize;
             let mut cells = vec![0i32; (count + 1) * width];
             let shares = undominated(shares);
