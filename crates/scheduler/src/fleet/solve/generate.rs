@@ -24,13 +24,19 @@ const QUICK_STEPS: u32 = 8;
 const QUICK_COLUMNS: usize = 24;
 const QUICK_MIN: f64 = 1e-4;
 /// Quick rounds in a row at most.
-const QUICK_ROW: u32 = 4;
+const QUICK_ROW: u32 = 2;
 /// Prices of finer rows are first kept within this share of a class's value around the coarser ones; intervals that bind
 /// are moved every so many rounds.
 const BOX_SHARE: f64 = 0.03;
 const BOXED_ROUNDS: u32 = 6;
 /// Shapes that carry so many classes without devices are searched by what stands on devices.
 const MANY_CLASSES: usize = 64;
+/// With more classes than this, columns are first looked for quickly, and prices are kept near those of coarser rows: with
+/// fewer, exact columns and free prices come to the end sooner.
+const MANY_ROWS: usize = 300;
+/// With few classes, searches look at more partial loads after so many sweeps that proved nothing better; with many, at
+/// once.
+const STALE_SWEEPS: u32 = 3;
 /// Such a search may look at so many times as many partial loads: each is cheaper.
 const COMBINE_NODES: u64 = 8;
 
@@ -109,6 +115,8 @@ pub(super) struct Generation<'a> {
     quick_wait: u32,
     quick_failures: u32,
     quick_row: u32,
+    /// Sweeps in a row that were incomplete and proved nothing better.
+    stale: u32,
     /// Full sweeps made.
     pub(super) sweeps: usize,
     /// By shape: whether it is searched by what stands on devices.
@@ -191,6 +199,7 @@ impl<'a> Generation<'a> {
                 start
             })
             .collect();
+        let many = folded.classes.len() > MANY_ROWS;
         let combining = carriers
             .iter()
             .map(|carrier| carrier.plain.len() >= MANY_CLASSES)
@@ -210,11 +219,12 @@ impl<'a> Generation<'a> {
             last: None,
             smoothing: 0.0,
             nodes_max: 1_000,
-            nodes_limit: 64_000,
-            tolerance: TOLERANCE,
+            nodes_limit: if many { 4_000 } else { 1_000 },
+            tolerance: if many { TOLERANCE } else { TOLERANCE_MIN },
             quick_wait: 0,
             quick_failures: 0,
             quick_row: 0,
+            stale: 0,
             sweeps: 0,
             combining,
             widths,
@@ -239,7 +249,11 @@ impl<'a> Generation<'a> {
                 .collect(),
             left_out: Vec::new(),
         };
-        let values = self.proof.as_ref().map(|proof| proof.values.clone());
+        let values = self
+            .proof
+            .as_ref()
+            .filter(|_| self.many())
+            .map(|proof| proof.values.clone());
         let mut finer = Self::around(self.folded, self.counts, rows, &start, values.as_deref());
         finer.lambdas = self.lambdas;
         finer.proof = self.proof;
@@ -247,6 +261,8 @@ impl<'a> Generation<'a> {
         finer.boxed_bound = self.best_bound;
         finer.center = self.center;
         finer.combining = self.combining;
+        finer.nodes_max = self.nodes_max;
+        finer.breadth = self.breadth;
         finer.smoothing = 0.5;
         finer
     }
@@ -268,9 +284,7 @@ impl<'a> Generation<'a> {
     pub(super) fn shapes_in_use(&self, bought: &Bought) -> Vec<usize> {
         let solution = self.master.solution();
         let used = solution.iter().filter(|(_, x)| *x > 1e-3);
-        let mut shapes: Vec<usize> = used
-            .filter_map(|(c, _)| Some(self.patterns[*c].as_ref()?.shape))
-            .collect();
+        let mut shapes: Vec<usize> = used.filter_map(|(c, _)| Some(self.patterns[*c].as_ref()?.shape)).collect();
         shapes.extend(bought.machines.iter().map(|(pattern, _)| pattern.shape));
         shapes.sort_unstable();
         shapes.dedup();
@@ -334,6 +348,12 @@ impl<'a> Generation<'a> {
                 self.best_bound = bound;
                 self.center = Some((sweep.proof.values.clone(), sweep.proof.limits.clone()));
                 self.proof = Some(sweep.proof);
+                self.stale = 0;
+            } else if !sweep.complete && self.stale < STALE_SWEEPS && !self.many() {
+                self.stale += 1;
+            } else if !sweep.complete {
+                self.stale = 0;
+                self.nodes_max = (self.nodes_max * 2).min(self.nodes_limit);
             }
             if sweep.added > 0 {
                 self.smoothing = (self.smoothing * 0.5 + 0.4).min(0.8);
@@ -396,6 +416,16 @@ impl<'a> Generation<'a> {
         binds.contains(&true)
     }
 
+    /// Whether there are too many classes for exact columns and free prices from the start.
+    fn many(&self) -> bool {
+        self.folded.classes.len() > MANY_ROWS
+    }
+
+    /// The last level: searches may be as thorough as they can.
+    pub(super) fn be_thorough(&mut self) {
+        self.nodes_limit = if self.many() { 16_000 } else { 1_000_000 };
+    }
+
     /// Whether a row's price stands at zero and may not be lower.
     fn at_zero(&self, row: usize) -> bool {
         self.rows.covering[row] && self.master.prices()[row] <= self.widths[row] * 1e-9
@@ -404,6 +434,9 @@ impl<'a> Generation<'a> {
     /// Adds loads that are found quickly under the master's own prices; proves nothing. After failures it is left out for
     /// some rounds.
     fn quick_round(&mut self, effort: &mut Effort<'_>) -> bool {
+        if !self.many() {
+            return false;
+        }
         if self.quick_wait > 0 {
             self.quick_wait -= 1;
             return false;
@@ -532,22 +565,6 @@ impl<'a> Generation<'a> {
             };
             let outcome = engine(carrier, self.folded, values, &bounds[at], thresholds[at], nodes_max);
             effort.spend(outcome.nodes / 4 + 200);
-            if std::env::var("DBG").is_ok() && carrier.devices > 0 {
-                let sh = &self.folded.shapes[at];
-                eprintln!(
-                    "   shape {:?} dev {} comb {} nodes {}/{} complete {} bound {:.5} upper {:.5} found {} {:.5}",
-                    &sh.capacity.0[..2],
-                    sh.devices,
-                    self.combining[at],
-                    outcome.nodes,
-                    self.nodes_max,
-                    outcome.complete,
-                    bounds[at].upper as f64 / sh.price as f64,
-                    outcome.upper as f64 / sh.price as f64,
-                    outcome.found.len(),
-                    outcome.found.first().map_or(0.0, |f| f.value as f64 / sh.price as f64)
-                );
-            }
             sweep.proof.uppers[at] = outcome.upper;
             sweep.complete &= outcome.complete;
             for found in outcome.found {

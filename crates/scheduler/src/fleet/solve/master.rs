@@ -40,6 +40,8 @@ pub(super) struct Master {
     since_inverse: u32,
     /// Columns looked at for the next pivots, and what one must save to be taken without a look at all.
     candidates: Vec<usize>,
+    /// Columns that could not be brought in.
+    refused: Vec<usize>,
     least: f64,
 }
 
@@ -74,6 +76,7 @@ impl Master {
             prices: artificial_costs.to_vec(),
             since_inverse: 0,
             candidates: Vec::new(),
+            refused: Vec::new(),
             least: REDUCED_MIN,
         }
     }
@@ -127,10 +130,17 @@ impl Master {
     /// Pivots until no column of the program improves it, or so many pivots; gives the pivots made.
     pub(super) fn solve(&mut self, pivots_max: u32) -> u32 {
         let mut pivots = 0;
+        self.refused.clear();
         while pivots < pivots_max {
             let Some(entering) = self.entering() else { break };
             if !self.pivot(entering) {
-                break;
+                // Rounding errors, or a column that these numbers cannot take in.
+                if self.since_inverse > 0 {
+                    self.invert();
+                } else {
+                    self.refused.push(entering);
+                }
+                continue;
             }
             pivots += 1;
             if self.since_inverse >= PIVOTS_PER_INVERSE {
@@ -157,6 +167,7 @@ impl Master {
         self.in_basis = kept.iter().map(|c| self.in_basis[*c]).collect();
         self.basis.iter_mut().for_each(|c| *c = renamed[*c]);
         self.candidates.clear();
+        self.refused.clear();
         kept
     }
 
@@ -200,7 +211,7 @@ impl Master {
 
     /// What a column saves per unit, as a share of its cost.
     fn gain(&self, column: usize) -> f64 {
-        if self.in_basis[column] {
+        if self.in_basis[column] || self.refused.contains(&column) {
             return 0.0;
         }
         let column = &self.columns[column];

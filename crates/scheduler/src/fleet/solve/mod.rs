@@ -17,6 +17,8 @@ mod repair;
 mod rows;
 mod search;
 mod tables;
+#[cfg(test)]
+mod tests;
 
 use crate::effort::Effort;
 use crate::fleet::folded::{Bought, Folded};
@@ -31,9 +33,9 @@ const LEVELS: [usize; 6] = [8, 40, 100, 200, 400, 800];
 
 /// A level is left for the next one when the program's gap is below this share, or when the bound rose by less than
 /// the other share in so many sweeps.
-const LEVEL_GAP: f64 = 0.002;
+const LEVEL_GAP: f64 = 0.006;
 const LEVEL_RISE: f64 = 0.0003;
-const LEVEL_ROUNDS: usize = 10;
+const LEVEL_ROUNDS: usize = 6;
 
 /// Classes up to which each has a row of its own while diving.
 const OWN_ROWS_MAX: usize = 300;
@@ -122,7 +124,7 @@ fn solved<'a>(folded: &'a Folded, start: &Bought, share: f64, effort: &mut Effor
 /// Rounds of one level.
 fn converge(generation: &mut Generation<'_>, last: bool, effort: &mut Effort<'_>) {
     if last {
-        generation.nodes_limit = 1_000_000;
+        generation.be_thorough();
     }
     let mut bounds: Vec<u128> = Vec::new();
     while effort.within(1.0) {
