@@ -3,10 +3,13 @@
 
 mod bad_input;
 mod checker;
+mod clusters;
+mod clusters_oracle;
 mod formulas;
 mod oracle;
 mod placing;
 mod properties;
+mod random_cluster;
 mod random_world;
 mod rebalancing;
 mod rules;

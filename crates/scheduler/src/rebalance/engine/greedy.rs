@@ -1,0 +1,176 @@
+//! Steepest descent: always the move that gives most, as long as one is worth it.
+//!
+//! Nodes wait in a heap by the best that moving one of their workloads would give. A move changes two nodes, and with
+//! them, a little, what all others would give; so the first of the heap is weighed anew, and taken when it is still
+//! first. When no single move is left, two workloads may change places.
+
+use std::collections::BinaryHeap;
+
+use super::Found;
+use super::board::{Board, Gain, Hop, Obstacles, Ranked, Rules, Terms};
+use super::swap;
+use crate::effort::Effort;
+
+/// Receivers that are weighed for a workload: the least used give most.
+const RECEIVERS: usize = 16;
+
+/// Receivers that are looked through when rules forbid those.
+const RECEIVERS_MAX: usize = 256;
+
+/// Nodes from either end of the order that a refusal looks at.
+const WITNESSES: usize = 32;
+
+/// The best allowed move of a workload, if one is worth it.
+pub(super) fn best_hop<R: Rules>(
+    board: &mut Board<R>,
+    terms: &Terms,
+    workload: usize,
+    receivers: &[usize],
+    rms: f64,
+) -> Option<Ranked> {
+    let from = board.at[workload];
+    let mut best: Option<Ranked> = None;
+    let mut stopped = false;
+    for (number, &to) in receivers.iter().enumerate() {
+        if number >= RECEIVERS && (best.is_some() || !stopped) {
+            break;
+        }
+        let Some(gain) = board.gain(workload, to, rms, terms).filter(|g| g.counts(terms)) else {
+            continue;
+        };
+        let ranked = Ranked {
+            net: gain.net(terms),
+            hop: Hop { workload, from, to },
+        };
+        if best.is_some_and(|b| b >= ranked) {
+            continue;
+        }
+        if board.forbidden(workload, to, terms).is_some() {
+            stopped = true;
+        } else {
+            best = Some(ranked);
+        }
+    }
+    best
+}
+
+/// Nodes that may receive, the least used first.
+pub(super) fn receivers<R: Rules>(board: &Board<R>, terms: &Terms, max: usize) -> Vec<usize> {
+    match terms.target {
+        Some(target) => vec![target],
+        None => board.least_used().take(max).collect(),
+    }
+}
+
+fn best_of<R: Rules>(
+    board: &mut Board<R>,
+    terms: &Terms,
+    node: usize,
+    receivers: &[usize],
+    rms: f64,
+) -> Option<Ranked> {
+    let workloads = board.movable_on(node);
+    workloads
+        .into_iter()
+        .filter_map(|w| best_hop(board, terms, w, receivers, rms))
+        .max()
+}
+
+/// Moves until none is worth it, or `moves_max` are made, or effort ends.
+pub(super) fn descend<R: Rules>(
+    board: &mut Board<R>,
+    terms: &Terms,
+    moves_max: usize,
+    effort: &mut Effort<'_>,
+) -> Found {
+    let mut found = Found::default();
+    loop {
+        board.loads.refresh();
+        if !effort.within(1.0) {
+            found.more = true;
+            return found;
+        }
+        let before = found.hops.len();
+        let heap = fill(board, terms);
+        effort.spend(u64::try_from(board.at.len()).unwrap_or(u64::MAX));
+        if before >= moves_max {
+            found.more = !heap.is_empty();
+            return found;
+        }
+        drain(board, terms, heap, moves_max, effort, &mut found.hops);
+        if found.hops.len() == before && terms.together {
+            swap::exchange(board, terms, moves_max - before, &mut found);
+        }
+        if found.hops.len() == before {
+            return found;
+        }
+    }
+}
+
+/// Every node with a move that is worth it.
+fn fill<R: Rules>(board: &mut Board<R>, terms: &Terms) -> BinaryHeap<Ranked> {
+    let receivers = receivers(board, terms, RECEIVERS_MAX);
+    let rms = board.loads.rms();
+    let nodes = 0..board.residents.len();
+    nodes.filter_map(|n| best_of(board, terms, n, &receivers, rms)).collect()
+}
+
+fn drain<R: Rules>(
+    board: &mut Board<R>,
+    terms: &Terms,
+    mut heap: BinaryHeap<Ranked>,
+    moves_max: usize,
+    effort: &mut Effort<'_>,
+    hops: &mut Vec<Hop>,
+) {
+    let mut to_nodes = receivers(board, terms, RECEIVERS_MAX);
+    let mut rms = board.loads.rms();
+    while let Some(first) = heap.pop() {
+        let source = first.hop.from;
+        let Some(now) = best_of(board, terms, source, &to_nodes, rms) else {
+            continue;
+        };
+        if heap.peek().is_some_and(|next| *next > now) {
+            heap.push(now);
+            continue;
+        }
+        hops.push(board.shift(now.hop.workload, now.hop.to));
+        effort.spend(1);
+        if hops.len() >= moves_max || !effort.within(1.0) {
+            return;
+        }
+        to_nodes = receivers(board, terms, RECEIVERS_MAX);
+        rms = board.loads.rms();
+        heap.push(Ranked { net: now.net, ..now });
+    }
+}
+
+/// What stood in the way: the moves between the most and the least used nodes.
+pub(crate) fn obstacles<R: Rules>(board: &mut Board<R>, terms: &Terms) -> Obstacles<R::Rule> {
+    let mut obstacles = Obstacles {
+        best: None,
+        rejected: std::collections::BTreeMap::new(),
+    };
+    let rms = board.loads.rms();
+    let to_nodes = receivers(board, terms, WITNESSES);
+    let sources: Vec<usize> = board.most_used().take(WITNESSES).collect();
+    for source in sources {
+        for workload in board.movable_on(source) {
+            for &to in &to_nodes {
+                let Some(gain) = board.gain(workload, to, rms, terms).filter(|g| g.saving >= 1.0) else {
+                    continue;
+                };
+                if let Some(rule) = board.forbidden(workload, to, terms) {
+                    *obstacles.rejected.entry(rule).or_insert(0) += 1;
+                } else if obstacles.best.is_none_or(|best| ratio(&gain) < ratio(&best)) {
+                    obstacles.best = Some(gain);
+                }
+            }
+        }
+    }
+    obstacles
+}
+
+fn ratio(gain: &Gain) -> f64 {
+    gain.cost / gain.saving
+}
