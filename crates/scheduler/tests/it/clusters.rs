@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use skyloom_core::*;
+use skyloom_core::{MicroUsd, MicroUsdPerHour};
 use skyloom_scheduler::cluster::*;
 
 use crate::random_cluster::*;
@@ -22,10 +22,10 @@ fn goals() -> [(&'static str, Goal); 4] {
 /// Clusters of several sizes with settings of several kinds, for each goal.
 fn cases() -> Vec<(String, Cluster, Settings)> {
     let mut cases = Vec::new();
-    for seed in 0..60u64 {
+    for seed in 0..32u64 {
         let mut dice = Dice::new(seed + 7000);
-        let nodes = [3, 6, 12, 60][usize::try_from(seed % 4).unwrap()];
-        let cluster = cluster(seed, nodes, nodes * (3 + dice.roll(4)), seed % 5 != 0);
+        let nodes = [3, 5, 8, 60][usize::try_from(seed % 4).unwrap()];
+        let cluster = cluster(seed, nodes, nodes * (2 + dice.roll(3)), seed % 5 != 0);
         let moves = u32::try_from([1, 3, 10, 1000][usize::try_from(dice.roll(4)).unwrap()]).unwrap();
         for (name, goal) in goals() {
             let threshold = f64::from(u32::try_from(dice.roll(4)).unwrap());
@@ -50,7 +50,11 @@ fn every_plan_is_feasible_conserves_and_keeps_its_bounds() {
             ids
         };
         assert_eq!(ids(&cluster), ids(&after), "{name}: nothing is lost or doubled");
-        assert_eq!(after.nodes.len(), cluster.nodes.len() + plan.bought.len() - plan.given_back.len(), "{name}");
+        assert_eq!(
+            after.nodes.len(),
+            cluster.nodes.len() + plan.bought.len() - plan.given_back.len(),
+            "{name}"
+        );
         match settings.goal {
             Goal::Balance { .. } => assert!(plan.imbalance_after.rms <= plan.imbalance_before.rms + 1e-12, "{name}"),
             Goal::Consolidate { .. } => assert!(plan.price_after <= plan.price_before, "{name}"),
@@ -58,7 +62,10 @@ fn every_plan_is_feasible_conserves_and_keeps_its_bounds() {
         }
         *acted.entry(name.split(',').next().unwrap().to_owned()).or_default() += u32::from(!plan.is_empty());
     }
-    assert!(acted.values().all(|n| *n > 15), "every goal has something to do: {acted:?}");
+    assert!(
+        acted.values().all(|n| *n > 8),
+        "every goal has something to do: {acted:?}"
+    );
 }
 
 #[test]
@@ -72,9 +79,14 @@ fn a_second_run_right_after_plans_nothing() {
         settled += 1;
         let after = apply(&cluster, &settings, &first);
         let second = plan(&after, &settings).unwrap();
-        assert!(second.is_empty() && second.refusal.is_some(), "{name}: {:?} after {:?}", second, first.moves.len());
+        assert!(
+            second.is_empty() && second.refusal.is_some(),
+            "{name}: {:?} after {:?}",
+            second,
+            first.moves.len()
+        );
     }
-    assert!(settled > 100, "{settled}");
+    assert!(settled > 50, "{settled}");
 }
 
 #[test]
@@ -83,11 +95,17 @@ fn the_order_of_the_input_does_not_matter() {
         let mut shuffled = cluster.clone();
         let mut dice = Dice::new(99);
         for index in (1..shuffled.workloads.len()).rev() {
-            shuffled.workloads.swap(index, usize::try_from(dice.roll(index as u64 + 1)).unwrap());
+            shuffled
+                .workloads
+                .swap(index, usize::try_from(dice.roll(index as u64 + 1)).unwrap());
         }
         shuffled.nodes.reverse();
         shuffled.spread.reverse();
-        assert_eq!(plan(&cluster, &settings).unwrap(), plan(&shuffled, &settings).unwrap(), "{name}");
+        assert_eq!(
+            plan(&cluster, &settings).unwrap(),
+            plan(&shuffled, &settings).unwrap(),
+            "{name}"
+        );
     }
 }
 
@@ -107,12 +125,42 @@ fn a_plan_with_another_budget_threshold_or_pin_is_caught() {
     mutant.moves.swap_remove(0);
     assert!(caught(&cluster, &settings, &mutant));
     let mutants: [fn(&mut Cluster, &Move); 6] = [
-        |c, m| c.workloads.iter_mut().filter(|w| w.id == m.workload).for_each(|w| w.pinned = true),
-        |c, m| c.workloads.iter_mut().filter(|w| w.id == m.workload).for_each(|w| w.nodes = Some([m.from.clone()].into())),
-        |c, m| c.nodes.iter_mut().filter(|n| n.id == m.to).for_each(|n| n.ready = false),
-        |c, m| c.nodes.iter_mut().filter(|n| n.id == m.to).for_each(|n| n.capacity = vec![10, 10]),
-        |c, m| c.nodes.iter_mut().filter(|n| n.id == m.to).for_each(|n| drop(n.taints.insert("new".to_owned()))),
-        |c, m| c.workloads.iter_mut().filter(|w| w.id == m.workload).for_each(|w| drop(w.labels.insert("a".to_owned(), "b".to_owned()))),
+        |c, m| {
+            c.workloads
+                .iter_mut()
+                .filter(|w| w.id == m.workload)
+                .for_each(|w| w.pinned = true)
+        },
+        |c, m| {
+            c.workloads
+                .iter_mut()
+                .filter(|w| w.id == m.workload)
+                .for_each(|w| w.nodes = Some([m.from.clone()].into()))
+        },
+        |c, m| {
+            c.nodes
+                .iter_mut()
+                .filter(|n| n.id == m.to)
+                .for_each(|n| n.ready = false)
+        },
+        |c, m| {
+            c.nodes
+                .iter_mut()
+                .filter(|n| n.id == m.to)
+                .for_each(|n| n.capacity = vec![10, 10])
+        },
+        |c, m| {
+            c.nodes
+                .iter_mut()
+                .filter(|n| n.id == m.to)
+                .for_each(|n| n.taints.extend(["new".to_owned()]))
+        },
+        |c, m| {
+            c.workloads
+                .iter_mut()
+                .filter(|w| w.id == m.workload)
+                .for_each(|w| w.labels.extend([("a".to_owned(), "b".to_owned())]))
+        },
     ];
     for (number, mutate) in mutants.into_iter().enumerate() {
         let mut other = cluster.clone();
@@ -127,7 +175,9 @@ fn two(first: [u64; 3], second: [u64; 3]) -> Cluster {
     for (node, sizes) in [first, second].into_iter().enumerate() {
         for (number, size) in sizes.into_iter().enumerate().filter(|(_, size)| *size > 0) {
             let id = format!("w{node}{number}");
-            cluster.workloads.push(Workload::new(id, node_id(node as u64), vec![size]));
+            cluster
+                .workloads
+                .push(Workload::new(id, node_id(node as u64), vec![size]));
         }
     }
     cluster
@@ -139,7 +189,11 @@ fn two_workloads_change_places_where_no_single_move_helps() {
     let cluster = two([600, 300, 0], [400, 100, 0]);
     let settings = settings(balance(), 2);
     let plan = plan(&cluster, &settings).unwrap();
-    assert!(plan.exhaustive && plan.imbalance_after.rms < 1e-9, "{:?}", plan.imbalance_after);
+    assert!(
+        plan.exhaustive && plan.imbalance_after.rms < 1e-9,
+        "{:?}",
+        plan.imbalance_after
+    );
     assert_eq!(plan.moves.len(), 2);
     assert_eq!(check(&cluster, &settings, &plan), []);
 }
@@ -170,9 +224,12 @@ fn nodes_are_drained_and_given_back_within_the_budget_of_moves() {
     let found = plan(&cluster, &generous).unwrap();
     // One move empties the second node, three the first.
     assert_eq!((found.moves.len(), found.given_back[0].node.clone()), (1, node_id(1)));
-    assert_eq!((found.saving.to_string().as_str(), found.cost.to_string().as_str()), ("2.40 USD", "0.01 USD"));
+    assert_eq!(
+        (found.saving.to_string().as_str(), found.cost.to_string().as_str()),
+        ("2.40 USD", "0.01 USD")
+    );
     assert_eq!(found.price_after.to_string(), "0.10 USD/h");
-    insta::assert_snapshot!(found.moves[0], @"");
+    insta::assert_snapshot!(found.moves[0], @"`w10` from `n00001` to `n00000`: saves 2.40 USD, costs 0.01 USD; its node is given back, which saves 0.10 USD/h; no other node may take it");
     generous.moves_max = 0;
     let refused = plan(&cluster, &generous).unwrap();
     assert_eq!(refused.refusal, Some(Refusal::TooManyMoves { moves_max: 0 }));
@@ -180,7 +237,10 @@ fn nodes_are_drained_and_given_back_within_the_budget_of_moves() {
     cluster.nodes[1].drain_cost = "2.395".parse().unwrap();
     cluster.nodes[0].keep = true;
     let refused = plan(&cluster, &generous).unwrap();
-    assert!(matches!(refused.refusal, Some(Refusal::NotWorthIt { .. })), "{refused:?}");
+    assert!(
+        matches!(refused.refusal, Some(Refusal::NotWorthIt { .. })),
+        "{refused:?}"
+    );
 }
 
 #[test]
@@ -201,11 +261,16 @@ fn a_dearer_fleet_moves_to_a_cheaper_machine_and_says_what_was_lost() {
     assert_eq!(drift.lost.to_string(), "0.93 USD/h");
     assert_eq!(drift.lost_at_most.to_string(), "0.935 USD/h");
     assert_eq!(drift.lost_after.to_string(), "0.00 USD/h");
-    assert_eq!((drift.plan.bought.len(), drift.plan.given_back.len(), drift.plan.moves.len()), (1, 2, 4));
-    let goal = Settings {
-        goal: Goal::Consolidate { offers: target.offers },
-        ..settings
-    };
+    assert_eq!(
+        (
+            drift.plan.bought.len(),
+            drift.plan.given_back.len(),
+            drift.plan.moves.len()
+        ),
+        (1, 2, 4)
+    );
+    let mut goal = settings;
+    goal.goal = Goal::Consolidate { offers: target.offers };
     assert_eq!(check(&cluster, &goal, &drift.plan), []);
 }
 
@@ -219,7 +284,11 @@ fn the_cheaper_of_victim_and_offender_moves() {
     cluster.workloads[0].slowed = Some(0.0);
     let settings = settings(neighbours(), 5);
     let found = plan(&cluster, &settings).unwrap();
-    assert_eq!((found.moves.len(), found.moves[0].workload.as_str()), (1, "w00"), "the offender: one move instead of two");
+    assert_eq!(
+        (found.moves.len(), found.moves[0].workload.as_str()),
+        (1, "w00"),
+        "the offender: one move instead of two"
+    );
     assert!(matches!(found.moves[0].why, Why::Noisy { .. }));
     cluster.workloads[0].move_cost = Some("12".parse().unwrap());
     let found = plan(&cluster, &settings).unwrap();
@@ -237,43 +306,140 @@ fn refusals_are_typed_and_say_why() {
     let mut pinned = uneven.clone();
     pinned.workloads.iter_mut().for_each(|w| w.pinned = true);
     let mut apart = uneven.clone();
-    apart.workloads.iter_mut().for_each(|w| w.nodes = Some([node_id(0)].into()));
+    apart
+        .workloads
+        .iter_mut()
+        .for_each(|w| w.nodes = Some([node_id(0)].into()));
     let dear = settings(balance(), 5).with_threshold(1e9);
     let rows: Vec<(&Cluster, Settings, &str)> = vec![
-        (&even, settings(balance(), 5), "no move would save anything at an imbalance of 0.0000"),
-        (&pinned, settings(balance(), 5), "there are not two nodes with something that may move"),
-        (&apart, settings(balance(), 5), "every useful move is forbidden: 2 by allowed nodes"),
+        (
+            &even,
+            settings(balance(), 5),
+            "no move would save anything at an imbalance of 0.0000",
+        ),
+        (
+            &pinned,
+            settings(balance(), 5),
+            "there are not two nodes with something that may move",
+        ),
+        (
+            &apart,
+            settings(balance(), 5),
+            "every useful move is forbidden: 2 by allowed nodes",
+        ),
         (&uneven, dear, ""),
-        (&uneven, settings(balance(), 0), "what is worth it takes more than 0 moves"),
+        (
+            &uneven,
+            settings(balance(), 0),
+            "what is worth it takes more than 0 moves",
+        ),
     ];
     for (cluster, settings, text) in rows {
         let plan = plan(cluster, &settings).unwrap();
         assert!(plan.is_empty());
         let refusal = plan.refusal.unwrap();
-        assert!(text.is_empty() && matches!(refusal, Refusal::NotWorthIt { .. }) || refusal.to_string() == text, "{refusal}");
+        assert!(
+            text.is_empty() && matches!(refusal, Refusal::NotWorthIt { .. }) || refusal.to_string() == text,
+            "{refusal}"
+        );
     }
 }
+
+/// What is wrong, how it is brought about, and what is said of it.
+type Spoiled = (&'static str, fn(&mut Cluster), &'static str);
 
 #[test]
 fn bad_input_is_named() {
     let good = two([300, 200, 0], [100, 0, 0]);
     let goal = || settings(balance(), 5);
-    let rows: Vec<(&str, fn(&mut Cluster), &str)> = vec![
-        ("no dimension", |c| c.dimensions.clear(), "count `0` dimensions: 1 to 8 are accepted"),
-        ("short list", |c| c.nodes[1].capacity.clear(), "read `0` amounts of node `n00001`: there are `1` dimensions"),
-        ("zero capacity", |c| c.nodes[1].capacity = vec![0], "use node `n00001`: its capacity is zero in every dimension"),
-        ("two nodes", |c| c.nodes[1].id = node_id(0), "tell two nodes `n00000` apart"),
-        ("two workloads", |c| c.workloads[1].id = WorkloadId::new("w00"), "tell two workloads `w00` apart"),
-        ("no name", |c| c.workloads[1].id = WorkloadId::new(""), "name a workload on `n00000`: its id is empty"),
-        ("nowhere", |c| c.workloads[1].node = node_id(7), "find node `n00007`, which workload `w01` names as where it runs"),
-        ("elsewhere", |c| c.workloads[1].nodes = Some([node_id(7)].into()), "find node `n00007`, which workload `w01` names as one it may be on"),
-        ("no node", |c| c.workloads[1].nodes = Some([].into()), "keep the rules of workload `w01`: the list of nodes it may be on is empty"),
-        ("not a number", |c| c.workloads[1].slowed = Some(f64::NAN), "accept `NaN` as the slow-down of workload `w01`: it must be 0 to 1"),
-        ("negative price", |c| c.nodes[1].price = MicroUsdPerHour::from_micros(-1), "accept a negative price of node `n00001`"),
-        ("negative cost", |c| c.workloads[1].move_cost = Some(MicroUsd::from_micros(-1)), "accept a negative cost of moving of workload `w01`"),
-        ("beyond 64 bits", |c| c.workloads[..2].iter_mut().for_each(|w| w.request = vec![1 << 63]), "hold the sum of all cpu: it is beyond 64 bits"),
-        ("no level", |c| c.spread.push(Spread { group: "g".to_owned(), over: "rack".to_owned(), max_skew: 1 }), "spread group `g` over `rack`: no node says where it is at that level"),
-        ("no skew", |c| c.spread.push(Spread { group: "g".to_owned(), over: "node".to_owned(), max_skew: 0 }), "keep the rules of the spread of group `g`: a skew of 0 forbids every move; 1 is the least"),
+    let rows: Vec<Spoiled> = vec![
+        (
+            "no dimension",
+            |c| c.dimensions.clear(),
+            "count `0` dimensions: 1 to 8 are accepted",
+        ),
+        (
+            "short list",
+            |c| c.nodes[1].capacity.clear(),
+            "read `0` amounts of node `n00001`: there are `1` dimensions",
+        ),
+        (
+            "zero capacity",
+            |c| c.nodes[1].capacity = vec![0],
+            "use node `n00001`: its capacity is zero in every dimension",
+        ),
+        (
+            "two nodes",
+            |c| c.nodes[1].id = node_id(0),
+            "tell two nodes `n00000` apart",
+        ),
+        (
+            "two workloads",
+            |c| c.workloads[1].id = WorkloadId::new("w00"),
+            "tell two workloads `w00` apart",
+        ),
+        (
+            "no name",
+            |c| c.workloads[1].id = WorkloadId::new(""),
+            "name a workload on `n00000`: its id is empty",
+        ),
+        (
+            "nowhere",
+            |c| c.workloads[1].node = node_id(7),
+            "find node `n00007`, which workload `w01` names as where it runs",
+        ),
+        (
+            "elsewhere",
+            |c| c.workloads[1].nodes = Some([node_id(7)].into()),
+            "find node `n00007`, which workload `w01` names as one it may be on",
+        ),
+        (
+            "no node",
+            |c| c.workloads[1].nodes = Some([].into()),
+            "keep the rules of workload `w01`: the list of nodes it may be on is empty",
+        ),
+        (
+            "not a number",
+            |c| c.workloads[1].slowed = Some(f64::NAN),
+            "accept `NaN` as the slow-down of workload `w01`: it must be 0 to 1",
+        ),
+        (
+            "negative price",
+            |c| c.nodes[1].price = MicroUsdPerHour::from_micros(-1),
+            "accept a negative price of node `n00001`",
+        ),
+        (
+            "negative cost",
+            |c| c.workloads[1].move_cost = Some(MicroUsd::from_micros(-1)),
+            "accept a negative cost of moving of workload `w01`",
+        ),
+        (
+            "beyond 64 bits",
+            |c| c.workloads[..2].iter_mut().for_each(|w| w.request = vec![1 << 63]),
+            "hold the sum of all cpu: it is beyond 64 bits",
+        ),
+        (
+            "no level",
+            |c| {
+                c.spread.push(Spread {
+                    group: "g".to_owned(),
+                    over: "rack".to_owned(),
+                    max_skew: 1,
+                })
+            },
+            "spread group `g` over `rack`: no node says where it is at that level",
+        ),
+        (
+            "no skew",
+            |c| {
+                c.spread.push(Spread {
+                    group: "g".to_owned(),
+                    over: "node".to_owned(),
+                    max_skew: 0,
+                })
+            },
+            "keep the rules of the spread of group `g`: a skew of 0 forbids every move; 1 is the least",
+        ),
     ];
     for (name, spoil, text) in rows {
         let mut bad = good.clone();
@@ -282,9 +448,18 @@ fn bad_input_is_named() {
         assert_eq!(error.to_string(), text, "{name}");
     }
     for (settings, text) in [
-        (goal().with_threshold(f64::NAN), "accept `NaN` as threshold: it must be finite and not negative"),
-        (goal().with_threshold(-1.0), "accept `-1` as threshold: it must be finite and not negative"),
-        (goal().with_ceiling(0.0), "accept `0` as ceiling: it must be over 0 and at most 1"),
+        (
+            goal().with_threshold(f64::NAN),
+            "accept `NaN` as threshold: it must be finite and not negative",
+        ),
+        (
+            goal().with_threshold(-1.0),
+            "accept `-1` as threshold: it must be finite and not negative",
+        ),
+        (
+            goal().with_ceiling(0.0),
+            "accept `0` as ceiling: it must be over 0 and at most 1",
+        ),
     ] {
         let ClusterError::Settings(error) = plan(&good, &settings).unwrap_err() else {
             unreachable!("the settings are at fault");

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use skyloom_core::*;
+use skyloom_core::{MachineId, MicroUsd, MicroUsdPerHour};
 use skyloom_scheduler::cluster::*;
 
 use crate::random_world::Dice;
@@ -95,7 +95,13 @@ fn restrict(workload: &mut Workload, dice: &mut Dice, nodes: u64) {
     }
     if dice.one_in(5) {
         workload.slowed = Some(f64::from(u32::try_from(dice.roll(100)).unwrap()) / 100.0);
-        workload.used = Some(workload.request.iter().map(|r| r * (50 + dice.roll(200)) / 100).collect());
+        workload.used = Some(
+            workload
+                .request
+                .iter()
+                .map(|r| r * (50 + dice.roll(200)) / 100)
+                .collect(),
+        );
     }
 }
 
@@ -141,10 +147,17 @@ pub(crate) fn offers() -> Vec<Offer> {
         labels: std::collections::BTreeMap::new(),
         taints: std::collections::BTreeSet::new(),
     };
-    [("small", 1, 70_000), ("medium", 2, 120_000), ("large", 4, 200_000)].map(offer).to_vec()
+    [("small", 1, 70_000), ("medium", 2, 120_000), ("large", 4, 200_000)]
+        .map(offer)
+        .to_vec()
 }
 
 /// Moves within a day's horizon at a cent each.
 pub(crate) fn settings(goal: Goal, moves_max: u32) -> Settings {
-    Settings::new(goal, moves_max, Duration::from_secs(24 * 3600), MicroUsd::from_micros(10_000))
+    Settings::new(
+        goal,
+        moves_max,
+        Duration::from_secs(24 * 3600),
+        MicroUsd::from_micros(10_000),
+    )
 }

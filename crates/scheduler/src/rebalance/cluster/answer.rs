@@ -91,7 +91,10 @@ impl fmt::Display for Why {
             ),
             Self::Drains { price } => write!(f, "its node is given back, which saves {price}"),
             Self::Noisy { factor, relieves } => {
-                write!(f, "it uses {factor:.2} times its request and slows its neighbours by {relieves:.4} in all")
+                write!(
+                    f,
+                    "it uses {factor:.2} times its request and slows its neighbours by {relieves:.4} in all"
+                )
             }
             Self::Suffers { slowed } => write!(f, "its neighbours slow it by {slowed:.4}"),
         }
@@ -136,10 +139,25 @@ pub struct Move {
 
 impl fmt::Display for Move {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { workload, from, to, saving, cost, .. } = self;
-        write!(f, "`{workload}` from `{from}` to `{to}`: saves {saving}, costs {cost}; {}", self.why)?;
+        let Self {
+            workload,
+            from,
+            to,
+            saving,
+            cost,
+            ..
+        } = self;
+        write!(
+            f,
+            "`{workload}` from `{from}` to `{to}`: saves {saving}, costs {cost}; {}",
+            self.why
+        )?;
         match &self.next_best {
-            Some(next) => write!(f, "; next best is `{}` (saves {}, rms {:.4})", next.node, next.saving, next.rms_after),
+            Some(next) => write!(
+                f,
+                "; next best is `{}` (saves {}, rms {:.4})",
+                next.node, next.saving, next.rms_after
+            ),
             None => f.write_str("; no other node may take it"),
         }
     }
@@ -218,7 +236,10 @@ impl fmt::Display for Refusal {
             Self::NothingToMove => f.write_str("there are not two nodes with something that may move"),
             Self::NothingToGain { rms } => write!(f, "no move would save anything at an imbalance of {rms:.4}"),
             Self::NotWorthIt { best, threshold } => {
-                write!(f, "the best move has a CE of {best}, and a saving of {threshold:.4} times the cost is asked for")
+                write!(
+                    f,
+                    "the best move has a CE of {best}, and a saving of {threshold:.4} times the cost is asked for"
+                )
             }
             Self::Forbidden { rejected } => {
                 let parts: Vec<String> = rejected.iter().map(|(rule, n)| format!("{n} by {rule}")).collect();

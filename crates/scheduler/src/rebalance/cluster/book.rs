@@ -104,7 +104,10 @@ impl<'a> Book<'a> {
             let kind = Kind {
                 labels: labels.pairs(&workload.labels),
                 tolerates: taints.set(&workload.tolerates),
-                nodes: workload.nodes.as_ref().map(|set| set.iter().filter_map(|id| index.node(id)).collect()),
+                nodes: workload
+                    .nodes
+                    .as_ref()
+                    .map(|set| set.iter().filter_map(|id| index.node(id)).collect()),
                 groups: groups.set(&workload.groups),
                 apart: groups.set(&workload.apart_from),
             };
@@ -120,7 +123,11 @@ impl<'a> Book<'a> {
             capacity: index.nodes.iter().flat_map(|n| n.capacity.iter().copied()).collect(),
             taken: vec![0; index.nodes.len() * dims],
             request: index.workloads.iter().flat_map(|w| w.request.iter().copied()).collect(),
-            uses: index.workloads.iter().flat_map(|w| super::index::used(w).iter().map(|u| *u > 0)).collect(),
+            uses: index
+                .workloads
+                .iter()
+                .flat_map(|w| super::index::used(w).iter().map(|u| *u > 0))
+                .collect(),
             costs: index.workloads.iter().map(|w| move_cost(w, settings)).collect(),
             member_of: vec![Vec::new(); kinds.len()],
             kinds,
@@ -128,7 +135,9 @@ impl<'a> Book<'a> {
             traits,
             marks: Marks::default(),
             spreads: Vec::new(),
-            devices: device_dims.map(|(d, _)| (d, vec![Vec::new(); index.nodes.len()])).collect(),
+            devices: device_dims
+                .map(|(d, _)| (d, vec![Vec::new(); index.nodes.len()]))
+                .collect(),
             labels,
             taints,
         };
@@ -144,13 +153,19 @@ impl<'a> Book<'a> {
     }
 
     fn add_spread(&mut self, index: &Index<'_>, over: &str, max_skew: u32, group: u32) {
-        let members: Vec<usize> = (0..self.kinds.len()).filter(|k| self.kinds[*k].groups.contains(&group)).collect();
+        let members: Vec<usize> = (0..self.kinds.len())
+            .filter(|k| self.kinds[*k].groups.contains(&group))
+            .collect();
         let mut domains: BTreeMap<String, u32> = BTreeMap::new();
         let domain_of: Vec<Option<u32>> = index
             .nodes
             .iter()
             .map(|node| {
-                let name = if over == NODE_LEVEL { Some(node.id.as_str()) } else { node.domains.get(over).map(String::as_str) };
+                let name = if over == NODE_LEVEL {
+                    Some(node.id.as_str())
+                } else {
+                    node.domains.get(over).map(String::as_str)
+                };
                 let next = u32::try_from(domains.len()).unwrap_or(u32::MAX);
                 name.map(|name| *domains.entry(name.to_owned()).or_insert(next))
             })
@@ -177,7 +192,9 @@ impl<'a> Book<'a> {
             ready: true,
         });
         self.marks.add_node();
-        self.devices.iter_mut().for_each(|(_, requests)| requests.push(Vec::new()));
+        self.devices
+            .iter_mut()
+            .for_each(|(_, requests)| requests.push(Vec::new()));
         for (level, spread) in &mut self.spreads {
             if level.name == NODE_LEVEL {
                 spread.add_domain();
@@ -231,7 +248,11 @@ impl<'a> Book<'a> {
         let has_all = |wanted: &[u32], there: &[u32]| wanted.iter().all(|w| there.binary_search(w).is_ok());
         if !traits.ready {
             Some(Rule::NotReady)
-        } else if kind.nodes.as_ref().is_some_and(|nodes| nodes.binary_search(&node).is_err()) {
+        } else if kind
+            .nodes
+            .as_ref()
+            .is_some_and(|nodes| nodes.binary_search(&node).is_err())
+        {
             Some(Rule::Nodes)
         } else if !has_all(&kind.labels, &traits.labels) {
             Some(Rule::Labels)
@@ -261,10 +282,15 @@ impl<'a> Book<'a> {
         for d in 0..self.dims {
             let amount = self.request[workload * self.dims + d];
             let taken = &mut self.taken[node * self.dims + d];
-            *taken = if into { taken.saturating_add(amount) } else { taken.saturating_sub(amount) };
+            *taken = if into {
+                taken.saturating_add(amount)
+            } else {
+                taken.saturating_sub(amount)
+            };
         }
         let kind = self.kind_of[workload];
-        self.marks.count(node, &self.kinds[kind].groups, &self.kinds[kind].apart, into);
+        self.marks
+            .count(node, &self.kinds[kind].groups, &self.kinds[kind].apart, into);
         for spread in &self.member_of[kind] {
             self.spreads[*spread].1.count(node, into);
         }
@@ -298,7 +324,7 @@ impl Rules for Book<'_> {
         (!self.member_of[self.kind_of[workload]].iter().all(even)).then_some(Rule::Spread)
     }
 
-    fn overload(&self) -> Rule {
+    fn overload(&self, _: usize, _: usize) -> Rule {
         Rule::Ceiling
     }
 

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use skyloom_core::MachineId;
+use skyloom_core::{MachineId, MicroUsd};
 
 use super::answer::{Plan, Rule};
 use super::describe::{Cluster, Node, Spread, Workload, WorkloadId};
@@ -68,7 +68,12 @@ impl fmt::Display for Breach {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Astray { number } => write!(f, "move {number} is not of a workload from where it is to another node"),
-            Self::Broken { number, workload, to, rule } => {
+            Self::Broken {
+                number,
+                workload,
+                to,
+                rule,
+            } => {
                 write!(f, "move {number} of `{workload}` to `{to}` breaks the {rule} rule")
             }
             Self::Pinned { workload } => write!(f, "`{workload}` is pinned and moves"),
@@ -127,9 +132,10 @@ fn amounts(settings: &Settings, plan: &Plan) -> Vec<Breach> {
         breaches.push(Breach::Silent);
     }
     // One millionth of a dollar per amount is rounded away.
-    let pays = |saving: i64, cost: i64| (saving as f64 + 1.0) * (1.0 + 1e-9) >= settings.threshold * cost as f64;
-    let steps_pay = plan.steps.iter().all(|s| pays(s.saving.as_micros(), s.cost.as_micros()));
-    if !pays(plan.saving.as_micros(), plan.cost.as_micros()) || !steps_pay {
+    let pays = |saving: MicroUsd, cost: MicroUsd| {
+        (saving.as_usd() + 1e-6) * (1.0 + 1e-9) >= settings.threshold * cost.as_usd()
+    };
+    if !pays(plan.saving, plan.cost) || !plan.steps.iter().all(|s| pays(s.saving, s.cost)) {
         breaches.push(Breach::Amounts {
             what: "a step, or the plan, earns less than the threshold asks",
         });
@@ -139,7 +145,8 @@ fn amounts(settings: &Settings, plan: &Plan) -> Vec<Breach> {
         let moves = plan.moves.iter().skip(number).take(step.moves);
         let saving: i64 = moves.clone().map(|m| m.saving.as_micros()).sum();
         let cost: i64 = moves.clone().map(|m| m.cost.as_micros()).sum();
-        if saving != step.saving.as_micros() || cost != step.cost.as_micros() || !moves.clone().all(|m| m.step == index) {
+        if saving != step.saving.as_micros() || cost != step.cost.as_micros() || !moves.clone().all(|m| m.step == index)
+        {
             breaches.push(Breach::Amounts {
                 what: "the moves of a step do not add up to it",
             });
@@ -215,7 +222,12 @@ impl<'w> World<'w> {
                 workload: workload.id.clone(),
             });
         }
-        let rules: Vec<&Spread> = self.cluster.spread.iter().filter(|r| workload.groups.contains(&r.group)).collect();
+        let rules: Vec<&Spread> = self
+            .cluster
+            .spread
+            .iter()
+            .filter(|r| workload.groups.contains(&r.group))
+            .collect();
         let skews: Vec<u32> = rules.iter().map(|r| self.skew(r, None).0).collect();
         self.on.entry(step.from.clone()).or_default().remove(&workload.id);
         self.on.entry(step.to.clone()).or_default().insert(&workload.id);
@@ -242,7 +254,12 @@ impl<'w> World<'w> {
         if let Some(rule) = statically(workload, node) {
             return Some(rule);
         }
-        let others: Vec<&Workload> = self.on.get(to)?.iter().filter_map(|id| self.workloads.get(id).copied()).collect();
+        let others: Vec<&Workload> = self
+            .on
+            .get(to)?
+            .iter()
+            .filter_map(|id| self.workloads.get(id).copied())
+            .collect();
         for (d, dimension) in self.cluster.dimensions.iter().enumerate() {
             let requested: u128 = others.iter().map(|w| u128::from(w.request[d])).sum();
             let asks = workload.request[d] > 0;
@@ -266,11 +283,22 @@ impl<'w> World<'w> {
     /// Dominant share of what is used of a node.
     fn utilisation(&self, node: &Node) -> f64 {
         let on = self.on.get(&node.id);
-        let residents: Vec<&Workload> = on.into_iter().flatten().filter_map(|id| self.workloads.get(id).copied()).collect();
+        let residents: Vec<&Workload> = on
+            .into_iter()
+            .flatten()
+            .filter_map(|id| self.workloads.get(id).copied())
+            .collect();
         let share = |d: usize| {
-            let used: u128 = residents.iter().map(|w| u128::from(w.used.as_ref().unwrap_or(&w.request)[d])).sum();
+            let used: u128 = residents
+                .iter()
+                .map(|w| u128::from(w.used.as_ref().unwrap_or(&w.request)[d]))
+                .sum();
             let used = used + u128::from(node.other_use.get(d).copied().unwrap_or(0));
-            if node.capacity[d] == 0 { 0.0 } else { used as f64 / node.capacity[d] as f64 }
+            if node.capacity[d] == 0 {
+                0.0
+            } else {
+                real(used) / real(node.capacity[d].into())
+            }
         };
         (0..self.cluster.dimensions.len()).map(share).fold(0.0, f64::max)
     }
@@ -304,9 +332,15 @@ impl<'w> World<'w> {
             !given.contains(&node.id) && members.iter().any(may)
         });
         let count = |domain: &str| counts.get(domain).copied().unwrap_or(0);
-        let least = counting.filter_map(|node| self.domain(rule, &node.id)).map(count).min().unwrap_or(0);
+        let least = counting
+            .filter_map(|node| self.domain(rule, &node.id))
+            .map(count)
+            .min()
+            .unwrap_or(0);
         let most = counts.values().copied().max().unwrap_or(0);
-        let here = at.and_then(|node| self.domain(rule, node)).map(|domain| count(domain).saturating_sub(least));
+        let here = at
+            .and_then(|node| self.domain(rule, node))
+            .map(|domain| count(domain).saturating_sub(least));
         (most.saturating_sub(least), here)
     }
 
@@ -318,26 +352,43 @@ impl<'w> World<'w> {
             self.nodes.keys().filter(|id| given(id)).collect(),
             self.nodes.keys().filter(|id| bought(id)).collect(),
         );
-        let in_fleet = |node: &&Node| if after { !given.contains(&node.id) } else { !bought.contains(&node.id) };
+        let in_fleet = |node: &&Node| {
+            if after {
+                !given.contains(&node.id)
+            } else {
+                !bought.contains(&node.id)
+            }
+        };
         self.nodes.values().filter(in_fleet).collect()
     }
 
     /// Root mean square of `LB_i`, from its definition.
     fn rms(&self, plan: &Plan, after: bool) -> f64 {
         let nodes = self.fleet(plan, after);
-        let levels: Vec<f64> = nodes.iter().filter(|n| n.ready).map(|n| self.utilisation(n).min(1.0)).collect();
+        let levels: Vec<f64> = nodes
+            .iter()
+            .filter(|n| n.ready)
+            .map(|n| self.utilisation(n).min(1.0))
+            .collect();
+        let count = real(u128::try_from(levels.len().max(1)).unwrap_or(1));
         let mean = match self.settings.mean {
             crate::formulas::Mean::Supplied(mean) => mean.get(),
-            crate::formulas::Mean::Arithmetic => levels.iter().sum::<f64>() / levels.len().max(1) as f64,
+            crate::formulas::Mean::Arithmetic => levels.iter().sum::<f64>() / count,
         };
         let balance = |u: &f64| if u + mean > 0.0 { (u - mean) / (u + mean) } else { 0.0 };
         let squares: f64 = levels.iter().map(balance).map(|lb| lb * lb).sum();
-        libm::sqrt(squares / levels.len().max(1) as f64)
+        libm::sqrt(squares / count)
     }
 
     fn price(&self, plan: &Plan, after: bool) -> f64 {
         self.fleet(plan, after).iter().map(|n| n.price.as_usd()).sum()
     }
+}
+
+/// An amount for a share.
+#[expect(clippy::cast_precision_loss, reason = "a share, not an account: 53 bits are enough")]
+const fn real(amount: u128) -> f64 {
+    amount as f64
 }
 
 /// The first rule between a workload and a node alone.
@@ -348,7 +399,11 @@ fn statically(workload: &Workload, node: &Node) -> Option<Rule> {
     if workload.nodes.as_ref().is_some_and(|nodes| !nodes.contains(&node.id)) {
         return Some(Rule::Nodes);
     }
-    if workload.labels.iter().any(|(key, value)| node.labels.get(key) != Some(value)) {
+    if workload
+        .labels
+        .iter()
+        .any(|(key, value)| node.labels.get(key) != Some(value))
+    {
         return Some(Rule::Labels);
     }
     (!node.taints.is_subset(&workload.tolerates)).then_some(Rule::Taints)

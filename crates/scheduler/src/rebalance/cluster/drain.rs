@@ -150,7 +150,9 @@ impl<'a> Consolidation<'a> {
 
     /// What emptying a node costs.
     pub(super) fn cost_of(&self, node: usize) -> f64 {
-        let moves = self.board.residents[node].iter().map(|w| self.board.rules.move_cost(*w));
+        let moves = self.board.residents[node]
+            .iter()
+            .map(|w| self.board.rules.move_cost(*w));
         moves.fold(self.assets[node].drain_cost, |sum, cost| sum + cost)
     }
 
@@ -187,9 +189,20 @@ impl<'a> Consolidation<'a> {
     /// Receivers: first what stays, then the candidates, the least worth emptying first.
     fn rooms(&self, candidates: &[usize]) -> Rooms {
         let mut place = vec![0; self.assets.len()];
-        candidates.iter().zip(1..).for_each(|(node, number)| place[*node] = number);
-        let mut order: Vec<usize> = (0..self.assets.len()).filter(|n| self.assets[*n].ready && !self.assets[*n].gone).collect();
-        order.sort_by_key(|n| if place[*n] == 0 { (0, *n) } else { (1, usize::MAX - place[*n]) });
+        candidates
+            .iter()
+            .zip(1..)
+            .for_each(|(node, number)| place[*node] = number);
+        let mut order: Vec<usize> = (0..self.assets.len())
+            .filter(|n| self.assets[*n].ready && !self.assets[*n].gone)
+            .collect();
+        order.sort_by_key(|n| {
+            if place[*n] == 0 {
+                (0, *n)
+            } else {
+                (1, usize::MAX - place[*n])
+            }
+        });
         let rules = &self.board.rules;
         Rooms::new(rules.dims(), self.assets.len(), order, |n, d| rules.free(n, d))
     }
@@ -237,7 +250,9 @@ impl<'a> Consolidation<'a> {
             let capacity = self.board.rules.capacity(*node);
             for workload in &self.board.residents[*node] {
                 let shares = self.board.rules.request(*workload).iter().zip(capacity);
-                let share = shares.map(|(asks, has)| wide(*asks) / wide((*has).max(1))).fold(0.0, f64::max);
+                let share = shares
+                    .map(|(asks, has)| wide(*asks) / wide((*has).max(1)))
+                    .fold(0.0, f64::max);
                 list.push((share, *workload));
             }
         }

@@ -49,7 +49,9 @@ pub fn drift(cluster: &Cluster, target: &Target, settings: &Settings) -> Result<
         offers: target.offers.clone(),
     };
     let plan = plan(cluster, &settings)?;
-    let less = |a: MicroUsdPerHour, b: MicroUsdPerHour| MicroUsdPerHour::from_micros(a.as_micros().saturating_sub(b.as_micros()));
+    let less = |a: MicroUsdPerHour, b: MicroUsdPerHour| {
+        MicroUsdPerHour::from_micros(a.as_micros().saturating_sub(b.as_micros()))
+    };
     Ok(Drift {
         price: plan.price_before,
         target: target.price,

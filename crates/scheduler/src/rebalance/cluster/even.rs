@@ -15,10 +15,11 @@ pub(super) fn draft<'a>(start: &Board<Book<'a>>, terms: &Terms, effort: &mut Eff
     let mut board = start.clone();
     let found = search(&mut board, terms, effort);
     let refusal = found.hops.is_empty().then(|| refusal(&mut board, terms, found.more));
+    let more = found.more || matches!(refusal, Some(Refusal::TooManyMoves { .. }));
     Draft {
         hops: found.hops,
         account: Account::Evenness { value: terms.value },
-        more: found.more,
+        more,
         exhaustive: found.exhaustive,
         refusal,
         ..Draft::default()
@@ -27,8 +28,9 @@ pub(super) fn draft<'a>(start: &Board<Book<'a>>, terms: &Terms, effort: &mut Eff
 
 fn refusal(board: &mut Board<Book<'_>>, terms: &Terms, more: bool) -> Refusal {
     let obstacles = obstacles(board, terms);
+    let too_many = more || terms.moves_max == 0 && obstacles.best.is_some_and(|best| best.counts(terms));
     match obstacles.best {
-        _ if more => Refusal::TooManyMoves {
+        _ if too_many => Refusal::TooManyMoves {
             moves_max: u32::try_from(terms.moves_max).unwrap_or(u32::MAX),
         },
         Some(best) => Refusal::NotWorthIt {

@@ -133,7 +133,9 @@ impl ClusterError {
     #[must_use]
     pub const fn class(&self) -> Class {
         match self {
-            Self::DuplicateNode { .. } | Self::DuplicateWorkload { .. } | Self::DuplicateOffer { .. } => Class::Conflict,
+            Self::DuplicateNode { .. } | Self::DuplicateWorkload { .. } | Self::DuplicateOffer { .. } => {
+                Class::Conflict
+            }
             Self::UnknownNode { .. } | Self::UnknownLevel { .. } => Class::NotFound,
             _ => Class::Invalid,
         }
@@ -208,7 +210,11 @@ impl<'a> Index<'a> {
             }
             let dry = self.nodes.iter().zip(0..).filter(|(n, _)| n.capacity[d] == 0);
             let dry: BTreeSet<usize> = dry.map(|(_, i)| i).collect();
-            let misplaced = self.workloads.iter().zip(&self.at).find(|(w, n)| used(w)[d] > 0 && dry.contains(n));
+            let misplaced = self
+                .workloads
+                .iter()
+                .zip(&self.at)
+                .find(|(w, n)| used(w)[d] > 0 && dry.contains(n));
             if let Some((_, node)) = misplaced {
                 return Err(ClusterError::NotThere {
                     node: self.nodes[*node].id.clone(),
@@ -282,7 +288,9 @@ fn dimensions(cluster: &Cluster) -> Result<(), ClusterError> {
     }
     let mut names = BTreeSet::new();
     let twice = cluster.dimensions.iter().find(|d| !names.insert(&d.name));
-    twice.map_or(Ok(()), |d| Err(ClusterError::DuplicateDimension { name: d.name.clone() }))
+    twice.map_or(Ok(()), |d| {
+        Err(ClusterError::DuplicateDimension { name: d.name.clone() })
+    })
 }
 
 fn amounts(cluster: &Cluster, list: &[u64], owner: impl Fn() -> String) -> Result<(), ClusterError> {
@@ -313,7 +321,11 @@ fn check_node(cluster: &Cluster, node: &Node) -> Result<(), ClusterError> {
     if node.capacity.iter().all(|c| *c == 0) {
         return Err(ClusterError::ZeroCapacity { owner: owner() });
     }
-    let dry = node.capacity.iter().zip(&node.other_use).position(|(has, uses)| *has == 0 && *uses > 0);
+    let dry = node
+        .capacity
+        .iter()
+        .zip(&node.other_use)
+        .position(|(has, uses)| *has == 0 && *uses > 0);
     if let Some(d) = dry {
         return Err(ClusterError::NotThere {
             node: node.id.clone(),

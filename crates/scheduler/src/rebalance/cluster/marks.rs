@@ -56,5 +56,9 @@ impl Marks {
 }
 
 const fn step(count: u32, up: bool) -> u32 {
-    if up { count.saturating_add(1) } else { count.saturating_sub(1) }
+    if up {
+        count.saturating_add(1)
+    } else {
+        count.saturating_sub(1)
+    }
 }

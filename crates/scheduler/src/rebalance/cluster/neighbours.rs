@@ -58,7 +58,11 @@ impl Noise {
             slowed: Vec::new(),
             excess: Vec::new(),
             factor: Vec::new(),
-            inverse: index.nodes.iter().flat_map(|n| n.capacity.iter().map(|c| 1.0 / wide((*c).max(1)))).collect(),
+            inverse: index
+                .nodes
+                .iter()
+                .flat_map(|n| n.capacity.iter().map(|c| 1.0 / wide((*c).max(1))))
+                .collect(),
             dims,
             of: vec![
                 NodeNoise {
@@ -75,9 +79,17 @@ impl Noise {
             let measured = workload.slowed.map(|s| if s <= tolerance { 0.0 } else { s });
             noise.slowed.push(measured);
             let pairs = used(workload).iter().zip(&workload.request);
-            let ratio = |(uses, asks): (&u64, &u64)| if *uses == 0 { 0.0 } else { wide(*uses) / wide((*asks).max(1)) };
+            let ratio = |(uses, asks): (&u64, &u64)| {
+                if *uses == 0 {
+                    0.0
+                } else {
+                    wide(*uses) / wide((*asks).max(1))
+                }
+            };
             let factors: Vec<f64> = pairs.clone().map(ratio).collect();
-            let over = pairs.zip(&factors).map(|((uses, asks), f)| if *f > burst { uses.saturating_sub(*asks) } else { 0 });
+            let over = pairs
+                .zip(&factors)
+                .map(|((uses, asks), f)| if *f > burst { uses.saturating_sub(*asks) } else { 0 });
             noise.excess.extend(over);
             noise.factor.push(factors.into_iter().fold(0.0, f64::max));
             let node = board.at[number];
@@ -92,13 +104,18 @@ impl Noise {
 
     /// The part of a node that a workload takes beyond its request, when it is noisy.
     fn excess_on(&self, workload: usize, node: usize) -> f64 {
-        let shares = (0..self.dims).map(|d| wide(self.excess[workload * self.dims + d]) * self.inverse[node * self.dims + d]);
+        let shares =
+            (0..self.dims).map(|d| wide(self.excess[workload * self.dims + d]) * self.inverse[node * self.dims + d]);
         shares.fold(0.0, f64::max)
     }
 
     /// How much each workload on a node at this use is slowed, where it is not measured.
     fn crowd(&self, raw: f64) -> f64 {
-        if raw > self.ceiling + 1e-9 { (raw - self.ceiling) / raw } else { 0.0 }
+        if raw > self.ceiling + 1e-9 {
+            (raw - self.ceiling) / raw
+        } else {
+            0.0
+        }
     }
 
     /// Sum of all slow-downs on a node.
@@ -110,7 +127,11 @@ impl Noise {
     /// The part of the noise of its node that a workload makes.
     fn part(&self, workload: usize, node: usize) -> f64 {
         let excess = self.excess_on(workload, node);
-        if excess > 0.0 { (excess / self.of[node].excess).clamp(0.0, 1.0) } else { 0.0 }
+        if excess > 0.0 {
+            (excess / self.of[node].excess).clamp(0.0, 1.0)
+        } else {
+            0.0
+        }
     }
 
     /// What ends when a workload leaves its node: its own slow-down, and that of others.
@@ -156,7 +177,8 @@ impl Noise {
     /// Measured slow-downs as they are now, by workload.
     pub(super) fn slowed(&self, board: &Board<Book<'_>>) -> Vec<Option<f64>> {
         let now = self.slowed.iter().zip(&board.at);
-        now.map(|(slowed, node)| slowed.map(|s| s * self.of[*node].left)).collect()
+        now.map(|(slowed, node)| slowed.map(|s| s * self.of[*node].left))
+            .collect()
     }
 }
 
@@ -201,7 +223,22 @@ struct Quieting<'t, 'a> {
 impl Quieting<'_, '_> {
     fn run(&mut self, effort: &mut Effort<'_>) -> (Vec<Hop>, bool) {
         let mut hops = Vec::new();
-        let mut heap: BinaryHeap<Ranked> = (0..self.board.residents.len()).filter_map(|n| self.best_of(n)).collect();
+        loop {
+            // A move can make room for one that was stuck: all nodes are asked again until none has a move.
+            let heap: BinaryHeap<Ranked> = (0..self.board.residents.len())
+                .filter_map(|n| self.best_of(n))
+                .collect();
+            if heap.is_empty() {
+                return (hops, false);
+            }
+            if !self.drain(heap, effort, &mut hops) {
+                return (hops, true);
+            }
+        }
+    }
+
+    /// Makes the moves of these nodes, the best first; `false`: moves or effort ended.
+    fn drain(&mut self, mut heap: BinaryHeap<Ranked>, effort: &mut Effort<'_>, hops: &mut Vec<Hop>) -> bool {
         while let Some(first) = heap.pop() {
             // Receivers fill up: what was best may not be any more.
             let Some(now) = self.best_of(first.hop.from) else {
@@ -212,14 +249,14 @@ impl Quieting<'_, '_> {
                 continue;
             }
             if hops.len() >= self.terms.moves_max || !effort.within(1.0) {
-                return (hops, true);
+                return false;
             }
             effort.spend(1);
             self.noise.moved(&self.board, now.hop);
             hops.push(self.board.shift(now.hop.workload, now.hop.to));
             heap.extend(self.best_of(first.hop.from));
         }
-        (hops, false)
+        true
     }
 
     /// The move away from a node that leaves most.
@@ -266,7 +303,12 @@ impl Quieting<'_, '_> {
     /// The least used quiet node that may take a workload.
     fn receiver(&mut self, workload: usize) -> Option<usize> {
         let from = self.board.at[workload];
-        let nodes: Vec<usize> = self.board.least_used().filter(|n| *n != from).take(RECEIVERS_MAX).collect();
+        let nodes: Vec<usize> = self
+            .board
+            .least_used()
+            .filter(|n| *n != from)
+            .take(RECEIVERS_MAX)
+            .collect();
         for node in nodes {
             if self.noise.on(&self.board, node) > 0.0 {
                 continue;

@@ -66,9 +66,11 @@ pub fn plan_within(cluster: &Cluster, settings: &Settings, effort: &mut Effort<'
     let draft = match &settings.goal {
         Goal::Balance { value } => even::draft(&start, &terms(settings, *value), effort),
         Goal::Consolidate { offers } => drain::draft(&index, &start, settings, offers, effort),
-        Goal::Neighbours { value, burst, tolerance } => {
-            neighbours::draft(&index, &start, &terms(settings, *value), [*burst, *tolerance], effort)
-        },
+        Goal::Neighbours {
+            value,
+            burst,
+            tolerance,
+        } => neighbours::draft(&index, &start, &terms(settings, *value), [*burst, *tolerance], effort),
     };
     Ok(write(&index, settings, start, draft))
 }
@@ -82,6 +84,7 @@ pub(super) fn terms(settings: &Settings, value: skyloom_core::MicroUsdPerHour) -
         target: None,
         together: true,
         ceiling: settings.ceiling,
+        least: 1.0,
     }
 }
 
@@ -99,14 +102,24 @@ fn board<'a>(index: &Index<'a>, settings: &Settings) -> Board<Book<'a>> {
     let mut loads = Loads::new(index.dims(), use_of, mean);
     let nothing = vec![0; index.dims()];
     for node in &index.nodes {
-        let other = if node.other_use.is_empty() { &nothing } else { &node.other_use };
+        let other = if node.other_use.is_empty() {
+            &nothing
+        } else {
+            &node.other_use
+        };
         loads.add_node(&node.capacity, other, node.ready);
     }
     for (workload, node) in index.at.iter().enumerate() {
         loads.put(workload, *node);
     }
     let movable = index.workloads.iter().map(|w| !w.pinned).collect();
-    Board::new(Book::new(index, settings), loads, index.at.clone(), movable, index.nodes.len())
+    Board::new(
+        Book::new(index, settings),
+        loads,
+        index.at.clone(),
+        movable,
+        index.nodes.len(),
+    )
 }
 
 /// Why nothing can be searched for at all.

@@ -20,7 +20,9 @@ struct Trade<'a> {
 pub(super) fn round<'a>(now: &mut Consolidation<'a>, settings: &Settings, offers: &'a [Offer]) {
     let mut offers: Vec<&Offer> = offers.iter().collect();
     offers.sort_by(|a, b| a.price.cmp(&b.price).then_with(|| a.id.cmp(&b.id)));
-    let mut singles: Vec<Trade<'a>> = (0..now.assets.len()).filter_map(|n| single(now, settings, &offers, n)).collect();
+    let mut singles: Vec<Trade<'a>> = (0..now.assets.len())
+        .filter_map(|n| single(now, settings, &offers, n))
+        .collect();
     singles.sort_by(|a, b| b.net.total_cmp(&a.net));
     for trade in singles {
         make(now, settings, &trade);
@@ -77,7 +79,9 @@ fn merged<'a>(now: &Consolidation<'a>, settings: &Settings, offer: &'a Offer) ->
     let net = |node: usize| now.assets[node].saving - now.terms.threshold * now.cost_of(node);
     let share = |asked: &[u64]| {
         let shares = asked.iter().zip(&offer.capacity);
-        shares.map(|(a, c)| crate::formulas::wide(*a) / crate::formulas::wide((*c).max(1))).fold(1e-9, f64::max)
+        shares
+            .map(|(a, c)| crate::formulas::wide(*a) / crate::formulas::wide((*c).max(1)))
+            .fold(1e-9, f64::max)
     };
     let mut nodes: Vec<(f64, usize, Vec<u64>)> = Vec::new();
     for node in (0..now.assets.len()).filter(|n| may_go(now, *n) && net(*n) > 0.0) {
@@ -145,7 +149,11 @@ fn make<'a>(now: &mut Consolidation<'a>, settings: &Settings, trade: &Trade<'a>)
 /// A machine of an offer that is no part of the fleet yet: one that was tried in vain, or a new one.
 fn machine<'a>(now: &mut Consolidation<'a>, settings: &Settings, offer: &'a Offer) -> usize {
     let first = now.assets.len() - now.added.len();
-    let spare = now.added.iter().zip(first..).find(|(o, n)| o.id == offer.id && now.is_spare(*n));
+    let spare = now
+        .added
+        .iter()
+        .zip(first..)
+        .find(|(o, n)| o.id == offer.id && now.is_spare(*n));
     if let Some((_, node)) = spare {
         return node;
     }

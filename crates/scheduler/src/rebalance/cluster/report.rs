@@ -71,7 +71,12 @@ pub(super) fn write<'a>(index: &Index<'a>, settings: &Settings, board: Board<Boo
     let mut scribe = Scribe::new(index, settings, board, &draft);
     let imbalance_before = scribe.imbalance();
     let idle = scribe.release_idle();
-    let made: Vec<Made> = draft.hops.iter().enumerate().map(|(number, hop)| scribe.make(number, *hop)).collect();
+    let made: Vec<Made> = draft
+        .hops
+        .iter()
+        .enumerate()
+        .map(|(number, hop)| scribe.make(number, *hop))
+        .collect();
     scribe.board.loads.refresh();
     let amounts: Vec<(f64, f64)> = made.iter().map(|m| (m.saving, m.cost)).collect();
     let runs = runs(&amounts, settings.threshold);
@@ -79,11 +84,15 @@ pub(super) fn write<'a>(index: &Index<'a>, settings: &Settings, board: Board<Boo
     let moves = scribe.moves(&made, &runs, &steps);
     let (mut given_back, bought) = (scribe.given_back(&made, &moves), scribe.bought(&made));
     given_back.splice(0..0, idle.iter().map(|r| scribe.release(r.node, None)));
-    let of_steps = |amount: fn(&Step) -> MicroUsd| steps.iter().map(|s| i128::from(amount(s).as_micros())).sum::<i128>();
+    let of_steps =
+        |amount: fn(&Step) -> MicroUsd| steps.iter().map(|s| i128::from(amount(s).as_micros())).sum::<i128>();
     let saving = narrow(of_steps(|s| s.saving) + idle.iter().map(|r| whole(r.saving)).sum::<i128>());
     let cost = narrow(of_steps(|s| s.cost) + idle.iter().map(|r| whole(r.cost)).sum::<i128>());
     let price_before = total(index.nodes.iter().map(|n| n.price));
-    let (freed, spent) = (total(given_back.iter().map(|g| g.price)), total(bought.iter().map(|b| b.price)));
+    let (freed, spent) = (
+        total(given_back.iter().map(|g| g.price)),
+        total(bought.iter().map(|b| b.price)),
+    );
     let price_after = price_before.as_micros() - freed.as_micros();
     let acts = !moves.is_empty() || !given_back.is_empty();
     Plan {
@@ -145,20 +154,24 @@ impl<'d, 'a> Scribe<'d, 'a> {
                 target: None,
                 together: false,
                 ceiling: settings.ceiling,
+                least: 1.0,
             },
         }
     }
 
     /// Gives back what is empty before the first move.
     fn release_idle(&mut self) -> Vec<Release> {
-        let idle = self.released.values().filter(|r| self.board.residents[r.node].is_empty());
+        let idle = self
+            .released
+            .values()
+            .filter(|r| self.board.residents[r.node].is_empty());
         let idle: Vec<Release> = idle.copied().collect();
         idle.iter().for_each(|r| self.board.leave(r.node));
         idle
     }
 
     fn make(&mut self, number: usize, hop: Hop) -> Made {
-        if number % REFRESH_EVERY == 0 {
+        if number.is_multiple_of(REFRESH_EVERY) {
             self.board.loads.refresh();
         }
         let buys = self.buy(hop.to);
@@ -186,7 +199,10 @@ impl<'d, 'a> Scribe<'d, 'a> {
             (_, Some(noise)) => noise,
             (Account::Evenness { value }, None) => (*value * fall(before, after), evens),
             (Account::Nodes | Account::Noise(_), None) => {
-                let price = self.released.get(&hop.from).map(|_| self.index.nodes.get(hop.from).map(|n| n.price));
+                let price = self
+                    .released
+                    .get(&hop.from)
+                    .map(|_| self.index.nodes.get(hop.from).map(|n| n.price));
                 let why = price.flatten().map_or(evens, |price| Why::Drains { price });
                 (release.map_or(0.0, |r| r.saving) - buys.map_or(0.0, |price| price), why)
             }
@@ -228,7 +244,12 @@ impl<'d, 'a> Scribe<'d, 'a> {
 
     /// The receiver that would have been second: of the least used that may take it, the one that leaves most evenness.
     fn next_best(&mut self, hop: Hop, rms: f64) -> Option<(usize, Option<f64>, f64)> {
-        let others: Vec<usize> = self.board.least_used().filter(|n| *n != hop.to && *n != hop.from).take(OTHERS).collect();
+        let others: Vec<usize> = self
+            .board
+            .least_used()
+            .filter(|n| *n != hop.to && *n != hop.from)
+            .take(OTHERS)
+            .collect();
         let mut best: Option<(usize, Option<f64>, f64)> = None;
         for to in others {
             let Some(gain) = self.board.gain(hop.workload, to, rms, &self.terms) else {
@@ -259,13 +280,19 @@ impl<'d, 'a> Scribe<'d, 'a> {
             return BTreeMap::new();
         };
         let changed = self.index.workloads.iter().zip(noise.slowed(&self.board));
-        let changed = changed.filter_map(|(w, now)| now.filter(|now| w.slowed.is_some_and(|s| (s - now).abs() > 0.0)).map(|now| (w.id.clone(), now)));
+        let changed = changed.filter_map(|(w, now)| {
+            now.filter(|now| w.slowed.is_some_and(|s| (s - now).abs() > 0.0))
+                .map(|now| (w.id.clone(), now))
+        });
         changed.collect()
     }
 
     fn id(&self, node: usize) -> MachineId {
         let there = self.index.nodes.get(node).map(|n| &n.id);
-        there.or_else(|| self.used.get(&node)).cloned().expect("invariant: a move is to a node that is there or bought")
+        there
+            .or_else(|| self.used.get(&node))
+            .cloned()
+            .expect("invariant: a move is to a node that is there or bought")
     }
 
     fn moves(&self, made: &[Made], runs: &[Run], steps: &[Step]) -> Vec<Move> {
@@ -311,7 +338,9 @@ impl<'d, 'a> Scribe<'d, 'a> {
 
     fn given_back(&self, made: &[Made], moves: &[Move]) -> Vec<GivenBack> {
         let emptied = made.iter().zip(moves).filter(|(made, _)| made.empties);
-        emptied.map(|(made, step)| self.release(made.hop.from, Some(step.step))).collect()
+        emptied
+            .map(|(made, step)| self.release(made.hop.from, Some(step.step)))
+            .collect()
     }
 
     fn bought(&self, made: &[Made]) -> Vec<Bought> {
@@ -349,7 +378,11 @@ fn share(total: MicroUsd, weights: &[i128]) -> Vec<MicroUsd> {
     let sum: i128 = weights.iter().sum();
     let (mut before, mut told) = (0i128, 0i128);
     let one = i128::from(sum == 0);
-    let sum = if sum == 0 { i128::try_from(weights.len()).unwrap_or(1) } else { sum };
+    let sum = if sum == 0 {
+        i128::try_from(weights.len()).unwrap_or(1)
+    } else {
+        sum
+    };
     let mut parts = Vec::with_capacity(weights.len());
     for weight in weights {
         before += weight + one;
@@ -365,7 +398,10 @@ fn total(prices: impl Iterator<Item = MicroUsdPerHour>) -> MicroUsdPerHour {
 }
 
 /// Micro-USD rounded down, but for the noise of sums.
-#[expect(clippy::cast_possible_truncation, reason = "bounded to what an amount of money can be")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "bounded to what an amount of money can be"
+)]
 fn whole(micros: f64) -> i128 {
     (micros + 1e-6).clamp(-9e18, 9e18).floor() as i128
 }

@@ -99,7 +99,7 @@ mod tests {
     fn the_first_with_room_is_found() {
         let free = [[1, 9], [5, 2], [4, 4], [9, 9], [0, 0]];
         let mut rooms = Rooms::new(2, 5, vec![4, 0, 2, 1, 3], |n, d| free[n][d]);
-        let rows: &[(usize, [u64; 2], Option<(usize, usize)>)] = &[
+        let rows = [
             (0, [0, 0], Some((4, 0))),
             (0, [1, 1], Some((0, 1))),
             (0, [2, 1], Some((2, 2))),
@@ -109,7 +109,7 @@ mod tests {
             (5, [0, 0], None),
         ];
         for (from, asked, found) in rows {
-            assert_eq!(rooms.next(*from, asked), *found, "{from} {asked:?}");
+            assert_eq!(rooms.next(from, &asked), found, "{from} {asked:?}");
         }
         rooms.set(3, |_| 0);
         assert_eq!(rooms.next(0, &[5, 3]), None);

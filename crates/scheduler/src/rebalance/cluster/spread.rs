@@ -74,13 +74,21 @@ impl Spreading {
         }
         let domain = place(domain);
         let counted = self.open_nodes[domain] > 0;
-        self.open_nodes[domain] = if open { self.open_nodes[domain] + 1 } else { self.open_nodes[domain] - 1 };
+        self.open_nodes[domain] = if open {
+            self.open_nodes[domain] + 1
+        } else {
+            self.open_nodes[domain] - 1
+        };
         if counted != (self.open_nodes[domain] > 0) {
             let members = place(self.members[domain]);
             if self.with.len() <= members {
                 self.with.resize(members + 1, 0);
             }
-            self.with[members] = if open { self.with[members] + 1 } else { self.with[members] - 1 };
+            self.with[members] = if open {
+                self.with[members] + 1
+            } else {
+                self.with[members] - 1
+            };
             self.least = first(&self.with, 0);
         }
     }
@@ -176,8 +184,13 @@ mod tests {
     /// The rule asked plainly: count everything, before and after.
     fn plainly(at: &[usize], domain: &[u32], max_skew: u32, member: usize, to: usize) -> bool {
         let skew = |at: &[usize]| {
-            let counts: Vec<u32> = (0..3).map(|d| u32::try_from(at.iter().filter(|n| domain[**n] == d).count()).unwrap()).collect();
-            (counts.clone(), counts.iter().max().unwrap() - counts.iter().min().unwrap())
+            let counts: Vec<u32> = (0..3)
+                .map(|d| u32::try_from(at.iter().filter(|n| domain[**n] == d).count()).unwrap())
+                .collect();
+            (
+                counts.clone(),
+                counts.iter().max().unwrap() - counts.iter().min().unwrap(),
+            )
         };
         let mut after = at.to_vec();
         after[member] = to;
@@ -194,12 +207,16 @@ mod tests {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
             let mut digits = (0..8).map(|i| usize::try_from(state >> (20 + 5 * i)).unwrap_or(0));
             let at: Vec<usize> = digits.by_ref().take(6).map(|d| d % 5).collect();
-            let max_skew = 1 + u32::from(state % 7 == 0);
+            let max_skew = 1 + u32::from(state.is_multiple_of(7));
             let mut rule = Spreading::new(max_skew, 3, &domain.map(Some), &[true; 5]);
             at.iter().for_each(|n| rule.count(*n, true));
             for (member, from) in at.iter().enumerate() {
                 for to in (0..5).filter(|to| to != from) {
-                    assert_eq!(rule.allows(*from, to), plainly(&at, &domain, max_skew, member, to), "{at:?} {member} {to}");
+                    assert_eq!(
+                        rule.allows(*from, to),
+                        plainly(&at, &domain, max_skew, member, to),
+                        "{at:?} {member} {to}"
+                    );
                 }
             }
         }

@@ -12,6 +12,9 @@ use crate::effort::Effort;
 /// A narrower beam is not worth it.
 const WIDTH_MIN: u64 = 12;
 
+/// Layers without a better assignment after which a beam ends.
+const PATIENCE: u32 = 3;
+
 /// Wider layers only cost memory.
 const WIDTH_MAX: u64 = 4000;
 
@@ -31,13 +34,22 @@ struct Reached {
 /// Width of the layers for this board; `None` when it is too large to look ahead.
 pub(super) fn width<R: Rules>(board: &Board<R>, terms: &Terms) -> Option<u64> {
     let wide = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
-    let nodes = if terms.target.is_some() { 1 } else { board.least_used().count() };
+    let nodes = if terms.target.is_some() {
+        1
+    } else {
+        board.least_used().count()
+    };
     let workloads = board.movable.iter().filter(|m| **m).count();
     let per_layer = wide(nodes).saturating_mul(wide(workloads)).max(1);
     // Beyond as many moves as there are workloads, more depth only comes back.
-    let depth = wide(terms.moves_max.min(workloads + 2)).max(1);
-    let width = AHEAD_UNITS / per_layer.saturating_mul(depth);
+    let width = AHEAD_UNITS / per_layer.saturating_mul(wide(depth(board, terms.moves_max)));
     (terms.together && width >= WIDTH_MIN).then_some(width.min(WIDTH_MAX))
+}
+
+/// Layers worth building: beyond a few moves more than there are workloads, more depth only comes back.
+fn depth<R: Rules>(board: &Board<R>, moves_max: usize) -> usize {
+    let workloads = board.movable.iter().filter(|m| **m).count();
+    moves_max.min(workloads + 2).max(1)
 }
 
 /// The best sequence of at most `moves_max` moves, if one is worth it; the board is left as it is after it.
@@ -52,7 +64,8 @@ pub(super) fn best<R: Rules>(
     let mut tree = Tree::new(board);
     let mut layer: Vec<usize> = vec![0];
     let (mut cut, mut ended) = (false, false);
-    for _ in 0..moves_max {
+    let (mut best_net, mut idle) = (0.0, 0);
+    for _ in 0..moves_max.min(depth(board, moves_max)) {
         let mut next = Vec::new();
         for &parent in &layer {
             if !effort.within(1.0) {
@@ -71,6 +84,12 @@ pub(super) fn best<R: Rules>(
             next.truncate(width);
         }
         layer = next;
+        let net = layer.iter().map(|i| tree.reached[*i].net).fold(best_net, f64::max);
+        idle = if net > best_net { 0 } else { idle + 1 };
+        best_net = net;
+        if cut && idle >= PATIENCE {
+            break;
+        }
     }
     let best = tree.best(terms);
     tree.walk(board, best);
@@ -164,7 +183,9 @@ impl Tree {
                 };
                 key[workload] = short(to);
                 let known = self.seen.get(&key).copied();
-                let better = |old: &Reached| old.depth == self.reached[parent].depth + 1 && self.earned(parent, &gain, rms, terms).0 > old.earned;
+                let better = |old: &Reached| {
+                    old.depth == self.reached[parent].depth + 1 && self.earned(parent, &gain, rms, terms).0 > old.earned
+                };
                 let takes = known.is_none_or(|old| better(&self.reached[old]));
                 if takes && board.forbidden(workload, to, terms).is_none() {
                     let reached = self.reach(parent, Hop { workload, from, to }, &gain, rms, terms);
@@ -187,7 +208,10 @@ impl Tree {
     fn earned(&self, parent: usize, gain: &Gain, rms: f64, terms: &Terms) -> (f64, f64) {
         let saves = gain.saving - terms.value * fall(rms, gain.rms_after);
         let before = &self.reached[parent];
-        (before.earned + saves - terms.threshold * gain.cost, before.saved + saves)
+        (
+            before.earned + saves - terms.threshold * gain.cost,
+            before.saved + saves,
+        )
     }
 
     fn reach(&self, parent: usize, hop: Hop, gain: &Gain, rms: f64, terms: &Terms) -> Reached {

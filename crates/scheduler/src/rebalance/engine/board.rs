@@ -20,7 +20,7 @@ pub(crate) trait Rules {
     fn reject(&mut self, workload: usize, from: usize, to: usize) -> Option<Self::Rule>;
 
     /// The rule of an overloaded receiver.
-    fn overload(&self) -> Self::Rule;
+    fn overload(&self, workload: usize, to: usize) -> Self::Rule;
 
     /// Says that a workload has moved.
     fn moved(&mut self, workload: usize, from: usize, to: usize);
@@ -46,6 +46,8 @@ pub(crate) struct Terms {
     pub(crate) together: bool,
     /// Most of a receiver that may be used.
     pub(crate) ceiling: f64,
+    /// The least saving that counts, in micro-USD.
+    pub(crate) least: f64,
 }
 
 /// One workload from one node to another.
@@ -71,9 +73,9 @@ impl Gain {
         self.saving - terms.threshold * self.cost
     }
 
-    /// Whether it is worth it: a millionth of a dollar at least, and what the threshold asks.
+    /// Whether it is worth it.
     pub(crate) fn counts(&self, terms: &Terms) -> bool {
-        self.saving >= 1.0 && self.net(terms) >= 0.0
+        self.saving >= terms.least && self.net(terms) >= 0.0
     }
 }
 
@@ -132,7 +134,10 @@ impl<R: Rules> Board<R> {
         for (workload, node) in at.iter().enumerate() {
             residents[*node].push(workload);
         }
-        let order = (0..nodes).filter(|n| loads.counts(*n)).map(|n| (key(loads.level(n)), n)).collect();
+        let order = (0..nodes)
+            .filter(|n| loads.counts(*n))
+            .map(|n| (key(loads.level(n)), n))
+            .collect();
         Self {
             rules,
             loads,
@@ -174,7 +179,11 @@ impl<R: Rules> Board<R> {
 
     /// Workloads of a node that may move, in rising order.
     pub(crate) fn movable_on(&self, node: usize) -> Vec<usize> {
-        let mut list: Vec<usize> = self.residents[node].iter().copied().filter(|w| self.movable[*w]).collect();
+        let mut list: Vec<usize> = self.residents[node]
+            .iter()
+            .copied()
+            .filter(|w| self.movable[*w])
+            .collect();
         list.sort_unstable();
         list
     }
@@ -219,7 +228,7 @@ impl<R: Rules> Board<R> {
     pub(crate) fn forbidden(&mut self, workload: usize, to: usize, terms: &Terms) -> Option<R::Rule> {
         let from = self.at[workload];
         let full = self.loads.raw_after(to, None, Some(workload)) > terms.ceiling + ROUNDING;
-        let overload = full.then(|| self.rules.overload());
+        let overload = full.then(|| self.rules.overload(workload, to));
         overload.or_else(|| self.rules.reject(workload, from, to))
     }
 }

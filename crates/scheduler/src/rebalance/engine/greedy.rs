@@ -10,12 +10,20 @@ use super::Found;
 use super::board::{Board, Gain, Hop, Obstacles, Ranked, Rules, Terms};
 use super::swap;
 use crate::effort::Effort;
+use crate::formulas::as_f64;
 
 /// Receivers that are weighed for a workload: the least used give most.
 const RECEIVERS: usize = 16;
 
 /// Receivers that are looked through when rules forbid those.
-const RECEIVERS_MAX: usize = 256;
+const RECEIVERS_MAX: usize = 64;
+
+/// A move is taken at once when it gives this part of what the next in the heap gave when it was weighed last: most of
+/// the heap is a little stale after every move, and weighing it all anew would find hardly more.
+const CLOSE_ENOUGH: f64 = 0.95;
+
+/// Nodes above which a world is large.
+const LARGE: usize = 48;
 
 /// Nodes from either end of the order that a refusal looks at.
 const WITNESSES: usize = 32;
@@ -91,6 +99,7 @@ pub(super) fn descend<R: Rules>(
             return found;
         }
         let before = found.hops.len();
+        let terms = &worthwhile(board, terms);
         let heap = fill(board, terms);
         effort.spend(u64::try_from(board.at.len()).unwrap_or(u64::MAX));
         if before >= moves_max {
@@ -107,12 +116,36 @@ pub(super) fn descend<R: Rules>(
     }
 }
 
+/// Terms under which a move must take a good part of what an average node adds to the imbalance, and of what a node
+/// that is a little off adds: without it, a large world would be polished by thousands of moves that no one could
+/// measure. Both are falls of the sum of `LB_i²`, turned into falls of its root mean.
+fn worthwhile<R: Rules>(board: &Board<R>, terms: &Terms) -> Terms {
+    /// A quarter of what an average node adds.
+    const PART: f64 = 0.25;
+    /// What a node with an `LB` of 1/32 adds.
+    const OFF: f64 = 1.0 / 1024.0;
+    let nodes = board.least_used().count();
+    let rms = board.loads.rms().max(1e-9);
+    let fall = (PART * rms * rms).max(OFF) / (2.0 * rms * as_f64(nodes.max(1)));
+    let least = terms.value * fall;
+    Terms {
+        least: if nodes > LARGE {
+            terms.least.max(least)
+        } else {
+            terms.least
+        },
+        ..terms.clone()
+    }
+}
+
 /// Every node with a move that is worth it.
 fn fill<R: Rules>(board: &mut Board<R>, terms: &Terms) -> BinaryHeap<Ranked> {
     let receivers = receivers(board, terms, RECEIVERS_MAX);
     let rms = board.loads.rms();
     let nodes = 0..board.residents.len();
-    nodes.filter_map(|n| best_of(board, terms, n, &receivers, rms)).collect()
+    nodes
+        .filter_map(|n| best_of(board, terms, n, &receivers, rms))
+        .collect()
 }
 
 fn drain<R: Rules>(
@@ -130,7 +163,7 @@ fn drain<R: Rules>(
         let Some(now) = best_of(board, terms, source, &to_nodes, rms) else {
             continue;
         };
-        if heap.peek().is_some_and(|next| *next > now) {
+        if heap.peek().is_some_and(|next| now.net < CLOSE_ENOUGH * next.net) {
             heap.push(now);
             continue;
         }
@@ -141,7 +174,15 @@ fn drain<R: Rules>(
         }
         to_nodes = receivers(board, terms, RECEIVERS_MAX);
         rms = board.loads.rms();
-        heap.push(Ranked { net: now.net, ..now });
+        // Both ends may give again; what they give is weighed when their turn comes.
+        heap.push(now);
+        heap.push(Ranked {
+            hop: Hop {
+                from: now.hop.to,
+                ..now.hop
+            },
+            ..now
+        });
     }
 }
 

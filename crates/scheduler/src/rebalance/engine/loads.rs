@@ -21,8 +21,12 @@ pub(crate) struct Loads {
     inverse: Vec<f64>,
     /// What is used, by node and dimension.
     used: Vec<u64>,
-    /// What each workload uses, by workload and dimension.
+    /// What each workload uses, by workload and dimension; exact, so that moving there and back changes nothing.
     use_of: Vec<u64>,
+    /// The same, for weighing.
+    use_near: Vec<f64>,
+    /// What is used over what there is, by node and dimension.
+    share: Vec<f64>,
     /// By node: what was measured of it beyond (or below) what its workloads are known to use.
     offset: Vec<f64>,
     /// By node: whether it counts in the mean and the balance.
@@ -50,9 +54,10 @@ fn terms(u: f64, mean: f64) -> [f64; 3] {
     if sum <= 0.0 {
         return [0.0; 3];
     }
-    let lb = (u - mean) / sum;
-    let first = -2.0 * u / (sum * sum);
-    let second = 4.0 * u / (sum * sum * sum);
+    let inverse = 1.0 / sum;
+    let lb = (u - mean) * inverse;
+    let first = -2.0 * u * inverse * inverse;
+    let second = -2.0 * first * inverse;
     [lb * lb, 2.0 * lb * first, 2.0 * (first * first + lb * second)]
 }
 
@@ -73,6 +78,8 @@ impl Loads {
             dims,
             inverse: Vec::new(),
             used: Vec::new(),
+            use_near: use_of.iter().map(|amount| wide(*amount)).collect(),
+            share: Vec::new(),
             use_of,
             offset: Vec::new(),
             counted: Vec::new(),
@@ -89,6 +96,7 @@ impl Loads {
         let inverse = |c: &u64| if *c == 0 { 0.0 } else { 1.0 / wide(*c) };
         self.inverse.extend(capacity.iter().map(inverse));
         self.used.extend(used);
+        self.share.extend(used.iter().map(|_| 0.0));
         self.offset.push(0.0);
         self.counted.push(counted);
         self.count += usize::from(counted);
@@ -96,8 +104,10 @@ impl Loads {
         self.moments.of.push([0.0; 3]);
     }
 
-    /// Says that a node was measured as used to this part, whatever its workloads are known to use.
+    /// Says that a node was measured as used to this part, whatever its workloads are known to use; all of them must
+    /// have been put.
     pub(crate) fn measure(&mut self, node: usize, level: f64) {
+        self.reshare(node);
         self.offset[node] = level - self.raw(node);
     }
 
@@ -107,10 +117,18 @@ impl Loads {
             return;
         }
         self.counted[node] = counted;
-        let (sign, level) = if counted { (1.0, self.level[node]) } else { (-1.0, self.level[node]) };
+        let (sign, level) = if counted {
+            (1.0, self.level[node])
+        } else {
+            (-1.0, self.level[node])
+        };
         self.count = if counted { self.count + 1 } else { self.count - 1 };
         self.sum += sign * level;
-        let parts = if counted { terms(level, self.moments.mean) } else { self.moments.of[node] };
+        let parts = if counted {
+            terms(level, self.moments.mean)
+        } else {
+            self.moments.of[node]
+        };
         add(&mut self.moments.total, parts, sign);
         self.moments.of[node] = if counted { parts } else { [0.0; 3] };
         self.follow_mean();
@@ -119,16 +137,24 @@ impl Loads {
     /// Counts a workload's use in, without keeping levels; for building.
     pub(crate) fn put(&mut self, workload: usize, node: usize) {
         for d in 0..self.dims {
-            self.used[node * self.dims + d] += self.use_of[workload * self.dims + d];
+            let used = &mut self.used[node * self.dims + d];
+            *used = used.saturating_add(self.use_of[workload * self.dims + d]);
         }
     }
 
     /// Takes levels, mean and derivatives anew, so that they depend on nothing but what is where.
     pub(crate) fn refresh(&mut self) {
         for node in 0..self.level.len() {
+            self.reshare(node);
             self.level[node] = self.clamped(node, self.raw(node));
         }
-        let counted = || self.counted.iter().zip(&self.level).filter(|(c, _)| **c).map(|(_, u)| *u);
+        let counted = || {
+            self.counted
+                .iter()
+                .zip(&self.level)
+                .filter(|(c, _)| **c)
+                .map(|(_, u)| *u)
+        };
         self.sum = counted().fold(0.0, |sum, u| sum + u);
         self.anchor();
     }
@@ -166,26 +192,32 @@ impl Loads {
     }
 
     fn mean_of(&self, sum: f64) -> f64 {
-        self.supplied_mean.unwrap_or_else(|| (sum / as_f64(self.count.max(1))).max(0.0))
+        self.supplied_mean
+            .unwrap_or_else(|| (sum / as_f64(self.count.max(1))).max(0.0))
     }
 
     fn clamped(&self, node: usize, raw: f64) -> f64 {
         (raw + self.offset[node]).clamp(0.0, 1.0)
     }
 
+    fn reshare(&mut self, node: usize) {
+        for at in node * self.dims..(node + 1) * self.dims {
+            self.share[at] = wide(self.used[at]) * self.inverse[at];
+        }
+    }
+
     fn raw(&self, node: usize) -> f64 {
-        let at = node * self.dims..(node + 1) * self.dims;
-        let shares = self.used[at.clone()].iter().zip(&self.inverse[at]);
-        shares.fold(0.0, |max: f64, (used, inverse)| max.max(wide(*used) * inverse))
+        let shares = &self.share[node * self.dims..(node + 1) * self.dims];
+        shares.iter().fold(0.0, |max: f64, share| max.max(*share))
     }
 
     /// Level of a node without `out` and with `into`, before it is clamped.
     pub(crate) fn raw_after(&self, node: usize, out: Option<usize>, into: Option<usize>) -> f64 {
         let mut max = 0.0f64;
         for d in 0..self.dims {
-            let of = |w: Option<usize>| w.map_or(0, |w| self.use_of[w * self.dims + d]);
-            let used = self.used[node * self.dims + d].saturating_sub(of(out)).saturating_add(of(into));
-            max = max.max(wide(used) * self.inverse[node * self.dims + d]);
+            let of = |w: Option<usize>| w.map_or(0.0, |w| self.use_near[w * self.dims + d]);
+            let at = node * self.dims + d;
+            max = max.max(self.share[at] + (of(into) - of(out)) * self.inverse[at]);
         }
         max + self.offset[node]
     }
@@ -204,6 +236,8 @@ impl Loads {
             let more = &mut self.used[to * self.dims + d];
             *more = more.saturating_add(amount);
         }
+        self.reshare(from);
+        self.reshare(to);
         // A machine that was measured below what its workloads are said to use is idle without them, not less than idle.
         let raw = self.raw(from);
         if self.offset[from] < -raw {
@@ -211,10 +245,18 @@ impl Loads {
         }
         for node in [from, to] {
             let level = self.clamped(node, self.raw(node));
-            self.sum += if self.counted[node] { level - self.level[node] } else { 0.0 };
+            self.sum += if self.counted[node] {
+                level - self.level[node]
+            } else {
+                0.0
+            };
             self.level[node] = level;
             let mean = self.moments.mean;
-            let parts = if self.counted[node] { terms(level, mean) } else { [0.0; 3] };
+            let parts = if self.counted[node] {
+                terms(level, mean)
+            } else {
+                [0.0; 3]
+            };
             let old = self.moments.of[node];
             add(&mut self.moments.total, old, -1.0);
             add(&mut self.moments.total, parts, 1.0);
@@ -244,7 +286,7 @@ impl Loads {
         } else {
             self.close_total(changed)
         };
-        libm::sqrt(total.max(0.0) / as_f64(self.count))
+        (total.max(0.0) / as_f64(self.count)).sqrt()
     }
 
     fn exact_total(&self, changed: &[(usize, f64)]) -> f64 {
@@ -297,7 +339,10 @@ mod tests {
     fn what_is_close_is_exact_to_rounding() {
         let loads = world();
         for to in 1..200 {
-            let changed = [(0, loads.level_after(0, Some(200), None)), (to, loads.level_after(to, None, Some(200)))];
+            let changed = [
+                (0, loads.level_after(0, Some(200), None)),
+                (to, loads.level_after(to, None, Some(200))),
+            ];
             let (close, exact) = (loads.close_total(&changed), loads.exact_total(&changed));
             // One weighing moves the mean by about 1/1000: the third order is below 1e-9 of a sum near 20.
             assert!((close - exact).abs() < 1e-7, "{close} {exact}");

@@ -18,7 +18,7 @@ pub(crate) use route::{Run, direct, runs};
 use crate::effort::Effort;
 
 /// Units (candidates weighed) that looking ahead may take; a world that needs more is searched greedily.
-pub(crate) const AHEAD_UNITS: u64 = 600_000;
+pub(crate) const AHEAD_UNITS: u64 = 120_000;
 
 /// What a search found.
 #[derive(Debug, Default)]

@@ -1,11 +1,12 @@
 //! From what a search did to what is to be done: no workload by a detour, and moves that only pay together in one run.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::board::{Board, Hop, Rules, Terms};
 
-/// Detours that are looked into; each takes a walk over all moves.
-const TRIES_MAX: u32 = 200;
+/// Moves that are walked over to look into detours, in all.
+const WALKED_MAX: usize = 100_000;
 
 /// The same moves with detours cut out where every state in between stays allowed; `start` is where they begin.
 pub(crate) fn direct<R: Rules + Clone>(start: &Board<R>, hops: &[Hop], terms: &Terms) -> Vec<Hop> {
@@ -14,21 +15,25 @@ pub(crate) fn direct<R: Rules + Clone>(start: &Board<R>, hops: &[Hop], terms: &T
         return hops;
     }
     let mut board = start.clone();
-    let mut tries = 0;
-    let mut index = 0;
-    while index < hops.len() && tries < TRIES_MAX {
-        let earlier = hops[..index].iter().rposition(|h| h.workload == hops[index].workload);
-        match earlier.and_then(|first| joined(&mut board, &hops, [first, index], terms, &mut tries)) {
-            // Something before may be direct now.
-            Some(shorter) => {
+    let mut walked = 0;
+    'again: while walked < WALKED_MAX {
+        let mut last: BTreeMap<usize, usize> = BTreeMap::new();
+        for index in 0..hops.len() {
+            let earlier = last.insert(hops[index].workload, index);
+            let shorter = earlier.and_then(|first| joined(&mut board, &hops, [first, index], terms, &mut walked));
+            if let Some(shorter) = shorter {
+                // Something before may be direct now.
                 hops = shorter;
-                index = 0;
+                continue 'again;
             }
-            None => index += 1,
         }
+        break;
     }
     hops
 }
+
+/// Places that a joined move is tried at.
+const PLACES_MAX: usize = 16;
 
 fn has_detour(hops: &[Hop]) -> bool {
     let mut workloads: Vec<usize> = hops.iter().map(|h| h.workload).collect();
@@ -42,20 +47,21 @@ fn joined<R: Rules>(
     hops: &[Hop],
     [first, second]: [usize; 2],
     terms: &Terms,
-    tries: &mut u32,
+    walked: &mut usize,
 ) -> Option<Vec<Hop>> {
     let (from, to) = (hops[first].from, hops[second].to);
     let mut rest = hops.to_vec();
     let moved = rest.remove(second);
     rest.remove(first);
     let mut holds = |hops: &[Hop]| {
-        *tries += 1;
-        *tries <= TRIES_MAX && allowed(board, hops, terms)
+        *walked += hops.len();
+        *walked <= WALKED_MAX && allowed(board, hops, terms)
     };
     if from == to {
         return holds(&rest).then_some(rest);
     }
-    (first..second).rev().find_map(|place| {
+    let places = (first..second).rev().take(PLACES_MAX);
+    places.into_iter().find_map(|place| {
         let mut hops = rest.clone();
         hops.insert(place, Hop { from, ..moved });
         holds(&hops).then_some(hops)
@@ -133,17 +139,18 @@ mod tests {
 
     #[test]
     fn moves_that_pay_only_together_are_one_run() {
-        let rows: &[(f64, &[(f64, f64)], &[(usize, usize)])] = &[
-            (2.0, &[(3.0, 1.0), (2.0, 1.0)], &[(0, 1), (1, 2)]),
-            (1.0, &[(-1.0, 1.0), (9.0, 1.0), (2.0, 1.0)], &[(0, 2), (2, 3)]),
-            (1.0, &[(9.0, 1.0), (2.0, 1.0), (-1.0, 1.0)], &[(0, 3)]),
-            (2.0, &[(4.0, 1.0), (0.5, 1.0)], &[(0, 2)]),
+        // Threshold, savings (each for a cost of 1), and where runs end.
+        let rows: [(f64, &[f64], &[usize]); 5] = [
+            (2.0, &[3.0, 2.0], &[1, 2]),
+            (1.0, &[-1.0, 9.0, 2.0], &[2, 3]),
+            (1.0, &[9.0, 2.0, -1.0], &[3]),
+            (2.0, &[4.0, 0.5], &[2]),
             (2.0, &[], &[]),
         ];
-        for (threshold, amounts, expected) in rows {
-            let found = runs(amounts, *threshold);
-            let found: Vec<(usize, usize)> = found.iter().map(|r| (r.hops.start, r.hops.end)).collect();
-            assert_eq!(found, *expected, "{amounts:?}");
+        for (threshold, savings, expected) in rows {
+            let amounts: Vec<(f64, f64)> = savings.iter().map(|s| (*s, 1.0)).collect();
+            let ends: Vec<usize> = runs(&amounts, threshold).iter().map(|r| r.hops.end).collect();
+            assert_eq!(ends, expected, "{savings:?}");
         }
     }
 }

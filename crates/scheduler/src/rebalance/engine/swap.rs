@@ -67,7 +67,11 @@ fn worth_it<R: Rules>(board: &mut Board<R>, terms: &Terms) -> Vec<Exchange> {
             }
         }
     }
-    list.sort_by(|x, y| y.net.total_cmp(&x.net).then((x.first, x.second).cmp(&(y.first, y.second))));
+    list.sort_by(|x, y| {
+        y.net
+            .total_cmp(&x.net)
+            .then((x.first, x.second).cmp(&(y.first, y.second)))
+    });
     list.truncate(TRIED_MAX);
     list
 }
@@ -105,7 +109,11 @@ fn make<R: Rules>(
             return Some(hops);
         }
     }
-    let parking: Vec<usize> = board.least_used().take(PARKING).filter(|c| *c != a && *c != b).collect();
+    let parking: Vec<usize> = board
+        .least_used()
+        .take(PARKING)
+        .filter(|c| *c != a && *c != b)
+        .collect();
     for c in parking {
         for (waits, goes, home, other) in [(second, first, b, a), (first, second, a, b)] {
             let cost = gain.cost + board.rules.cost(waits, home, c);
