@@ -251,8 +251,9 @@ impl<'d, 'a> Scribe<'d, 'a> {
             .take(OTHERS)
             .collect();
         let mut best: Option<(usize, Option<f64>, f64)> = None;
+        let leaving = self.board.leaving(hop.workload);
         for to in others {
-            let Some(gain) = self.board.gain(hop.workload, to, rms, &self.terms) else {
+            let Some(gain) = self.board.gain_from(&leaving, hop.workload, to, rms, &self.terms) else {
                 continue;
             };
             let better = best.is_none_or(|(_, _, rms)| gain.rms_after < rms);

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::loads::Loads;
+use super::loads::{Leaving, Loads};
 
 /// A level this much over the ceiling is still at it: sums of shares are rounded.
 const ROUNDING: f64 = 1e-9;
@@ -206,17 +206,34 @@ impl<R: Rules> Board<R> {
         Hop { workload, from, to }
     }
 
+    /// The sums without a workload on its node.
+    pub(crate) fn leaving(&self, workload: usize) -> Leaving {
+        let from = self.at[workload];
+        self.loads
+            .leaving(from, self.loads.level_after(from, Some(workload), None))
+    }
+
     /// What a move would give; `None` when it is there already.
     pub(crate) fn gain(&mut self, workload: usize, to: usize, rms: f64, terms: &Terms) -> Option<Gain> {
+        let leaving = self.leaving(workload);
+        self.gain_from(&leaving, workload, to, rms, terms)
+    }
+
+    /// As [`Board::gain`], when what leaving gives is known.
+    pub(crate) fn gain_from(
+        &mut self,
+        leaving: &Leaving,
+        workload: usize,
+        to: usize,
+        rms: f64,
+        terms: &Terms,
+    ) -> Option<Gain> {
         let from = self.at[workload];
         if from == to {
             return None;
         }
-        let changed = [
-            (from, self.loads.level_after(from, Some(workload), None)),
-            (to, self.loads.level_after(to, None, Some(workload))),
-        ];
-        let rms_after = self.loads.rms_with(&changed);
+        let level = self.loads.level_after(to, None, Some(workload));
+        let rms_after = self.loads.rms_after(leaving, to, level);
         Some(Gain {
             saving: terms.value * fall(rms, rms_after) + self.rules.saves(workload, from, to),
             cost: self.rules.cost(workload, from, to),

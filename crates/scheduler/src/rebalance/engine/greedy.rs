@@ -39,18 +39,19 @@ pub(super) fn best_hop<R: Rules>(
     let from = board.at[workload];
     let mut best: Option<Ranked> = None;
     let mut stopped = false;
+    let leaving = board.leaving(workload);
     for (number, &to) in receivers.iter().enumerate() {
         if number >= RECEIVERS && (best.is_some() || !stopped) {
             break;
         }
-        let Some(gain) = board.gain(workload, to, rms, terms).filter(|g| g.counts(terms)) else {
+        let Some(gain) = board.gain_from(&leaving, workload, to, rms, terms) else {
             continue;
         };
         let ranked = Ranked {
             net: gain.net(terms),
             hop: Hop { workload, from, to },
         };
-        if best.is_some_and(|b| b >= ranked) {
+        if !gain.counts(terms) || best.is_some_and(|b| b >= ranked) {
             continue;
         }
         if board.forbidden(workload, to, terms).is_some() {

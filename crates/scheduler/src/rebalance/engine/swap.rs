@@ -81,11 +81,9 @@ fn gain<R: Rules>(board: &mut Board<R>, terms: &Terms, first: usize, second: usi
     if a == b {
         return None;
     }
-    let changed = [
-        (a, board.loads.level_after(a, Some(first), Some(second))),
-        (b, board.loads.level_after(b, Some(second), Some(first))),
-    ];
-    let rms_after = board.loads.rms_with(&changed);
+    let given = board.loads.level_after(a, Some(first), Some(second));
+    let taken = board.loads.level_after(b, Some(second), Some(first));
+    let rms_after = board.loads.rms_after(&board.loads.leaving(a, given), b, taken);
     let worth = board.rules.saves(first, a, b) + board.rules.saves(second, b, a);
     Some(Gain {
         saving: terms.value * fall(board.loads.rms(), rms_after) + worth,
