@@ -36,6 +36,8 @@ pub(super) struct Noise {
     /// By node.
     of: Vec<NodeNoise>,
     ceiling: f64,
+    /// Measured slow-downs up to this count as none.
+    tolerance: f64,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -44,8 +46,6 @@ struct NodeNoise {
     excess: f64,
     /// The part of the measured slow-downs that is left.
     left: f64,
-    /// Sum of the measured slow-downs of those who were there from the beginning and still are.
-    suffered: f64,
     /// Workloads that are not measured.
     estimated: usize,
 }
@@ -68,16 +68,15 @@ impl Noise {
                 NodeNoise {
                     excess: 0.0,
                     left: 1.0,
-                    suffered: 0.0,
                     estimated: 0,
                 };
                 index.nodes.len()
             ],
             ceiling: terms.ceiling,
+            tolerance,
         };
         for (number, workload) in index.workloads.iter().enumerate() {
-            let measured = workload.slowed.map(|s| if s <= tolerance { 0.0 } else { s });
-            noise.slowed.push(measured);
+            noise.slowed.push(workload.slowed);
             let pairs = used(workload).iter().zip(&workload.request);
             let ratio = |(uses, asks): (&u64, &u64)| {
                 if *uses == 0 {
@@ -96,8 +95,7 @@ impl Noise {
             let excess = noise.excess_on(number, node);
             let of = &mut noise.of[node];
             of.excess += excess;
-            of.suffered += measured.unwrap_or(0.0);
-            of.estimated += usize::from(measured.is_none());
+            of.estimated += usize::from(workload.slowed.is_none());
         }
         noise
     }
@@ -118,10 +116,19 @@ impl Noise {
         }
     }
 
+    /// What a workload suffers by measure when this part of it is left.
+    fn measured(&self, workload: usize, left: f64) -> f64 {
+        let slowed = self.slowed[workload].unwrap_or(0.0) * left;
+        if slowed > self.tolerance { slowed } else { 0.0 }
+    }
+
     /// Sum of all slow-downs on a node.
     fn on(&self, board: &Board<Book<'_>>, node: usize) -> f64 {
         let of = self.of[node];
-        of.suffered * of.left + as_f64(of.estimated) * self.crowd(board.loads.raw_after(node, None, None))
+        let measured = board.residents[node]
+            .iter()
+            .fold(0.0, |sum, w| sum + self.measured(*w, of.left));
+        measured + as_f64(of.estimated) * self.crowd(board.loads.raw_after(node, None, None))
     }
 
     /// The part of the noise of its node that a workload makes.
@@ -140,11 +147,12 @@ impl Noise {
         let of = self.of[node];
         let crowd = self.crowd(board.loads.raw_after(node, None, None));
         let crowd_after = self.crowd(board.loads.raw_after(node, Some(workload), None));
-        let measured = self.slowed[workload];
-        let own = measured.map_or(crowd, |s| s * of.left);
-        let others = as_f64(of.estimated - usize::from(measured.is_none())) * (crowd - crowd_after);
-        let measured_others = (of.suffered - measured.unwrap_or(0.0)).max(0.0) * of.left;
-        [own, others + self.part(workload, node) * measured_others]
+        let (measured, left_after) = (self.slowed[workload], of.left * (1.0 - self.part(workload, node)));
+        let own = measured.map_or(crowd, |_| self.measured(workload, of.left));
+        let estimated = as_f64(of.estimated - usize::from(measured.is_none())) * (crowd - crowd_after);
+        let others = board.residents[node].iter().filter(|w| **w != workload);
+        let ends = |sum: f64, w: &usize| sum + self.measured(*w, of.left) - self.measured(*w, left_after);
+        [own, others.fold(estimated, ends)]
     }
 
     /// Moves a workload's noise; gives what that saves and why. To be asked while the board is as before.
@@ -164,7 +172,6 @@ impl Noise {
         let measured = self.slowed[workload].map(|_| 0.0);
         let of = &mut self.of[from];
         of.excess = (of.excess - leaves).max(0.0);
-        of.suffered -= self.slowed[workload].unwrap_or(0.0);
         of.left *= 1.0 - part;
         of.estimated -= usize::from(measured.is_none());
         let of = &mut self.of[to];
