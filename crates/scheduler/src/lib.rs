@@ -58,6 +58,7 @@ pub use problem::{
     Decision, PlaceConfig, PlaceError, Problem, REPLICAS_MAX_DEFAULT, Unsatisfied, WORK_MAX_DEFAULT, unsatisfied,
 };
 pub use quotas::{Quota, QuotaUnit};
+pub use rebalance::cluster;
 pub use rebalance::{
     Move, Rebalance, RebalanceConfig, RebalanceError, RebalanceInput, Refusal, Shift, ShiftError, rebalance,
     suggest_shift,

@@ -1,5 +1,7 @@
 //! Adjusting a running assignment: few moves, each worth what it costs. Placing what is missing is `place`'s.
 
+pub mod cluster;
+mod engine;
 mod plan;
 mod shift;
 mod types;

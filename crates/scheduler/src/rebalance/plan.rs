@@ -1,22 +1,26 @@
-//! Greedy moves, the most profitable first, under the same rules as a placement.
+//! A manifest's machines and replicas as the search sees them, under the same rules as a placement.
+//!
+//! The search is `engine`'s; here replicas and machines become numbers, a move is priced (machines that are given back,
+//! egress, transfer of the disk), and what was found is written down. Replicas move one at a time: rules between
+//! services make what two moves save together more than the sum of what each saves.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use skyloom_core::catalogue::EgressTarget;
 use skyloom_core::{Dimension, Filter, MachineId, MicroUsd, Ratio};
 
+use super::engine::{Board, Gain, Hop, Loads, Rules, Terms, obstacles, search};
 use super::types::{Move, Rebalance, RebalanceConfig, RebalanceError, RebalanceInput, Refusal};
-use crate::formulas::{CostBenefit, Imbalance, cost_benefit, wide};
+use crate::effort::Effort;
+use crate::formulas::{CostBenefit, Imbalance, Mean, cost_benefit, wide};
 use crate::model::Model;
 use crate::place::keep;
 use crate::problem::PlaceConfig;
 use crate::rules::{View, all_hold};
 use crate::state::State;
 
-/// Steps of one plan. A step that moves a replica again replaces its move, so there can be more steps than moves; each
-/// earns something, so that they end by themselves long before.
-const STEPS_MAX: u32 = 10_000;
+/// Units of work of one search; each move earns something, so that it ends by itself long before.
+const UNITS_MAX: u64 = 100_000_000;
 
 /// Decides which replicas to move between the machines that are there.
 ///
@@ -24,7 +28,7 @@ const STEPS_MAX: u32 = 10_000;
 /// (formula 3 of `docs/fidelity.md`) is at most `ce_max` and every hard rule holds, up to `moves_max`. A saving is money
 /// (machines that are given back, egress) and balance (fall of the root mean square of `LB_i`, formula 2, times
 /// `balance_value`). A plan of fewer than `moves_max` moves leaves nothing worth doing: a second run on its result
-/// refuses. Cost: steps × replicas × machines².
+/// refuses. Cost: steps × replicas × machines. Plain clusters of any size are [`crate::cluster`]'s.
 ///
 /// # Errors
 /// [`RebalanceError::Problem`] when the problem contradicts itself, [`RebalanceError::NotANumber`] for a configuration
@@ -41,8 +45,8 @@ pub fn rebalance(input: &RebalanceInput<'_>, config: &RebalanceConfig) -> Result
     }
     let bounds = PlaceConfig::new().with_replicas_max(u32::MAX);
     let model = Model::build(&input.problem, &bounds)?;
-    let (state, pinned) = keep(&model);
-    let world = World::new(&model, input, config, pinned);
+    let (state, running) = keep(&model);
+    let world = World::new(&model, input, config, running);
     Ok(world.plan(state))
 }
 
@@ -53,49 +57,73 @@ struct World<'w, 'm> {
     input: &'w RebalanceInput<'m>,
     /// Replicas that run where they may: the ones that can be moved.
     running: Vec<bool>,
-    /// Ready machines.
+    /// Their numbers in the model, by their number in the search.
+    replicas: Vec<usize>,
+    /// Ready machines: their numbers in the model, by their number in the search.
     nodes: Vec<usize>,
 }
 
-/// One move with what it gives.
-#[derive(Debug, Clone, Copy)]
-struct Step {
-    replica: usize,
-    from: usize,
-    to: usize,
-    cost: i128,
-    saving: i128,
-    rms_after: f64,
-}
-
-impl Step {
-    const fn earns(&self) -> i128 {
-        self.saving - self.cost
-    }
-
-    fn ce(&self) -> CostBenefit {
-        cost_benefit(money(self.cost), money(self.saving)).unwrap_or(CostBenefit::NoBenefit)
-    }
-}
-
-fn money(micros: i128) -> MicroUsd {
-    MicroUsd::from_micros(i64::try_from(micros.max(0)).unwrap_or(i64::MAX))
-}
-
-/// Where replicas are and how loaded machines are, while the plan grows.
+/// The rules of a placement, asked for one move.
 #[derive(Clone)]
-struct Now {
+struct Chart<'c, 'w, 'm> {
+    world: &'c World<'w, 'm>,
     state: State,
-    /// In the order of [`World::nodes`].
-    loads: Vec<f64>,
+    /// Millionths of a dollar per month, as the state is.
+    per_month: i128,
 }
 
-/// What a search for the next step found besides it.
-#[derive(Default)]
-struct Findings {
-    /// Best `CE` of a step that rules allow and that saves something.
-    best: Option<CostBenefit>,
-    rejected: BTreeMap<Filter, u32>,
+type Table<'c, 'w, 'm> = Board<Chart<'c, 'w, 'm>>;
+
+impl Rules for Chart<'_, '_, '_> {
+    type Rule = Filter;
+
+    /// The first rule that forbids a move, for the replica itself or for one that relies on it.
+    fn reject(&mut self, workload: usize, from: usize, to: usize) -> Option<Filter> {
+        let (model, replica) = (self.world.model, self.world.replicas[workload]);
+        let (from, to) = (self.world.nodes[from], self.world.nodes[to]);
+        self.state.remove(model, replica);
+        let rejected = View::new(model, &self.state, replica).reject(model, &self.state, to, Some(to));
+        let broken = rejected.or_else(|| {
+            self.state.add(model, replica, to);
+            let holds = all_hold(model, &self.state, &self.world.running);
+            self.state.remove(model, replica);
+            (!holds).then_some(Filter::Affinity)
+        });
+        self.state.add(model, replica, from);
+        broken
+    }
+
+    /// The resource of which the replica uses the largest part.
+    fn overload(&self, workload: usize, to: usize) -> Filter {
+        let capacity = &self.world.model.options[self.world.nodes[to]].capacity;
+        let used = self.world.used(self.world.replicas[workload]);
+        let share = |d: &Dimension| wide(used.get(*d)) / wide(capacity.get(*d).max(1));
+        let largest = Dimension::ALL.into_iter().max_by(|a, b| share(a).total_cmp(&share(b)));
+        largest.map_or(Filter::Cpu, Filter::from)
+    }
+
+    fn moved(&mut self, workload: usize, _: usize, to: usize) {
+        let (model, replica) = (self.world.model, self.world.replicas[workload]);
+        self.state.remove(model, replica);
+        self.state.add(model, replica, self.world.nodes[to]);
+        self.per_month = self.state.total_per_month(model);
+    }
+
+    fn saves(&mut self, workload: usize, from: usize, to: usize) -> f64 {
+        let (model, replica) = (self.world.model, self.world.replicas[workload]);
+        self.state.remove(model, replica);
+        self.state.add(model, replica, self.world.nodes[to]);
+        let after = self.state.total_per_month(model);
+        self.state.remove(model, replica);
+        self.state.add(model, replica, self.world.nodes[from]);
+        real(self.world.over_horizon(self.per_month - after))
+    }
+
+    fn cost(&self, workload: usize, from: usize, to: usize) -> f64 {
+        let (replica, world) = (self.world.replicas[workload], self.world);
+        let transfer = world.transfer(replica, world.nodes[from], world.nodes[to]);
+        real(i128::from(world.config.move_cost.as_micros()) + transfer)
+    }
 }
 
 impl<'w, 'm> World<'w, 'm> {
@@ -110,42 +138,80 @@ impl<'w, 'm> World<'w, 'm> {
             model,
             config,
             input,
+            replicas: (0..running.len()).filter(|r| running[*r]).collect(),
             running,
             nodes: (0..model.node_count).filter(ready).collect(),
         }
     }
 
-    fn plan(&self, state: State) -> Rebalance {
-        let start = Now {
-            loads: self.nodes.iter().map(|n| self.load(&state, *n)).collect(),
-            state,
+    fn table(&self, state: State) -> Table<'_, 'w, 'm> {
+        let number = |node: usize| self.nodes.binary_search(&node).unwrap_or_default();
+        let at: Vec<usize> = self
+            .replicas
+            .iter()
+            .map(|r| state.at[*r].map(number).unwrap_or_default())
+            .collect();
+        let amounts = |of: &skyloom_core::Resources| Dimension::ALL.map(|d| of.get(d));
+        let use_of = self.replicas.iter().flat_map(|r| amounts(self.used(*r))).collect();
+        let mean = match self.config.mean {
+            Mean::Arithmetic => None,
+            Mean::Supplied(mean) => Some(mean.get()),
         };
+        let mut loads = Loads::new(Dimension::ALL.len(), use_of, mean);
+        for node in &self.nodes {
+            let mut others = [0u64; 4];
+            for foreign in self.model.foreign.iter().filter(|f| f.node == *node) {
+                for (sum, amount) in others.iter_mut().zip(amounts(&foreign.request)) {
+                    *sum = sum.saturating_add(amount);
+                }
+            }
+            loads.add_node(&amounts(&self.model.options[*node].capacity), &others, true);
+        }
+        at.iter()
+            .enumerate()
+            .for_each(|(workload, node)| loads.put(workload, *node));
+        for (number, node) in self.nodes.iter().enumerate() {
+            let measured = self.model.options[*node].node.and_then(|n| n.utilisation);
+            measured.into_iter().for_each(|u| loads.measure(number, u.get()));
+        }
+        let per_month = state.total_per_month(self.model);
+        let chart = Chart {
+            world: self,
+            state,
+            per_month,
+        };
+        Board::new(chart, loads, at, vec![true; self.replicas.len()], self.nodes.len())
+    }
+
+    fn plan(&self, state: State) -> Rebalance {
+        let start = self.table(state);
         if let Some(refusal) = self.refuses_at_once() {
             return self.answer(&start, &start, Vec::new(), Some(refusal));
         }
-        let mut now = start.clone();
-        let mut origin: BTreeMap<usize, usize> = BTreeMap::new();
-        let mut order: Vec<usize> = Vec::new();
-        let mut findings = Findings::default();
-        for _ in 0..STEPS_MAX {
-            findings = Findings::default();
-            let full = order.len() >= usize::try_from(self.config.moves_max).unwrap_or(usize::MAX);
-            let may_move = |r: usize| !full || origin.contains_key(&r);
-            let Some(step) = self.best_step(&mut now, may_move, &mut findings) else {
-                break;
-            };
-            self.apply(&mut now, step.replica, step.to);
-            let first = *origin.entry(step.replica).or_insert(step.from);
-            order.retain(|r| *r != step.replica);
-            if first == step.to {
-                origin.remove(&step.replica);
+        let terms = self.terms();
+        let mut end = start.clone();
+        let found = search(&mut end, &terms, &mut Effort::units(UNITS_MAX));
+        let moves = self.write(start.clone(), &straight(found.hops), &terms);
+        let refusal = moves.is_empty().then(|| self.refusal(&mut end, &terms));
+        self.answer(&start, &end, moves, refusal)
+    }
+
+    fn terms(&self) -> Terms {
+        let hours = self.config.horizon.as_secs_f64() / 3600.0;
+        let named = self.config.target.as_ref();
+        Terms {
+            value: self.config.balance_value.as_usd() * 1e6 * hours,
+            threshold: if self.config.ce_max > 0.0 {
+                1.0 / self.config.ce_max
             } else {
-                order.push(step.replica);
-            }
+                f64::MAX
+            },
+            moves_max: usize::try_from(self.config.moves_max).unwrap_or(usize::MAX),
+            target: named.and_then(|named| self.nodes.iter().position(|n| self.id(*n) == named)),
+            together: false,
+            ceiling: 1.0,
+            least: 1.0,
         }
-        let moves = self.replay(&start, &now, &order);
-        let refusal = moves.is_empty().then(|| self.refusal(&start, findings));
-        self.answer(&start, &now, moves, refusal)
     }
 
     /// Reasons that need no search.
@@ -157,7 +223,7 @@ impl<'w, 'm> World<'w, 'm> {
                 return Some(Refusal::TooSoon { wait });
             }
         }
-        if self.nodes.len() < 2 || !self.running.contains(&true) {
+        if self.nodes.len() < 2 || self.replicas.is_empty() {
             return Some(Refusal::NothingToMove);
         }
         let named = self.config.target.as_ref()?;
@@ -165,116 +231,43 @@ impl<'w, 'm> World<'w, 'm> {
         (!there).then(|| Refusal::NoSuchTarget { machine: named.clone() })
     }
 
-    fn refusal(&self, start: &Now, findings: Findings) -> Refusal {
-        match findings.best {
+    fn refusal(&self, table: &mut Table<'_, '_, '_>, terms: &Terms) -> Refusal {
+        let obstacles = obstacles(table, terms);
+        let best = obstacles.best.map(|gain| benefit(&gain));
+        match best.filter(|ce| ce.ratio().is_none_or(|ratio| ratio > self.config.ce_max)) {
             Some(best) => Refusal::NotWorthIt {
                 best,
                 ce_max: self.config.ce_max,
             },
-            None if !findings.rejected.is_empty() => Refusal::Forbidden {
-                rejected: findings.rejected,
+            None if best.is_none() && !obstacles.rejected.is_empty() => Refusal::Forbidden {
+                rejected: obstacles.rejected,
             },
             None => Refusal::Even {
-                rms: self.imbalance(&start.loads).rms,
+                rms: self.imbalance(table).rms,
             },
         }
     }
 
-    /// The step that earns most among those that save something, are allowed and have a small enough `CE`.
-    fn best_step(&self, now: &mut Now, may_move: impl Fn(usize) -> bool, findings: &mut Findings) -> Option<Step> {
-        let rms = self.imbalance(&now.loads).rms;
-        let before = now.state.total_per_month(self.model);
-        let targets: Vec<usize> = match &self.config.target {
-            Some(named) => self.nodes.iter().copied().filter(|n| self.id(*n) == named).collect(),
-            None => self.nodes.clone(),
-        };
-        let mut steps = Vec::new();
-        for replica in (0..self.running.len()).filter(|r| self.running[*r] && may_move(*r)) {
-            for &to in &targets {
-                steps.extend(self.step(now, replica, to, rms, before).filter(|s| s.saving > 0));
-            }
-        }
-        steps.sort_by_key(|s| (std::cmp::Reverse(s.earns()), s.replica, s.to));
-        for step in steps {
-            if let Some(filter) = self.forbidden(now, step.replica, step.to) {
-                *findings.rejected.entry(filter).or_insert(0) += 1;
-                continue;
-            }
-            let ce = step.ce();
-            if ce.ratio().is_some_and(|ratio| ratio <= self.config.ce_max) {
-                return Some(step);
-            }
-            findings.best = Some(findings.best.map_or(ce, |best| best.min(ce)));
-        }
-        None
-    }
-
-    /// What moving a replica gives; `None` when it is there already or would overload the machine.
-    fn step(&self, now: &mut Now, replica: usize, to: usize, rms: f64, before: i128) -> Option<Step> {
-        let from = now.state.at[replica].filter(|from| *from != to)?;
-        let loads = self.loads_after(&now.loads, replica, from, to)?;
-        let rms_after = self.imbalance(&loads).rms;
-        now.state.remove(self.model, replica);
-        now.state.add(self.model, replica, to);
-        let after = now.state.total_per_month(self.model);
-        now.state.remove(self.model, replica);
-        now.state.add(self.model, replica, from);
-        let saving = self.over_horizon(before - after) + self.worth(rms - rms_after);
-        let cost = i128::from(self.config.move_cost.as_micros()) + self.transfer(replica, from, to);
-        Some(Step {
-            replica,
-            from,
-            to,
-            cost,
-            saving,
-            rms_after,
-        })
-    }
-
-    /// The first rule that forbids a move, for the replica itself or for one that relies on it.
-    fn forbidden(&self, now: &mut Now, replica: usize, to: usize) -> Option<Filter> {
-        let from = now.state.remove(self.model, replica)?;
-        let rejected = View::new(self.model, &now.state, replica).reject(self.model, &now.state, to, Some(to));
-        let broken = rejected.or_else(|| {
-            now.state.add(self.model, replica, to);
-            let holds = all_hold(self.model, &now.state, &self.running);
-            now.state.remove(self.model, replica);
-            (!holds).then_some(Filter::Affinity)
-        });
-        now.state.add(self.model, replica, from);
-        broken
-    }
-
-    fn apply(&self, now: &mut Now, replica: usize, to: usize) {
-        if let Some(from) = now.state.remove(self.model, replica) {
-            now.state.add(self.model, replica, to);
-            if let Some(loads) = self.loads_after(&now.loads, replica, from, to) {
-                now.loads = loads;
-            }
-        }
-    }
-
-    /// The moves as they will be made, each replica straight to where it ends.
-    fn replay(&self, start: &Now, end: &Now, order: &[usize]) -> Vec<Move> {
-        let mut now = start.clone();
+    /// The moves as they will be made.
+    fn write(&self, mut table: Table<'_, '_, '_>, hops: &[Hop], terms: &Terms) -> Vec<Move> {
         let mut moves = Vec::new();
-        for &replica in order {
-            let rms = self.imbalance(&now.loads).rms;
-            let before = now.state.total_per_month(self.model);
-            let Some(step) = end.state.at[replica].and_then(|to| self.step(&mut now, replica, to, rms, before)) else {
+        for hop in hops {
+            table.loads.refresh();
+            let rms = table.loads.rms();
+            let Some(gain) = table.gain(hop.workload, hop.to, rms, terms) else {
                 continue;
             };
-            let because = self.because(&mut now, &step, rms, before);
-            self.apply(&mut now, replica, step.to);
+            let because = self.because(&mut table, *hop, &gain, rms, terms);
+            table.shift(hop.workload, hop.to);
             moves.push(Move {
-                replica: self.model.replicas[replica].clone(),
-                from: self.id(step.from).clone(),
-                to: self.id(step.to).clone(),
-                cost: money(step.cost),
-                saving: money(step.saving),
-                ce: step.ce(),
+                replica: self.model.replicas[self.replicas[hop.workload]].clone(),
+                from: self.id(self.nodes[hop.from]).clone(),
+                to: self.id(self.nodes[hop.to]).clone(),
+                cost: money(gain.cost),
+                saving: money(gain.saving),
+                ce: benefit(&gain),
                 rms_before: rms,
-                rms_after: step.rms_after,
+                rms_after: gain.rms_after,
                 because,
             });
         }
@@ -282,58 +275,70 @@ impl<'w, 'm> World<'w, 'm> {
     }
 
     /// What the move does to both machines, and the best other target.
-    fn because(&self, now: &mut Now, step: &Step, rms: f64, before: i128) -> String {
-        let after = self.loads_after(&now.loads, step.replica, step.from, step.to);
-        let u = |loads: &[f64], node: usize| self.position(node).map_or(0.0, |i| loads[i]);
-        let after = after.as_deref().unwrap_or(&now.loads);
+    fn because(&self, table: &mut Table<'_, '_, '_>, hop: Hop, gain: &Gain, rms: f64, terms: &Terms) -> String {
+        let Hop { workload, from, to } = hop;
         let text = format!(
             "`{}` goes from U {:.4} to {:.4}, `{}` from {:.4} to {:.4}",
-            self.id(step.from),
-            u(&now.loads, step.from),
-            u(after, step.from),
-            self.id(step.to),
-            u(&now.loads, step.to),
-            u(after, step.to),
+            self.id(self.nodes[from]),
+            table.loads.level(from),
+            table.loads.level_after(from, Some(workload), None),
+            self.id(self.nodes[to]),
+            table.loads.level(to),
+            table.loads.level_after(to, None, Some(workload)),
         );
-        let mut others: Vec<Step> = Vec::new();
-        for &to in self.nodes.iter().filter(|n| **n != step.to) {
-            others.extend(self.step(now, step.replica, to, rms, before));
+        let earns = |gain: &Gain| gain.saving - gain.cost;
+        let mut next: Option<(usize, Gain)> = None;
+        for other in (0..self.nodes.len()).filter(|n| *n != to) {
+            let gain = table.gain(workload, other, rms, terms);
+            let better = gain.filter(|g| next.is_none_or(|(_, best)| earns(g) > earns(&best)));
+            if let Some(gain) = better.filter(|_| table.forbidden(workload, other, terms).is_none()) {
+                next = Some((other, gain));
+            }
         }
-        others.retain(|s| self.forbidden(now, s.replica, s.to).is_none());
-        let Some(next) = others.into_iter().max_by_key(|s| (s.earns(), std::cmp::Reverse(s.to))) else {
+        let Some((next, other)) = next else {
             return format!("{text}; no other machine may take it");
         };
-        let (id, rms) = (self.id(next.to), next.rms_after);
-        if next.earns() > step.earns() {
+        let (id, rms) = (self.id(self.nodes[next]), other.rms_after);
+        if earns(&other) > earns(gain) {
             format!(
                 "{text}; `{id}` would be better (rms {rms:.4} instead of {:.4}), but this target was named",
-                step.rms_after
+                gain.rms_after
             )
         } else {
             format!(
                 "{text}; next best is `{id}` (rms {rms:.4} instead of {:.4})",
-                step.rms_after
+                gain.rms_after
             )
         }
     }
 
-    fn answer(&self, start: &Now, end: &Now, moves: Vec<Move>, refusal: Option<Refusal>) -> Rebalance {
-        let sum = |amount: fn(&Move) -> MicroUsd| moves.iter().map(|m| i128::from(amount(m).as_micros())).sum::<i128>();
-        let ce = cost_benefit(money(sum(|m| m.cost)), money(sum(|m| m.saving))).unwrap_or(CostBenefit::NoBenefit);
-        let by_machine = |loads: &[f64]| {
-            let pairs = self.nodes.iter().zip(ratios(loads));
-            pairs
-                .map(|(node, u)| (self.id(*node).clone(), u))
-                .collect::<BTreeMap<MachineId, Ratio>>()
+    fn answer(
+        &self,
+        start: &Table<'_, '_, '_>,
+        end: &Table<'_, '_, '_>,
+        moves: Vec<Move>,
+        refusal: Option<Refusal>,
+    ) -> Rebalance {
+        let sum = |amount: fn(&Move) -> MicroUsd| {
+            moves
+                .iter()
+                .map(|m| amount(m).as_micros())
+                .fold(0i64, i64::saturating_add)
+        };
+        let (cost, saving) = (sum(|m| m.cost), sum(|m| m.saving));
+        let ce = cost_benefit(MicroUsd::from_micros(cost), MicroUsd::from_micros(saving));
+        let by_machine = |table: &Table<'_, '_, '_>| {
+            let pairs = self.nodes.iter().zip(ratios(table));
+            pairs.map(|(node, u)| (self.id(*node).clone(), u)).collect()
         };
         Rebalance {
-            ce: (!moves.is_empty()).then_some(ce),
+            ce: (!moves.is_empty()).then(|| ce.unwrap_or(CostBenefit::NoBenefit)),
             moves,
             refusal,
-            imbalance_before: self.imbalance(&start.loads),
-            imbalance_after: self.imbalance(&end.loads),
-            utilisation_before: by_machine(&start.loads),
-            utilisation_after: by_machine(&end.loads),
+            imbalance_before: self.imbalance(start),
+            imbalance_after: self.imbalance(end),
+            utilisation_before: by_machine(start),
+            utilisation_after: by_machine(end),
         }
     }
 
@@ -344,51 +349,20 @@ impl<'w, 'm> World<'w, 'm> {
         &node.machine.id
     }
 
-    fn position(&self, node: usize) -> Option<usize> {
-        self.nodes.iter().position(|n| *n == node)
-    }
-
-    /// Utilisation of a machine: measured where known, else what its replicas use.
-    fn load(&self, state: &State, node: usize) -> f64 {
-        if let Some(measured) = self.model.options[node].node.and_then(|n| n.utilisation) {
-            return measured.get();
-        }
-        let own = state.slots[node].residents.iter().map(|r| self.share(*r, node));
-        let capacity = &self.model.options[node].capacity;
-        let others = self.model.foreign.iter().filter(|f| f.node == node);
-        let others = others.map(|f| dominant(&f.request, capacity));
-        // Not `sum`: the sum of nothing is minus zero.
-        own.chain(others).fold(0.0, |sum, share| sum + share).min(1.0)
-    }
-
-    /// The part of a machine that a replica uses, by its dominant resource.
-    fn share(&self, replica: usize, node: usize) -> f64 {
+    /// What a replica uses: measured, else what it asks for.
+    fn used(&self, replica: usize) -> &skyloom_core::Resources {
         let asked = self.model.request(self.model.service_of[replica]);
-        let used = self.input.usage.get(&self.model.replicas[replica]).unwrap_or(asked);
-        dominant(used, &self.model.options[node].capacity)
+        self.input.usage.get(&self.model.replicas[replica]).unwrap_or(asked)
     }
 
-    /// Loads after a move; `None` when the receiver would have more than it can do.
-    fn loads_after(&self, loads: &[f64], replica: usize, from: usize, to: usize) -> Option<Vec<f64>> {
-        /// Room for the rounding of sums of shares.
-        const FULL: f64 = 1.0 + 1e-9;
-        let mut after = loads.to_vec();
-        if let Some(from_index) = self.position(from) {
-            after[from_index] = (after[from_index] - self.share(replica, from)).max(0.0);
-        }
-        let to_index = self.position(to)?;
-        after[to_index] += self.share(replica, to);
-        (after[to_index] <= FULL).then_some(after)
-    }
-
-    fn imbalance(&self, loads: &[f64]) -> Imbalance {
+    fn imbalance(&self, table: &Table<'_, '_, '_>) -> Imbalance {
         let even = Imbalance {
             max_abs: 0.0,
             rms: 0.0,
             cv: 0.0,
             jain: 1.0,
         };
-        Imbalance::of(&ratios(loads), self.config.mean).unwrap_or(even)
+        Imbalance::of(&ratios(table), self.config.mean).unwrap_or(even)
     }
 
     /// What a monthly saving comes to over the horizon.
@@ -396,22 +370,6 @@ impl<'w, 'm> World<'w, 'm> {
         const NANOS_PER_MONTH: i128 = 730 * 3600 * 1_000_000_000;
         let nanos = i128::try_from(self.config.horizon.as_nanos()).unwrap_or(i128::MAX);
         per_month.saturating_mul(nanos) / NANOS_PER_MONTH
-    }
-
-    /// What a fall of the imbalance is worth over the horizon, in millionths of a dollar, rounded down.
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "bounded to what an amount of money can be"
-    )]
-    fn worth(&self, fall: f64) -> i128 {
-        /// Falls below it are rounding, not evenness.
-        const NOISE: f64 = 1e-12;
-        if fall.abs() < NOISE {
-            return 0;
-        }
-        let hours = self.config.horizon.as_secs_f64() / 3600.0;
-        let micros = fall * self.config.balance_value.as_usd() * 1e6 * hours;
-        micros.clamp(-9e18, 9e18).floor() as i128
     }
 
     /// What it costs to bring the replica's disk along.
@@ -432,17 +390,42 @@ impl<'w, 'm> World<'w, 'm> {
     }
 }
 
-fn dominant(used: &skyloom_core::Resources, capacity: &skyloom_core::Resources) -> f64 {
-    let share = |d: Dimension| match capacity.get(d) {
-        0 => 0.0,
-        whole => wide(used.get(d)) / wide(whole),
-    };
-    Dimension::ALL.into_iter().map(share).fold(0.0, f64::max)
+/// Each replica straight to where it ends: at most one move of it, where its last one was.
+fn straight(hops: Vec<Hop>) -> Vec<Hop> {
+    let mut straight: Vec<Hop> = Vec::new();
+    for hop in hops {
+        let earlier = straight.iter().position(|h| h.workload == hop.workload);
+        let from = earlier.map_or(hop.from, |place| straight.remove(place).from);
+        if from != hop.to {
+            straight.push(Hop { from, ..hop });
+        }
+    }
+    straight
 }
 
-fn ratios(loads: &[f64]) -> Vec<Ratio> {
-    loads
-        .iter()
-        .map(|u| Ratio::new(u.clamp(0.0, 1.0)).unwrap_or(Ratio::ONE))
-        .collect()
+fn ratios(table: &Table<'_, '_, '_>) -> Vec<Ratio> {
+    let levels = table.loads.levels().into_iter();
+    levels.map(|u| Ratio::new(u).unwrap_or(Ratio::ONE)).collect()
+}
+
+fn benefit(gain: &Gain) -> CostBenefit {
+    cost_benefit(money(gain.cost), money(gain.saving)).unwrap_or(CostBenefit::NoBenefit)
+}
+
+/// Micro-USD rounded down; nothing below zero.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "bounded to what an amount of money can be"
+)]
+fn money(micros: f64) -> MicroUsd {
+    MicroUsd::from_micros(micros.clamp(0.0, 9e18).floor() as i64)
+}
+
+/// An amount in micro-USD for weighing.
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "exact below 9 thousand million dollars, a weight beyond"
+)]
+const fn real(micros: i128) -> f64 {
+    micros as f64
 }
