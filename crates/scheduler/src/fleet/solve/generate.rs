@@ -284,7 +284,9 @@ impl<'a> Generation<'a> {
     pub(super) fn shapes_in_use(&self, bought: &Bought) -> Vec<usize> {
         let solution = self.master.solution();
         let used = solution.iter().filter(|(_, x)| *x > 1e-3);
-        let mut shapes: Vec<usize> = used.filter_map(|(c, _)| Some(self.patterns[*c].as_ref()?.shape)).collect();
+        let mut shapes: Vec<usize> = used
+            .filter_map(|(c, _)| Some(self.patterns[*c].as_ref()?.shape))
+            .collect();
         shapes.extend(bought.machines.iter().map(|(pattern, _)| pattern.shape));
         shapes.sort_unstable();
         shapes.dedup();
