@@ -16,6 +16,7 @@ mod tests;
 use crate::effort::Effort;
 use crate::fleet::folded::{Bought, Folded};
 
+use carrier::as_float;
 use generate::{Generation, Round};
 use rows::{Rows, grouped};
 
@@ -49,49 +50,16 @@ fn solved<'a>(folded: &'a Folded, start: &Bought, effort: &mut Effort<'_>) -> Ge
         if last {
             generation.be_thorough();
         }
-        let mut bounds: Vec<u128> = Vec::new();
+        let mut bounds: Vec<f64> = Vec::new();
         while effort.within(1.0) {
             let round = generation.round(effort);
-            let (objective, bound) = (generation.master.objective(), generation.best_bound);
-            if trace() {
-                eprintln!(
-                    "{:.2} level {level} rows {} units {} lp {:.4} bound {:.4} cols {} {round:?}",
-                    cpu(),
-                    generation.rows.len(),
-                    effort.done(),
-                    objective / 1e9,
-                    generation.best_bound as f64 / 1e9,
-                    generation.patterns.len()
-                );
-            }
+            let bound = as_float(u64::try_from(generation.best_bound).unwrap_or(u64::MAX));
             bounds.resize(generation.sweeps.max(bounds.len()), bound);
             let before = bounds.len().checked_sub(LEVEL_ROUNDS).map(|at| bounds[at]);
-            let slow = before.is_some_and(|before| (bound - before) as f64 <= LEVEL_RISE * bound as f64);
-            if round == Round::Solved || !last && (slow || objective * (1.0 - LEVEL_GAP) < bound as f64) {
+            let slow = before.is_some_and(|before| bound - before <= LEVEL_RISE * bound);
+            let near = generation.master.objective() * (1.0 - LEVEL_GAP) < bound;
+            if round == Round::Solved || !last && (slow || near) {
                 break;
-            }
-        }
-        if trace() {
-            if let Some(p) = &generation.last {
-                let mut v: Vec<_> = folded
-                    .shapes
-                    .iter()
-                    .enumerate()
-                    .map(|(i, s)| (s.price as f64 / p.uppers[i] as f64, i))
-                    .collect();
-                v.sort_by(|a, b| a.0.total_cmp(&b.0));
-                for (r, i) in v.iter().take(12) {
-                    let s = &folded.shapes[*i];
-                    if *r < 0.99999 {
-                        eprintln!(
-                            "{r:.5} cap {:?} dev {} price {}",
-                            &s.capacity.0[..2],
-                            s.devices,
-                            s.price as f64 / 1e9
-                        );
-                    }
-                }
-                eprintln!("bound last {}", p.bound(folded, &generation.counts) as f64 / 1e9);
             }
         }
         if last || !effort.within(1.0) {
@@ -99,14 +67,4 @@ fn solved<'a>(folded: &'a Folded, start: &Bought, effort: &mut Effort<'_>) -> Ge
         }
     }
     generation
-}
-
-fn trace() -> bool {
-    option_env!("TRACE").is_some()
-}
-
-fn cpu() -> f64 {
-    let s = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let v: Vec<&str> = s.rsplit(')').next().unwrap_or("").split_whitespace().collect();
-    (v[11].parse::<f64>().unwrap_or(0.0) + v[12].parse::<f64>().unwrap_or(0.0)) / 100.0
 }
