@@ -12,6 +12,6 @@ mod room;
 mod stock;
 
 pub(crate) use first::first;
-pub(crate) use local::{polish, travel};
+pub(crate) use local::polish;
 pub(crate) use prices::dimension_prices;
 pub(crate) use stock::Stock;

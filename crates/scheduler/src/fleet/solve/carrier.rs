@@ -102,7 +102,7 @@ impl Lambda {
             clippy::cast_possible_truncation,
             reason = "saturates, and any value is a valid price"
         )]
-        let fixed = |price: f64| (price.max(0.0) * (1u64 << FRACTION_BITS) as f64) as i64;
+        let fixed = |price: f64| (price.max(0.0) * as_float(1 << FRACTION_BITS)) as i64;
         Self(prices.map(fixed))
     }
 
@@ -128,7 +128,7 @@ impl Lambda {
     pub(super) fn of_capacity(&self, capacity: &Amounts, dimensions: usize) -> [f64; DIMENSIONS_MAX] {
         let mut whole = [0.0; DIMENSIONS_MAX];
         for (d, cost) in whole.iter_mut().enumerate().take(dimensions) {
-            *cost = as_signed(self.0[d]) * as_float(capacity.0[d]) / (1u64 << FRACTION_BITS) as f64;
+            *cost = as_signed(self.0[d]) * as_float(capacity.0[d]) / as_float(1 << FRACTION_BITS);
         }
         whole
     }
@@ -292,9 +292,9 @@ impl Carrier {
         dimensions: usize,
     ) -> [f64; DIMENSIONS_MAX] {
         let mut scaled = *whole;
-        for d in 0..dimensions {
+        for (d, price) in scaled.iter_mut().enumerate().take(dimensions) {
             if self.capacity.0[d] > 0 {
-                scaled[d] *= as_float(to.0[d]) / as_float(self.capacity.0[d]);
+                *price *= as_float(to.0[d]) / as_float(self.capacity.0[d]);
             }
         }
         scaled
@@ -516,9 +516,8 @@ fn sum_of(a: &[f64], b: &[f64], term: impl Fn(f64, f64) -> f64) -> f64 {
 
 /// Adds what copies of a need take.
 pub(super) fn add_use(used: &mut [f64; DIMENSIONS_MAX], need: &Amounts, copies: f64, dimensions: usize) {
-    for d in 0..dimensions {
-        used[d] += as_float(need.0[d]) * copies;
-    }
+    let sums = used.iter_mut().zip(&need.0).take(dimensions);
+    sums.for_each(|(used, n)| *used += as_float(*n) * copies);
 }
 
 #[expect(

@@ -141,7 +141,7 @@ impl DeviceValues {
 
 impl Size {
     /// The best copies of a size (`group`: takes, gain and position, gains falling); raises what devices add by them.
-    fn new(group: &[(usize, i64, usize)], carrier: &Carrier, devices: usize, best: &mut Vec<i64>) -> Self {
+    fn new(group: &[(usize, i64, usize)], carrier: &Carrier, devices: usize, best: &mut [i64]) -> Self {
         let takes = group[0].0;
         let most = devices / takes;
         let mut size = Self {
@@ -164,7 +164,7 @@ impl Size {
                 break;
             }
         }
-        let before = best.clone();
+        let before = best.to_vec();
         for (count, best) in best.iter_mut().enumerate() {
             for (copies, sum) in size.sums.iter().enumerate().take(count / takes + 1) {
                 let with = before[count - copies * takes].saturating_add(*sum);

@@ -102,7 +102,6 @@ pub(super) struct Generation<'a> {
     lambdas: Vec<[f64; DIMENSIONS_MAX]>,
     pub(super) proof: Option<Proof>,
     pub(super) best_bound: u128,
-    pub(super) last: Option<Proof>,
     /// Values of classes and prices of limits that gave the best bound.
     center: Option<(Vec<i64>, Vec<i64>)>,
     smoothing: f64,
@@ -216,7 +215,6 @@ impl<'a> Generation<'a> {
             lambdas,
             proof: None,
             best_bound: 0,
-            last: None,
             smoothing: 0.0,
             nodes_max: 1_000,
             nodes_limit: if many { 4_000 } else { 1_000 },
@@ -345,7 +343,6 @@ impl<'a> Generation<'a> {
             };
             self.sweeps += 1;
             let bound = sweep.proof.bound(self.folded, &self.counts);
-            self.last = Some(sweep.proof.clone());
             if bound > self.best_bound {
                 self.best_bound = bound;
                 self.center = Some((sweep.proof.values.clone(), sweep.proof.limits.clone()));

@@ -74,9 +74,8 @@ impl Room {
     /// How scarce each dimension is: one over what is left of it.
     fn scarcity(&self, dimensions: usize) -> ([f64; DIMENSIONS_MAX], f64) {
         let mut weights = [0.0; DIMENSIONS_MAX];
-        for d in 0..dimensions {
-            weights[d] = 1.0 / as_float(self.left.0[d]).max(1.0);
-        }
+        let pairs = weights.iter_mut().zip(&self.left.0).take(dimensions);
+        pairs.for_each(|(weight, left)| *weight = 1.0 / as_float(*left).max(1.0));
         let milli: u64 = self.devices.iter().map(|left| u64::from(*left)).sum();
         (weights, 1.0 / as_float(milli).max(1.0))
     }

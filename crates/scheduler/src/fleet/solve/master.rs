@@ -150,27 +150,6 @@ impl Master {
         pivots
     }
 
-    /// Drops columns that are outside the basis and dear under the current prices, so that about `keep` remain. Numbers
-    /// change: the answer says which old column each new one was.
-    pub(super) fn shrink(&mut self, keep: usize) -> Vec<usize> {
-        let mut outside: Vec<(f64, usize)> = (self.rows..self.columns.len())
-            .filter(|c| !self.in_basis[*c])
-            .map(|c| (self.reduced(&self.columns[c]) / self.columns[c].cost.max(1.0), c))
-            .collect();
-        outside.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-        let mut kept: Vec<usize> = outside.into_iter().take(keep).map(|(_, c)| c).collect();
-        kept.extend((0..self.columns.len()).filter(|c| *c < self.rows || self.in_basis[*c]));
-        kept.sort_unstable();
-        let mut renamed = vec![usize::MAX; self.columns.len()];
-        kept.iter().enumerate().for_each(|(new, old)| renamed[*old] = new);
-        self.columns = kept.iter().map(|c| self.columns[*c].clone()).collect();
-        self.in_basis = kept.iter().map(|c| self.in_basis[*c]).collect();
-        self.basis.iter_mut().for_each(|c| *c = renamed[*c]);
-        self.candidates.clear();
-        self.refused.clear();
-        kept
-    }
-
     /// The column that saves most per unit among those that saved most when all were looked at; all are looked at again
     /// when none of them saves any more. `None` when no column saves.
     fn entering(&mut self) -> Option<usize> {

@@ -235,13 +235,17 @@ fn no_purchase_is_cheaper_than_the_bound() {
         let mut effort = Effort::units(1_000_000);
         let rows = Rows::new(&folded, &grouped(&folded, 2));
         let mut generation = Generation::new(&folded, counts, rows, &Bought::default());
-        (0..4).for_each(|_| drop(generation.round(&mut effort)));
+        for _ in 0..4 {
+            generation.round(&mut effort);
+        }
         assert!(
             generation.best_bound <= u128::from(optimum),
             "seed {seed}: coarse prices"
         );
         generation = generation.with_rows(Rows::new(&folded, &grouped(&folded, 4)));
-        (0..40).for_each(|_| drop(generation.round(&mut effort)));
+        for _ in 0..40 {
+            generation.round(&mut effort);
+        }
         assert!(
             generation.best_bound <= u128::from(optimum),
             "seed {seed}: {} of {optimum}",
