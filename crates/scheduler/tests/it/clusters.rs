@@ -22,7 +22,8 @@ fn goals() -> [(&'static str, Goal); 4] {
 /// Clusters of several sizes with settings of several kinds, for each goal.
 fn cases() -> Vec<(String, Cluster, Settings)> {
     let mut cases = Vec::new();
-    for seed in 0..32u64 {
+    // 66: a slow-down falls under the tolerance while the plan is made.
+    for seed in (0..32u64).chain([66]) {
         let mut dice = Dice::new(seed + 7000);
         let nodes = [3, 5, 8, 60][usize::try_from(seed % 4).unwrap()];
         let cluster = cluster(seed, nodes, nodes * (2 + dice.roll(3)), seed % 5 != 0);
