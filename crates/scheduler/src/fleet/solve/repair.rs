@@ -44,7 +44,7 @@ pub(super) fn repair(
     effort: &mut Effort<'_>,
 ) -> Bought {
     let count: u64 = bought.machines.iter().map(|(_, n)| n).sum();
-    if count < TAKEN_MIN || count > MACHINES_MAX || !folded.limits.is_empty() {
+    if !(TAKEN_MIN..=MACHINES_MAX).contains(&count) || !folded.limits.is_empty() {
         return bought;
     }
     let machines: Vec<Pattern> = bought
