@@ -1,17 +1,23 @@
 """Peer: HiGHS on a choice among patterns, each a filled machine.
 
 Patterns come from first fit decreasing, from single classes, and from rounds of greedy filling by the row prices of the
-relaxed choice (column generation with a greedy pricer). The program then buys whole patterns that cover every class. It has
+relaxed choice (column generation with a greedy pricer, shaken by seeded noise). The program then buys whole patterns that cover every class. It has
 no bound of the question: better patterns than those at hand may exist.
 """
 
 import math
+import random
 import time
 
 from compare import highs, machines
 
 # Share of the time spent on patterns; the program has the rest.
 PATTERNS_SHARE = 0.4
+# Rounds without a pattern that pays, after which no more are sought.
+IDLE_ROUNDS_MAX = 8
+# Spread of the noise on the order in which a machine is filled, in the logarithm.
+NOISE = 0.3
+SEED = 3
 
 
 class Pool:
@@ -59,31 +65,36 @@ def solve(instance, marks, threads):
                 break
         pool.add(machine)
     until = PATTERNS_SHARE * marks[-1]
-    while time.process_time() < until:
-        relaxed = highs.relax(pool.program(is_integer=False), threads, until)
-        if relaxed is None or not _fill_all(pool, relaxed[2], until):
-            break
+    dice, idle = random.Random(SEED), 0
+    relaxed = highs.relax(pool.program(is_integer=False), threads, until)
+    while relaxed and idle < IDLE_ROUNDS_MAX and time.process_time() < until:
+        if _fill_all(pool, relaxed[2], until, dice):
+            relaxed, idle = highs.relax(pool.program(is_integer=False), threads, until), 0
+        else:
+            idle += 1
     outcome = highs.minimise(pool.program(is_integer=True), marks[-1], threads)
     outcome.bounds.clear()
     return outcome, lambda solution: _machines(pool, solution)
 
 
-def _fill_all(pool, prices, until):
+def _fill_all(pool, prices, until, dice):
     """Fills each type greedily by price per size under four views of size; says whether a pattern paid."""
     instance = pool.instance
     paid = False
+    noise = [math.exp(dice.gauss(0.0, NOISE)) for _ in instance.classes]
     worth = [c for c in range(len(instance.classes)) if prices[c] > 1e-9]
     for kind in instance.types:
         if time.process_time() > until:
             break
         for weights in ((1, 1, 1), (4, 1, 1), (1, 4, 1), (1, 1, 4)):
-            machine, value = _fill(instance, kind, worth, prices, weights)
+            shaken = dice.random() < 0.75
+            machine, value = _fill(instance, kind, worth, prices, weights, noise if shaken else None)
             if value > kind.price * (1 + 1e-7):
                 paid |= pool.add(machine)
     return paid
 
 
-def _fill(instance, kind, worth, prices, weights):
+def _fill(instance, kind, worth, prices, weights, noise):
     """One machine filled by price per weighted share of it."""
 
     def density(c):
@@ -91,7 +102,7 @@ def _fill(instance, kind, worth, prices, weights):
         share = weights[0] * pod.cpu / kind.cpu + weights[1] * pod.mem / kind.mem
         if pod.gpus:
             share += weights[2] * pod.gpus * pod.milli / 1000 / kind.gpus
-        return prices[c] / max(share, 1e-12)
+        return prices[c] / max(share, 1e-12) * (noise[c] if noise else 1.0)
 
     fitting = [c for c in worth if machines.copies(kind, instance.classes[c]) > 0]
     machine, value = machines.Machine(kind), 0.0
