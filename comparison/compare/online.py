@@ -20,7 +20,7 @@ POLICIES = ["best_fit", "fgd", "fast", "best"]
 # `best` looks ahead; beyond this it takes minutes.
 BEST_NODES_MAX = 3_000
 # A full scan of 100,000 nodes makes few placements per second: so many decisions are enough to see how many.
-SCAN_NODE_LOOKS = 60_000_000
+SCAN_NODE_LOOKS = 400_000_000
 
 
 def main():
