@@ -241,7 +241,7 @@ def _show(rows):
             name,
             f"{theirs['enumerate_cpu_seconds']:.2f} + {theirs['solve_cpu_seconds']:.3f}",
             f"{1000 * ours['planning_seconds']:.2f}",
-            f"{theirs['solve_cpu_seconds'] / ours['planning_seconds']:,.0f}",
+            f"{theirs['solve_cpu_seconds'] / ours['planning_seconds']:,.1f}",
             f"{theirs['per_edge']:.4f} / {ours['per_edge']:.4f}",
             f"{theirs['marginal']:.4f} / {ours['marginal']:.4f} ({ours['marginal_bound']:.4f})",
             f"{theirs['by_region']:.4f} / {ours['by_region']:.4f} ({ours['by_region_bound']:.4f})",

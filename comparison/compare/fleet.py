@@ -118,7 +118,8 @@ def _peer(arguments, folder, name, tables, method, marks):
         answer = result["answers"].get(f"{mark:g}")
         bound = result.get("bounds", {}).get(f"{mark:g}")
         cpu = meta["cpu_seconds"] if mark == marks[-1] else min(mark, meta["cpu_seconds"])
-        rows.append(_row(name, method, mark, tables, answer, bound, cpu, meta["wall_seconds"]))
+        wall = meta["wall_seconds"] if mark == marks[-1] else None
+        rows.append(_row(name, method, mark, tables, answer, bound, cpu, wall))
         rows[-1]["ended"] = result["ended"]
     return rows
 

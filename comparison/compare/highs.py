@@ -7,6 +7,10 @@ import highspy
 import numpy
 
 
+# Seconds of the wall that are waited for a second of the processor: on a busy machine they are not the same.
+WALL_PER_CPU = 2.0
+
+
 def program(column_costs, column_upper, columns, row_lower, row_upper, is_integer):
     """A minimisation with these columns, each a list of (row, coefficient)."""
     lp = highspy.HighsLp()
@@ -74,6 +78,8 @@ def minimise(lp, cpu_seconds, threads, start=None):
                 into.user_interrupt = True
 
     highs.passModel(lp)
+    # Programs that HiGHS solves inside (its heuristics) ask no callback, only this clock of the wall.
+    highs.setOptionValue("time_limit", WALL_PER_CPU * max(1.0, cpu_seconds - time.process_time()))
     highs.setCallback(callback, None)
     for kind in (kinds.kCallbackMipImprovingSolution, *interrupts):
         highs.startCallback(kind)

@@ -128,7 +128,7 @@ def _show(rows):
             f"{row['nodes']:,}",
             row["policy"],
             measure.number(row["placements_per_second"], 0),
-            measure.number(row["to_scan"], 1),
+            measure.number(row["to_scan"], 2),
             "–" if row["allocated_pct_at_130"] is None else f"{row['allocated_pct_at_130']:.2f}%",
             measure.number(row["cpu_seconds"], 1),
         ]
