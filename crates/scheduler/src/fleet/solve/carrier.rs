@@ -76,7 +76,8 @@ impl Cut {
 impl Cut {
     /// The same when a device is being filled that has so many cells left.
     pub(super) fn reach_filling(&self, devices: u32, cells: u32, left: &Amounts, value: i64, whole: bool) -> i64 {
-        self.reach(devices, left, value, whole, self.dimensions).saturating_add(self.cells[cells as usize])
+        self.reach(devices, left, value, whole, self.dimensions)
+            .saturating_add(self.cells[cells as usize])
     }
 }
 
@@ -338,8 +339,16 @@ impl Carrier {
             lambda,
             dimensions: folded.dimensions,
             cells: devices.cells.iter().map(|(value, _)| *value).collect(),
-            with_shares: devices.shares_by_devices().into_iter().map(|v| v.saturating_add(plain)).collect(),
-            with_whole: devices.by_devices().into_iter().map(|v| v.saturating_add(plain)).collect(),
+            with_shares: devices
+                .shares_by_devices()
+                .into_iter()
+                .map(|v| v.saturating_add(plain))
+                .collect(),
+            with_whole: devices
+                .by_devices()
+                .into_iter()
+                .map(|v| v.saturating_add(plain))
+                .collect(),
         }
     }
 
@@ -357,7 +366,9 @@ impl Carrier {
         let dimensions = folded.dimensions;
         let mut sketch = Sketch::new(self, folded, values);
         let target_worth = as_signed(target);
-        (0..dimensions).filter(|d| self.capacity.0[*d] == 0).for_each(|d| start[d] = 0.0);
+        (0..dimensions)
+            .filter(|d| self.capacity.0[*d] == 0)
+            .for_each(|d| start[d] = 0.0);
         let mut here = *start;
         let (mut best, mut used) = sketch.evaluate(&here);
         let (mut best_used, mut factor, mut failures) = (used, 1.0, 0);
@@ -367,7 +378,11 @@ impl Carrier {
             }
             let mut slope = [0.0; DIMENSIONS_MAX];
             for d in 0..dimensions {
-                slope[d] = if here[d] <= 0.0 { (1.0 - used[d]).min(0.0) } else { 1.0 - used[d] };
+                slope[d] = if here[d] <= 0.0 {
+                    (1.0 - used[d]).min(0.0)
+                } else {
+                    1.0 - used[d]
+                };
             }
             let norm: f64 = slope.iter().map(|s| s * s).sum();
             if norm < 1e-12 {
@@ -425,14 +440,20 @@ impl<'a> Sketch<'a> {
         let need = |load: &Load, d: usize| {
             let capacity = carrier.capacity.0[d];
             // Without capacity only classes that need nothing of it are in the list.
-            if capacity > 0 { as_float(folded.classes[load.class as usize].need.0[d]) / as_float(capacity) } else { 0.0 }
+            if capacity > 0 {
+                as_float(folded.classes[load.class as usize].need.0[d]) / as_float(capacity)
+            } else {
+                0.0
+            }
         };
         let worth: Vec<f64> = valued().map(|load| as_signed(values[load.class as usize])).collect();
         Self {
             carrier,
             folded,
             values,
-            needs: (0..folded.dimensions).map(|d| valued().map(|load| need(load, d)).collect()).collect(),
+            needs: (0..folded.dimensions)
+                .map(|d| valued().map(|load| need(load, d)).collect())
+                .collect(),
             most: valued().map(|load| f64::from(load.most)).collect(),
             gains: vec![0.0; worth.len()],
             worth,
@@ -446,11 +467,17 @@ impl<'a> Sketch<'a> {
         let mut upper: f64 = whole[..dimensions].iter().sum();
         self.gains.copy_from_slice(&self.worth);
         for (price, needs) in whole.iter().zip(&self.needs) {
-            self.gains.iter_mut().zip(needs).for_each(|(gain, need)| *gain -= price * need);
+            self.gains
+                .iter_mut()
+                .zip(needs)
+                .for_each(|(gain, need)| *gain -= price * need);
         }
         upper += sum_of(&self.gains, &self.most, |gain, most| gain.max(0.0) * most);
         // From here on copies taken.
-        self.gains.iter_mut().zip(&self.most).for_each(|(gain, most)| *gain = if *gain > 0.0 { *most } else { 0.0 });
+        self.gains
+            .iter_mut()
+            .zip(&self.most)
+            .for_each(|(gain, most)| *gain = if *gain > 0.0 { *most } else { 0.0 });
         for (used, needs) in used.iter_mut().zip(&self.needs) {
             *used = sum_of(&self.gains, needs, |copies, need| copies * need);
         }
@@ -473,7 +500,12 @@ impl<'a> Sketch<'a> {
 fn sum_of(a: &[f64], b: &[f64], term: impl Fn(f64, f64) -> f64) -> f64 {
     let mut parts = [0.0; 8];
     let (a_parts, b_parts) = (a.chunks_exact(8), b.chunks_exact(8));
-    let rest: f64 = a_parts.remainder().iter().zip(b_parts.remainder()).map(|(x, y)| term(*x, *y)).sum();
+    let rest: f64 = a_parts
+        .remainder()
+        .iter()
+        .zip(b_parts.remainder())
+        .map(|(x, y)| term(*x, *y))
+        .sum();
     for (x, y) in a_parts.zip(b_parts) {
         for (part, (x, y)) in parts.iter_mut().zip(x.iter().zip(y)) {
             *part += term(*x, *y);

@@ -117,12 +117,15 @@ pub(super) fn combine(
         left: machine.capacity,
         value: 0,
     };
-    this.put(Node {
-        state: root,
-        stage: Stage::Whole(0),
-        parent: usize::MAX,
-        class: None,
-    }, i64::MAX);
+    this.put(
+        Node {
+            state: root,
+            stage: Stage::Whole(0),
+            parent: usize::MAX,
+            class: None,
+        },
+        i64::MAX,
+    );
     this.run();
     let best = this.found.last().map_or(threshold, |found| found.value);
     this.found.reverse();
@@ -138,7 +141,8 @@ pub(super) fn combine(
 fn pieces(loads: &[Load], machine: &Carrier, folded: &Folded, values: &[i64], bound: &Bound) -> Vec<Piece> {
     let piece = |load: &Load| {
         let class = &folded.classes[load.class as usize];
-        let takes = whole_devices(class.devices).max(u32::try_from(machine.cells_of(class.devices)).unwrap_or(u32::MAX));
+        let takes =
+            whole_devices(class.devices).max(u32::try_from(machine.cells_of(class.devices)).unwrap_or(u32::MAX));
         Piece {
             load: *load,
             takes,
@@ -148,7 +152,9 @@ fn pieces(loads: &[Load], machine: &Carrier, folded: &Folded, values: &[i64], bo
     };
     let mut pieces: Vec<Piece> = loads.iter().map(piece).filter(|piece| piece.value > 0).collect();
     pieces.sort_by_key(|piece| {
-        let gain = piece.value.saturating_sub(bound.lambda.cost_down(&piece.need, folded.dimensions));
+        let gain = piece
+            .value
+            .saturating_sub(bound.lambda.cost_down(&piece.need, folded.dimensions));
         (std::cmp::Reverse((piece.takes, gain)), piece.load.class)
     });
     pieces
@@ -215,9 +221,56 @@ impl Combine<'_> {
             if self.nodes >= self.nodes_max {
                 self.open = self.open.max(Some(reach));
                 if std::env::var("DBG").is_ok() && self.nodes_max > 8000 {
-                    let mut all: Vec<_> = self.queue.clone().into_sorted_vec(); all.reverse();
-                    let n = node_of(&self.tree, at); eprintln!("TOP {:.5} {fitted} {:?} {:?}", reach as f64 / self.threshold as f64, n, self.chosen(at).map(|c| { let k = &self.folded.classes[c as usize]; (k.need.0[0], k.need.0[1], k.devices, (self.values[c as usize] as f64/1e7).round()/100.0) }).collect::<Vec<_>>()); eprintln!("QUEUE {} tree {} cuts {} dev {} cap {:?}", all.len(), self.tree.len(), self.cuts.len(), self.machine.devices, &self.machine.capacity.0[..2]);
-                    for (r, i, f) in all.iter().step_by(1 + all.len() / 12) { let n = &self.tree[i.0]; eprintln!("  Q {:.5} fitted {f} {:?} dev {} cells {} left {:?} val {:.4} chosen {:?}", *r as f64 / self.threshold as f64, n.stage, n.state.devices, n.state.cells, &n.state.left.0[..2], n.state.value as f64/1e9, self.chosen(i.0).map(|c| { let k = &self.folded.classes[c as usize]; (k.need.0[0], k.need.0[1], k.devices, (self.values[c as usize] as f64/1e7).round()/100.0) }).collect::<Vec<_>>()); }
+                    let mut all: Vec<_> = self.queue.clone().into_sorted_vec();
+                    all.reverse();
+                    let n = node_of(&self.tree, at);
+                    eprintln!(
+                        "TOP {:.5} {fitted} {:?} {:?}",
+                        reach as f64 / self.threshold as f64,
+                        n,
+                        self.chosen(at)
+                            .map(|c| {
+                                let k = &self.folded.classes[c as usize];
+                                (
+                                    k.need.0[0],
+                                    k.need.0[1],
+                                    k.devices,
+                                    (self.values[c as usize] as f64 / 1e7).round() / 100.0,
+                                )
+                            })
+                            .collect::<Vec<_>>()
+                    );
+                    eprintln!(
+                        "QUEUE {} tree {} cuts {} dev {} cap {:?}",
+                        all.len(),
+                        self.tree.len(),
+                        self.cuts.len(),
+                        self.machine.devices,
+                        &self.machine.capacity.0[..2]
+                    );
+                    for (r, i, f) in all.iter().step_by(1 + all.len() / 12) {
+                        let n = &self.tree[i.0];
+                        eprintln!(
+                            "  Q {:.5} fitted {f} {:?} dev {} cells {} left {:?} val {:.4} chosen {:?}",
+                            *r as f64 / self.threshold as f64,
+                            n.stage,
+                            n.state.devices,
+                            n.state.cells,
+                            &n.state.left.0[..2],
+                            n.state.value as f64 / 1e9,
+                            self.chosen(i.0)
+                                .map(|c| {
+                                    let k = &self.folded.classes[c as usize];
+                                    (
+                                        k.need.0[0],
+                                        k.need.0[1],
+                                        k.devices,
+                                        (self.values[c as usize] as f64 / 1e7).round() / 100.0,
+                                    )
+                                })
+                                .collect::<Vec<_>>()
+                        );
+                    }
                 }
                 return;
             }
@@ -249,8 +302,20 @@ impl Combine<'_> {
                         self.add(at, &added, (devices, 0), Stage::Whole(piece), most);
                     }
                 }
-                let stage = if self.shares.is_empty() { Stage::Closed } else { Stage::Shares(0, 0) };
-                self.put(Node { stage, parent: at, class: None, ..node }, most);
+                let stage = if self.shares.is_empty() {
+                    Stage::Closed
+                } else {
+                    Stage::Shares(0, 0)
+                };
+                self.put(
+                    Node {
+                        stage,
+                        parent: at,
+                        class: None,
+                        ..node
+                    },
+                    most,
+                );
             }
             Stage::Shares(on, first) => {
                 let full = DEVICE_MILLI / self.machine.step;
@@ -261,12 +326,24 @@ impl Combine<'_> {
                         self.add(at, &added, left, Stage::Shares(piece, first), most);
                     }
                 }
-                for piece in if node.state.devices > 0 { first..self.shares.len() } else { 0..0 } {
+                for piece in if node.state.devices > 0 {
+                    first..self.shares.len()
+                } else {
+                    0..0
+                } {
                     let added = self.shares[piece];
                     let left = (node.state.devices - 1, full - added.takes);
                     self.add(at, &added, left, Stage::Shares(piece, piece), most);
                 }
-                self.put(Node { stage: Stage::Closed, parent: at, class: None, ..node }, most);
+                self.put(
+                    Node {
+                        stage: Stage::Closed,
+                        parent: at,
+                        class: None,
+                        ..node
+                    },
+                    most,
+                );
             }
             Stage::Closed => self.rest(at),
         }
@@ -309,7 +386,9 @@ impl Combine<'_> {
             whole,
             shares: self.machine.shares.clone(),
             // A device that is being filled counts as an empty one.
-            ..self.machine.rest(self.folded, &state.left, state.devices + u32::from(state.cells > 0))
+            ..self
+                .machine
+                .rest(self.folded, &state.left, state.devices + u32::from(state.cells > 0))
         };
         self.own_prices(&rest, &state).upper.saturating_add(state.value)
     }
@@ -317,10 +396,17 @@ impl Combine<'_> {
     fn own_prices(&mut self, rest: &Carrier, state: &State) -> Bound {
         let dimensions = self.folded.dimensions;
         let mut start = self.machine.rescaled(&self.start, &rest.capacity, dimensions);
-        let bound = rest.tighten(self.folded, self.values, &mut start, self.threshold - state.value, STEPS);
+        let bound = rest.tighten(
+            self.folded,
+            self.values,
+            &mut start,
+            self.threshold - state.value,
+            STEPS,
+        );
         self.nodes += TIGHTEN_NODES;
         self.cuts.truncate(CUTS_MAX - 1);
-        self.cuts.insert(0, self.machine.cut(self.folded, self.values, bound.lambda));
+        self.cuts
+            .insert(0, self.machine.cut(self.folded, self.values, bound.lambda));
         bound
     }
 
@@ -345,7 +431,19 @@ impl Combine<'_> {
         }
         let outcome = descend(&rest, self.folded, self.values, &bound, threshold, REST_NODES);
         self.nodes += outcome.nodes + TIGHTEN_NODES;
-        if std::env::var("DBG").is_ok() { eprintln!("LEAF left {:?} thr {:.5} fillthr {:.5} bound {:.5} desc upper {:.5} complete {} nodes {} found {}", &rest.capacity.0[..2], first as f64/1e9, threshold as f64/1e9, bound.upper as f64/1e9, outcome.upper as f64/1e9, outcome.complete, outcome.nodes, outcome.found.len()); }
+        if std::env::var("DBG").is_ok() {
+            eprintln!(
+                "LEAF left {:?} thr {:.5} fillthr {:.5} bound {:.5} desc upper {:.5} complete {} nodes {} found {}",
+                &rest.capacity.0[..2],
+                first as f64 / 1e9,
+                threshold as f64 / 1e9,
+                bound.upper as f64 / 1e9,
+                outcome.upper as f64 / 1e9,
+                outcome.complete,
+                outcome.nodes,
+                outcome.found.len()
+            );
+        }
         if !outcome.complete {
             self.open = self.open.max(Some(outcome.upper.saturating_add(state.value)));
         }
@@ -359,10 +457,17 @@ impl Combine<'_> {
         found.value = found.value.saturating_add(self.tree[at].state.value);
         if found.value > self.threshold {
             self.threshold = found.value;
-            found.pattern.items = merged(self.chosen(at).map(|class| (class, 1)).chain(found.pattern.items).collect());
+            found.pattern.items = merged(
+                self.chosen(at)
+                    .map(|class| (class, 1))
+                    .chain(found.pattern.items)
+                    .collect(),
+            );
             self.found.push(found);
         }
     }
 }
 
-fn node_of(tree: &[Node], at: usize) -> (Stage, State) { (tree[at].stage, tree[at].state) }
+fn node_of(tree: &[Node], at: usize) -> (Stage, State) {
+    (tree[at].stage, tree[at].state)
+}

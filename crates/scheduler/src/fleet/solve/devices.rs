@@ -61,7 +61,13 @@ impl DeviceValues {
             .whole
             .iter()
             .enumerate()
-            .map(|(at, load)| (whole_devices(folded.classes[load.class as usize].devices) as usize, gain(load), at))
+            .map(|(at, load)| {
+                (
+                    whole_devices(folded.classes[load.class as usize].devices) as usize,
+                    gain(load),
+                    at,
+                )
+            })
             .filter(|(takes, gain, _)| *gain > 0 && *takes <= devices)
             .collect();
         whole.sort_unstable_by_key(|(takes, gain, at)| (*takes, std::cmp::Reverse(*gain), *at));
@@ -190,10 +196,19 @@ fn endlessly(whole: &[(usize, i64, usize)], best_of_one: i64, devices: usize) ->
 /// Shares that add something, by what they add per cell, falling.
 fn pooled(carrier: &Carrier, folded: &Folded, gain: impl Fn(&Load) -> i64) -> Vec<(u64, i64, usize)> {
     let share = |(at, load): (usize, &Load)| {
-        (carrier.cells_of(folded.classes[load.class as usize].devices) as u64, gain(load), at)
+        (
+            carrier.cells_of(folded.classes[load.class as usize].devices) as u64,
+            gain(load),
+            at,
+        )
     };
-    let mut pooled: Vec<(u64, i64, usize)> =
-        carrier.shares.iter().enumerate().map(share).filter(|(_, gain, _)| *gain > 0).collect();
+    let mut pooled: Vec<(u64, i64, usize)> = carrier
+        .shares
+        .iter()
+        .enumerate()
+        .map(share)
+        .filter(|(_, gain, _)| *gain > 0)
+        .collect();
     let per = |gain: i64, cells: u64| i128::from(gain) * i128::from(cells);
     pooled.sort_unstable_by(|a, b| per(b.1, a.0).cmp(&per(a.1, b.0)).then(a.2.cmp(&b.2)));
     pooled
@@ -232,7 +247,13 @@ impl Carrier {
             .shares
             .iter()
             .enumerate()
-            .map(|(at, load)| (self.cells_of(folded.classes[load.class as usize].devices), gain(load), at))
+            .map(|(at, load)| {
+                (
+                    self.cells_of(folded.classes[load.class as usize].devices),
+                    gain(load),
+                    at,
+                )
+            })
             .filter(|(_, value, _)| *value > 0)
             .collect();
         for (takes, value, at) in best_by_size(offers, count) {

@@ -150,11 +150,17 @@ impl<'a> Generation<'a> {
 
     /// The same with prices kept near those that give classes these values.
     fn around(folded: &'a Folded, counts: Vec<u64>, rows: Rows, start: &Bought, values: Option<&[i64]>) -> Self {
-        let carriers: Vec<Carrier> = (0..folded.shapes.len()).map(|s| Carrier::new(folded, s, &counts)).collect();
+        let carriers: Vec<Carrier> = (0..folded.shapes.len())
+            .map(|s| Carrier::new(folded, s, &counts))
+            .collect();
         let free = artificial_costs(folded, &rows, &carriers);
         let mut costs = free.clone();
-        let mut surplus: Vec<f64> =
-            rows.covering.iter().zip(&costs).map(|(covering, cost)| if *covering { 0.0 } else { *cost }).collect();
+        let mut surplus: Vec<f64> = rows
+            .covering
+            .iter()
+            .zip(&costs)
+            .map(|(covering, cost)| if *covering { 0.0 } else { *cost })
+            .collect();
         let mut widths = Vec::new();
         if let Some(values) = values {
             for (row, (price, typical)) in rows.prices(folded, values).into_iter().enumerate() {
@@ -185,7 +191,10 @@ impl<'a> Generation<'a> {
                 start
             })
             .collect();
-        let combining = carriers.iter().map(|carrier| carrier.plain.len() >= MANY_CLASSES).collect();
+        let combining = carriers
+            .iter()
+            .map(|carrier| carrier.plain.len() >= MANY_CLASSES)
+            .collect();
         let mut this = Self {
             folded,
             counts,
@@ -259,7 +268,9 @@ impl<'a> Generation<'a> {
     pub(super) fn shapes_in_use(&self, bought: &Bought) -> Vec<usize> {
         let solution = self.master.solution();
         let used = solution.iter().filter(|(_, x)| *x > 1e-3);
-        let mut shapes: Vec<usize> = used.filter_map(|(c, _)| Some(self.patterns[*c].as_ref()?.shape)).collect();
+        let mut shapes: Vec<usize> = used
+            .filter_map(|(c, _)| Some(self.patterns[*c].as_ref()?.shape))
+            .collect();
         shapes.extend(bought.machines.iter().map(|(pattern, _)| pattern.shape));
         shapes.sort_unstable();
         shapes.dedup();
@@ -313,7 +324,9 @@ impl<'a> Generation<'a> {
         }
         while effort.within(1.0) {
             let (values, limits) = self.smoothed();
-            let Some(sweep) = self.price(values, limits, effort) else { break };
+            let Some(sweep) = self.price(values, limits, effort) else {
+                break;
+            };
             self.sweeps += 1;
             let bound = sweep.proof.bound(self.folded, &self.counts);
             self.last = Some(sweep.proof.clone());
@@ -352,14 +365,20 @@ impl<'a> Generation<'a> {
     fn recenter(&mut self) -> bool {
         self.boxed_rounds = 0;
         let rows = self.widths.len();
-        let Some(proof) = self.proof.as_ref().filter(|_| rows > 0) else { return false };
+        let Some(proof) = self.proof.as_ref().filter(|_| rows > 0) else {
+            return false;
+        };
         let better = self.best_bound > self.boxed_bound;
         self.boxed_bound = self.best_bound;
         // Artificial columns of rows come first, then those of limits, then surplus columns of rows.
         let second = rows + self.folded.limits.len();
         let mut binds = vec![false; rows];
         for (column, level) in self.master.solution() {
-            let row = if column < rows { column } else { column.wrapping_sub(second) };
+            let row = if column < rows {
+                column
+            } else {
+                column.wrapping_sub(second)
+            };
             if row < rows && level > 1e-6 * self.rows.sums[row].max(1.0) {
                 binds[row] |= self.master.cost(column) < self.costs[row] && (column < rows || !self.at_zero(row));
             }
@@ -501,11 +520,34 @@ impl<'a> Generation<'a> {
             }
             let carrier = &self.carriers[at];
             let values = &sweep.proof.values;
-            let engine = if carrier.devices > 0 && self.combining[at] { combine } else { search };
-            let nodes_max = if self.combining[at] { self.nodes_max * COMBINE_NODES } else { self.nodes_max };
+            let engine = if carrier.devices > 0 && self.combining[at] {
+                combine
+            } else {
+                search
+            };
+            let nodes_max = if self.combining[at] {
+                self.nodes_max * COMBINE_NODES
+            } else {
+                self.nodes_max
+            };
             let outcome = engine(carrier, self.folded, values, &bounds[at], thresholds[at], nodes_max);
             effort.spend(outcome.nodes / 4 + 200);
-            if std::env::var("DBG").is_ok() && carrier.devices > 0 { let sh = &self.folded.shapes[at]; eprintln!("   shape {:?} dev {} comb {} nodes {}/{} complete {} bound {:.5} upper {:.5} found {} {:.5}", &sh.capacity.0[..2], sh.devices, self.combining[at], outcome.nodes, self.nodes_max, outcome.complete, bounds[at].upper as f64/sh.price as f64, outcome.upper as f64/sh.price as f64, outcome.found.len(), outcome.found.first().map_or(0.0, |f| f.value as f64/sh.price as f64)); }
+            if std::env::var("DBG").is_ok() && carrier.devices > 0 {
+                let sh = &self.folded.shapes[at];
+                eprintln!(
+                    "   shape {:?} dev {} comb {} nodes {}/{} complete {} bound {:.5} upper {:.5} found {} {:.5}",
+                    &sh.capacity.0[..2],
+                    sh.devices,
+                    self.combining[at],
+                    outcome.nodes,
+                    self.nodes_max,
+                    outcome.complete,
+                    bounds[at].upper as f64 / sh.price as f64,
+                    outcome.upper as f64 / sh.price as f64,
+                    outcome.found.len(),
+                    outcome.found.first().map_or(0.0, |f| f.value as f64 / sh.price as f64)
+                );
+            }
             sweep.proof.uppers[at] = outcome.upper;
             sweep.complete &= outcome.complete;
             for found in outcome.found {

@@ -181,7 +181,9 @@ pub(super) fn pack(carrier: &Carrier, folded: &Folded, values: &[i64], lambda: L
     let mut left = carrier.capacity;
     take_what_fits(&mut items, &mut left, folded);
     for _ in 0..EXCHANGES_MAX {
-        let Some((out, into)) = best_exchange(&items, &left, dimensions) else { break };
+        let Some((out, into)) = best_exchange(&items, &left, dimensions) else {
+            break;
+        };
         for d in 0..dimensions {
             left.0[d] = left.0[d] + items[out].need.0[d] - items[into].need.0[d];
         }
@@ -191,10 +193,17 @@ pub(super) fn pack(carrier: &Carrier, folded: &Folded, values: &[i64], lambda: L
         items[into].spare -= 1;
         take_what_fits(&mut items, &mut left, folded);
     }
-    let mut taken: Vec<(u32, u32)> = items.iter().filter(|i| i.taken > 0).map(|i| (i.class, i.taken)).collect();
+    let mut taken: Vec<(u32, u32)> = items
+        .iter()
+        .filter(|i| i.taken > 0)
+        .map(|i| (i.class, i.taken))
+        .collect();
     taken.sort_unstable();
     Found {
-        value: items.iter().map(|i| i.value.saturating_mul(i64::from(i.taken))).fold(0, i64::saturating_add),
+        value: items
+            .iter()
+            .map(|i| i.value.saturating_mul(i64::from(i.taken)))
+            .fold(0, i64::saturating_add),
         pattern: Pattern {
             shape: carrier.shape,
             items: taken,
@@ -247,7 +256,11 @@ pub(super) fn fill_well(carrier: &Carrier, folded: &Folded, values: &[i64], boun
         (0..folded.dimensions).for_each(|d| left.0[d] -= need.0[d] * u64::from(*copies));
     }
     let rest = carrier.rest(folded, &left, 0);
-    let mut start = carrier.rescaled(&bound.lambda.of_capacity(&carrier.capacity, folded.dimensions), &left, folded.dimensions);
+    let mut start = carrier.rescaled(
+        &bound.lambda.of_capacity(&carrier.capacity, folded.dimensions),
+        &left,
+        folded.dimensions,
+    );
     let own = rest.tighten(folded, values, &mut start, 0, PACK_STEPS);
     let packed = pack(&rest, folded, values, own.lambda);
     let worth = |(class, copies): &(u32, u32)| values[*class as usize].saturating_mul(i64::from(*copies));

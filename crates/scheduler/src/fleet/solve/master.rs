@@ -192,7 +192,9 @@ impl Master {
             .collect();
         all.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
         all.truncate(CANDIDATES);
-        self.least = all.first().map_or(REDUCED_MIN, |(gain, _)| (gain * LEAST_SHARE).max(REDUCED_MIN));
+        self.least = all
+            .first()
+            .map_or(REDUCED_MIN, |(gain, _)| (gain * LEAST_SHARE).max(REDUCED_MIN));
         self.candidates = all.into_iter().map(|(_, column)| column).collect();
     }
 

@@ -78,12 +78,18 @@ pub(super) fn repair(
 
 /// What a load is worth.
 fn values_of(machine: &Pattern, values: &[i64]) -> i64 {
-    machine.items.iter().map(|(c, n)| values[*c as usize].saturating_mul(i64::from(*n))).sum()
+    machine
+        .items
+        .iter()
+        .map(|(c, n)| values[*c as usize].saturating_mul(i64::from(*n)))
+        .sum()
 }
 
 /// What a machine costs more than its load is worth.
 fn loss(folded: &Folded, values: &[i64], machine: &Pattern) -> i64 {
-    i64::try_from(folded.shapes[machine.shape].price).unwrap_or(i64::MAX).saturating_sub(values_of(machine, values))
+    i64::try_from(folded.shapes[machine.shape].price)
+        .unwrap_or(i64::MAX)
+        .saturating_sub(values_of(machine, values))
 }
 
 impl Repair<'_> {
@@ -142,7 +148,9 @@ impl Repair<'_> {
         let (mut losing, mut units) = (0i64, 0u64);
         while left.iter().any(|n| *n > 0) {
             units += (left.len() * self.shapes.len()) as u64;
-            let Some(pattern) = self.best(folded, &left, &values, &shaken) else { return (None, units) };
+            let Some(pattern) = self.best(folded, &left, &values, &shaken) else {
+                return (None, units);
+            };
             losing = losing.saturating_add(loss(folded, &values, &pattern));
             if losing > lost {
                 return (None, units);

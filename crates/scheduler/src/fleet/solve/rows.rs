@@ -148,7 +148,15 @@ fn least_squares(mut square: Vec<f64>, mut right: Vec<f64>) -> Vec<f64> {
             right[row] -= factor * right[at];
         }
     }
-    (0..n).map(|at| if square[at * n + at] > 0.0 { right[at] / square[at * n + at] } else { 0.0 }).collect()
+    (0..n)
+        .map(|at| {
+            if square[at * n + at] > 0.0 {
+                right[at] / square[at * n + at]
+            } else {
+                0.0
+            }
+        })
+        .collect()
 }
 
 /// Groups for about `rows_max` rows: each class alone if they are few, else alike ones together, split where the needs
@@ -225,9 +233,17 @@ fn kinds(folded: &Folded) -> Vec<(usize, u32, Devices)> {
     };
     let limit = |class: &Class| {
         let binds = u64::from(class.per_machine_max) < class.count;
-        if binds { class.per_machine_max.ilog2() } else { u32::BITS }
+        if binds {
+            class.per_machine_max.ilog2()
+        } else {
+            u32::BITS
+        }
     };
-    folded.classes.iter().map(|class| (class.eligible, limit(class), devices(class.devices))).collect()
+    folded
+        .classes
+        .iter()
+        .map(|class| (class.eligible, limit(class), devices(class.devices)))
+        .collect()
 }
 
 /// About what all copies of a class cost: what they take of the cheapest machine for them. Prices must be fine where
@@ -240,7 +256,11 @@ fn weights(folded: &Folded) -> Vec<f64> {
                 .filter(|d| shape.capacity.0[*d] > 0)
                 .map(|d| as_float(spec.need.0[d]) / as_float(shape.capacity.0[d]));
             let milli = f64::from(shape.devices) * f64::from(DEVICE_MILLI);
-            let devices = if milli > 0.0 { amount(folded, class, folded.dimensions) / milli } else { 0.0 };
+            let devices = if milli > 0.0 {
+                amount(folded, class, folded.dimensions) / milli
+            } else {
+                0.0
+            };
             as_float(shape.price) * amounts.fold(devices, f64::max)
         };
         let carrying = folded.shapes.iter().enumerate().filter(|(at, shape)| {
@@ -248,7 +268,10 @@ fn weights(folded: &Folded) -> Vec<f64> {
                 && folded.fitting(&spec.need, &shape.capacity) > 0
                 && (spec.devices == Devices::None || shape.devices > 0)
         });
-        let least = carrying.map(|(_, shape)| of_shape(shape)).min_by(f64::total_cmp).unwrap_or(1.0);
+        let least = carrying
+            .map(|(_, shape)| of_shape(shape))
+            .min_by(f64::total_cmp)
+            .unwrap_or(1.0);
         least.max(1.0) * as_float(spec.count)
     };
     (0..folded.classes.len()).map(weight).collect()
