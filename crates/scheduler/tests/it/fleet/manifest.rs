@@ -16,7 +16,7 @@ fn bought(world: &World) -> Result<ManifestFleet, ManifestFleetError> {
         snapshot: &world.snapshot,
         catalogue: &catalogue,
     };
-    let fleet = buy_for(&problem, &FleetOptions::new(), &mut Effort::units(200_000))?;
+    let fleet = buy_for(&problem, &FleetOptions::new(), &mut Effort::units(20_000))?;
     assert_eq!(check(&problem, &fleet.placement), [], "{world:#?}");
     assert!(fleet.lower_bound_per_month <= fleet.placement.cost.total_per_month);
     let again = buy_for(&problem, &FleetOptions::new(), &mut Effort::replayed(&fleet.effort))?;
@@ -27,7 +27,7 @@ fn bought(world: &World) -> Result<ManifestFleet, ManifestFleetError> {
 #[test]
 fn the_bound_is_below_the_exhaustive_optimum_and_the_optimum_below_the_fleet() {
     let (mut complete, mut optimal, mut tight) = (0, 0, 0);
-    for seed in 0..120 {
+    for seed in 0..60 {
         let world = tiny(seed, 4);
         let Ok(fleet) = bought(&world) else { continue };
         if !fleet.placement.unplaced.is_empty() {
@@ -42,7 +42,7 @@ fn the_bound_is_below_the_exhaustive_optimum_and_the_optimum_below_the_fleet() {
         optimal += u32::from(best == total);
         tight += u32::from(bound * 2 > best);
     }
-    assert!(complete > 60, "{complete} of 120 worlds can be held");
+    assert!(complete > 30, "{complete} of 60 worlds can be held");
     assert!(optimal * 20 > complete * 19, "{optimal} of {complete} are optimal");
     assert!(
         tight * 2 > complete,
