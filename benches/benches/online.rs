@@ -1,10 +1,9 @@
 //! Online placement: places given per second over the number of nodes, by every policy of the table.
 //!
 //! Workload: nodes of four kinds in equal parts (96 cores with 8 GPUs, 104 with 2, 64 with 4, 32 without), 1,000 to
-//! 100,000 of them; 24 kinds of pods (1 to 32 cores; none, a share, one, two or eight GPUs), drawn evenly with seed 1 and
-//! placed until the cluster is half full, where each measured place is given and taken back at once in turn with the
-//! release of an older pod. Result: time per placement with its release; if it grew as the nodes do, the last row of a
-//! policy would be a hundred times the first.
+//! 100,000 of them; 24 kinds of pods (1 to 32 cores; none, a share, one, two or eight GPUs), drawn evenly with seed 1. Two
+//! pods per node have come before; each measured turn places one pod and lets the oldest go. Result: time per turn; if it
+//! grew as the nodes do, the last row of a policy would be a hundred times the first.
 #![expect(
     clippy::unwrap_used,
     reason = "a bench that cannot unwrap has failed; macros make its items"
