@@ -220,61 +220,6 @@ impl Combine<'_> {
             }
             if self.nodes >= self.nodes_max {
                 self.open = self.open.max(Some(reach));
-<<<<<<< HEAD
-=======
-                if std::env::var("DBG").is_ok() && self.nodes_max > 8000 {
-                    let mut all: Vec<_> = self.queue.clone().into_sorted_vec();
-                    all.reverse();
-                    let n = node_of(&self.tree, at);
-                    eprintln!(
-                        "TOP {:.5} {fitted} {:?} {:?}",
-                        reach as f64 / self.threshold as f64,
-                        n,
-                        self.chosen(at)
-                            .map(|c| {
-                                let k = &self.folded.classes[c as usize];
-                                (
-                                    k.need.0[0],
-                                    k.need.0[1],
-                                    k.devices,
-                                    (self.values[c as usize] as f64 / 1e7).round() / 100.0,
-                                )
-                            })
-                            .collect::<Vec<_>>()
-                    );
-                    eprintln!(
-                        "QUEUE {} tree {} cuts {} dev {} cap {:?}",
-                        all.len(),
-                        self.tree.len(),
-                        self.cuts.len(),
-                        self.machine.devices,
-                        &self.machine.capacity.0[..2]
-                    );
-                    for (r, i, f) in all.iter().step_by(1 + all.len() / 12) {
-                        let n = &self.tree[i.0];
-                        eprintln!(
-                            "  Q {:.5} fitted {f} {:?} dev {} cells {} left {:?} val {:.4} chosen {:?}",
-                            *r as f64 / self.threshold as f64,
-                            n.stage,
-                            n.state.devices,
-                            n.state.cells,
-                            &n.state.left.0[..2],
-                            n.state.value as f64 / 1e9,
-                            self.chosen(i.0)
-                                .map(|c| {
-                                    let k = &self.folded.classes[c as usize];
-                                    (
-                                        k.need.0[0],
-                                        k.need.0[1],
-                                        k.devices,
-                                        (self.values[c as usize] as f64 / 1e7).round() / 100.0,
-                                    )
-                                })
-                                .collect::<Vec<_>>()
-                        );
-                    }
-                }
->>>>>>> front
                 return;
             }
             let node = self.tree[at];
@@ -433,22 +378,6 @@ impl Combine<'_> {
         }
         let outcome = descend(&rest, self.folded, self.values, &bound, threshold, REST_NODES);
         self.nodes += outcome.nodes + TIGHTEN_NODES;
-<<<<<<< HEAD
-=======
-        if std::env::var("DBG").is_ok() {
-            eprintln!(
-                "LEAF left {:?} thr {:.5} fillthr {:.5} bound {:.5} desc upper {:.5} complete {} nodes {} found {}",
-                &rest.capacity.0[..2],
-                first as f64 / 1e9,
-                threshold as f64 / 1e9,
-                bound.upper as f64 / 1e9,
-                outcome.upper as f64 / 1e9,
-                outcome.complete,
-                outcome.nodes,
-                outcome.found.len()
-            );
-        }
->>>>>>> front
         if !outcome.complete {
             self.open = self.open.max(Some(outcome.upper.saturating_add(state.value)));
         }
@@ -472,10 +401,3 @@ impl Combine<'_> {
         }
     }
 }
-<<<<<<< HEAD
-=======
-
-fn node_of(tree: &[Node], at: usize) -> (Stage, State) {
-    (tree[at].stage, tree[at].state)
-}
->>>>>>> front

@@ -198,10 +198,7 @@ impl<'a> Generation<'a> {
                 start
             })
             .collect();
-<<<<<<< HEAD
         let many = folded.classes.len() > MANY_ROWS;
-=======
->>>>>>> front
         let combining = carriers
             .iter()
             .map(|carrier| carrier.plain.len() >= MANY_CLASSES)
@@ -567,25 +564,6 @@ impl<'a> Generation<'a> {
             };
             let outcome = engine(carrier, self.folded, values, &bounds[at], thresholds[at], nodes_max);
             effort.spend(outcome.nodes / 4 + 200);
-<<<<<<< HEAD
-=======
-            if std::env::var("DBG").is_ok() && carrier.devices > 0 {
-                let sh = &self.folded.shapes[at];
-                eprintln!(
-                    "   shape {:?} dev {} comb {} nodes {}/{} complete {} bound {:.5} upper {:.5} found {} {:.5}",
-                    &sh.capacity.0[..2],
-                    sh.devices,
-                    self.combining[at],
-                    outcome.nodes,
-                    self.nodes_max,
-                    outcome.complete,
-                    bounds[at].upper as f64 / sh.price as f64,
-                    outcome.upper as f64 / sh.price as f64,
-                    outcome.found.len(),
-                    outcome.found.first().map_or(0.0, |f| f.value as f64 / sh.price as f64)
-                );
-            }
->>>>>>> front
             sweep.proof.uppers[at] = outcome.upper;
             sweep.complete &= outcome.complete;
             for found in outcome.found {

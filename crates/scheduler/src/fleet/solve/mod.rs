@@ -130,19 +130,6 @@ fn converge(generation: &mut Generation<'_>, last: bool, effort: &mut Effort<'_>
     while effort.within(1.0) {
         let round = generation.round(effort);
         let (objective, bound) = (generation.master.objective(), generation.best_bound);
-<<<<<<< HEAD
-=======
-        if trace() {
-            eprintln!(
-                "rows {} units {} lp {:.4} bound {:.4} cols {} {round:?}",
-                generation.rows.len(),
-                effort.done(),
-                objective / 1e9,
-                generation.best_bound as f64 / 1e9,
-                generation.patterns.len()
-            );
-        }
->>>>>>> front
         bounds.resize(generation.sweeps.max(bounds.len()), bound);
         let before = bounds.len().checked_sub(LEVEL_ROUNDS).map(|at| bounds[at]);
         #[expect(clippy::cast_precision_loss, reason = "decides when to go on, nothing else")]
