@@ -43,6 +43,8 @@ const OWN_ROWS_MAX: usize = 300;
 /// purchase under good prices is worth more than the last digits of the bound.
 const PROGRAM_SHARE_FEW: f64 = 0.7;
 const PROGRAM_SHARE_MANY: f64 = 0.45;
+/// With so many copies per class most of a solution is whole machines, and a dive pays with many classes too.
+const DIVE_COPIES: u64 = 50;
 /// Share of the allowance by which a dive ends.
 const DIVE_SHARE: f64 = 0.9;
 /// Loads that a dive begins with.
@@ -60,8 +62,10 @@ pub(crate) fn improve(folded: &Folded, start: Bought, effort: &mut Effort<'_>) -
     let generation = solved(folded, &start, share, effort);
     let bound = generation.best_bound;
     let mut best = start;
-    if few && !near(folded, &best, bound) {
-        let counts: Vec<u64> = folded.classes.iter().map(|c| c.count).collect();
+    let counts: Vec<u64> = folded.classes.iter().map(|c| c.count).collect();
+    let copies: u64 = counts.iter().sum();
+    let dives = few || copies / counts.len() as u64 >= DIVE_COPIES;
+    if dives && !near(folded, &best, bound) {
         let config = DiveConfig {
             rows_max: OWN_ROWS_MAX,
             share: DIVE_SHARE,
