@@ -422,7 +422,7 @@ impl<'a> Generation<'a> {
 
     /// The last level: searches may be as thorough as they can.
     pub(super) fn be_thorough(&mut self) {
-        self.nodes_limit = if self.many() { 16_000 } else { 1_000_000 };
+        self.nodes_limit = if self.many() { 16_000 } else { 8_000_000 };
     }
 
     /// Whether a row's price stands at zero and may not be lower.
