@@ -52,10 +52,6 @@ pub(super) fn dive(
             part.bought_outside(&rest)
                 .into_iter()
                 .for_each(|(p, n)| *machines.entry(p).or_default() += n);
-            rest.left_out
-                .iter()
-                .zip(part.counts())
-                .for_each(|(missing, _)| debug_assert!(*missing == 0 || !folded.limits.is_empty()));
             left = part.left_outside(&rest.left_out, left.len());
             break;
         }

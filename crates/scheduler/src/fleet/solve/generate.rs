@@ -84,7 +84,11 @@ impl Proof {
                 (over, under) = (price, upper);
             }
         }
-        u128::try_from(total * over / under).unwrap_or(0)
+        // Dividing first only rounds further down.
+        let scaled = total
+            .checked_mul(over)
+            .map_or(total / under * over, |product| product / under);
+        u128::try_from(scaled).unwrap_or(0)
     }
 }
 
