@@ -49,12 +49,16 @@ const DIVE_COPIES: u64 = 50;
 const DIVE_SHARE: f64 = 0.9;
 /// Loads that a dive begins with.
 const LOADS_MAX: usize = 4000;
+/// The dearest machine, in billionths of a dollar per hour (4,398 USD), for which sums of values are far inside an `i64`;
+/// where one costs more, the first answer and its quick bound stand.
+const PRICE_MAX: u64 = 1 << 42;
 /// A gap below this share is as good as none.
 const GAP_MIN: f64 = 5e-5;
 
 /// A purchase that is at least as good, and what no purchase that holds everything can cost less than.
 pub(crate) fn improve(folded: &Folded, start: Bought, effort: &mut Effort<'_>) -> (Bought, u128) {
-    if start.missing() > 0 || folded.classes.is_empty() {
+    let too_dear = folded.shapes.iter().any(|shape| shape.price > PRICE_MAX);
+    if start.missing() > 0 || folded.classes.is_empty() || too_dear {
         return (start, 0);
     }
     let few = folded.classes.len() <= OWN_ROWS_MAX;
@@ -92,6 +96,9 @@ fn near(folded: &Folded, bought: &Bought, bound: u128) -> bool {
 /// A value for each class, in billionths of a dollar per hour, under which no load of any shape is worth more than the
 /// shape's price; limits are not looked at. `None` when the effort did not suffice for any.
 pub(crate) fn values(folded: &Folded, start: &Bought, effort: &mut Effort<'_>) -> Option<Vec<u64>> {
+    if folded.shapes.iter().any(|shape| shape.price > PRICE_MAX) {
+        return None;
+    }
     let proof = solved(folded, start, 1.0, effort).proof?;
     // The smallest price over worth, compared as fractions.
     let (mut price, mut worth) = (1i128, 1i128);

@@ -401,10 +401,11 @@ impl Descent<'_> {
     fn with_devices(&mut self, from: usize, devices: u32, left: Amounts, value: i64) {
         let dimensions = self.folded.dimensions;
         let per_device = self.bound.per_device;
-        let priced = self.bound.lambda.cost_up(&left, dimensions) + per_device * i64::from(devices);
+        let all = per_device.saturating_mul(i64::from(devices));
+        let priced = self.bound.lambda.cost_up(&left, dimensions).saturating_add(all);
         let reach = value.saturating_add(priced).saturating_add(self.plain_part);
         for at in if devices > 0 { from..self.blocks.len() } else { 0..0 } {
-            let loss = self.blocks[at].loss.min(per_device) * i64::from(devices);
+            let loss = self.blocks[at].loss.min(per_device).saturating_mul(i64::from(devices));
             if reach - loss <= self.threshold {
                 break;
             }

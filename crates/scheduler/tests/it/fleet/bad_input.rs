@@ -194,3 +194,36 @@ fn no_dimensions_at_all_is_a_question_of_devices() {
     let answer = buy(&problem, &mut Effort::units(1000)).unwrap();
     assert_eq!((answer.nano_usd_per_hour, answer.left_out.len()), (16, 0));
 }
+
+#[test]
+fn the_largest_prices_and_needs_are_bought_or_refused_but_never_panic() {
+    let amounts = |a: u64, b: u64| Amounts([a, b, 0, 0, 0, 0, 0, 0]);
+    let most = 1u64 << 62;
+    for (price, need, capacity, copies) in [
+        (most, 1, 3, 1 << 20),
+        (most, most / 2, most, 3),
+        (1, most / 3, most, 1000),
+    ] {
+        let mut problem = FleetProblem::new(vec!["cpu".to_owned(), "memory".to_owned()]);
+        for devices in [Devices::None, Devices::Share(300), Devices::Whole(1)] {
+            problem.workloads.push(Workload {
+                need: amounts(need, need),
+                devices,
+                copies,
+                per_machine_max: None,
+                eligible: None,
+            });
+        }
+        for (part, devices) in [(1, 0), (1, 4)] {
+            problem.offers.push(MachineOffer {
+                capacity: amounts(capacity, capacity),
+                devices,
+                nano_usd_per_hour: price / part - u64::from(devices == 0),
+            });
+        }
+        if let Ok(answer) = buy(&problem, &mut Effort::units(2_000_000)) {
+            assert!(answer.lower_bound_nano_usd_per_hour <= answer.nano_usd_per_hour);
+            assert!(check(&problem, &answer).is_empty());
+        }
+    }
+}
