@@ -10,6 +10,7 @@ use crate::effort::Effort;
 use crate::fleet::folded::{Bought, Folded, Pattern};
 use crate::fleet::greedy;
 
+use super::build::{held, take};
 use super::carrier::as_float;
 use super::generate::{Generation, Round};
 use super::part::Part;
@@ -143,16 +144,4 @@ fn commit(generation: &mut Generation<'_>, part: &Part, left: &mut [u64]) -> Vec
         }
     }
     committed
-}
-
-/// How many machines of a load what is left fills.
-fn held(pattern: &Pattern, left: &[u64]) -> u64 {
-    let of = |(class, copies): &(u32, u32)| left[*class as usize] / u64::from(*copies);
-    pattern.items.iter().map(of).min().unwrap_or(0)
-}
-
-fn take(pattern: &Pattern, times: u64, left: &mut [u64]) {
-    for (class, copies) in &pattern.items {
-        left[*class as usize] -= u64::from(*copies) * times;
-    }
 }

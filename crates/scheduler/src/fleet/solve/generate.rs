@@ -9,8 +9,10 @@ use crate::effort::Effort;
 use crate::fleet::folded::{Bought, Folded, Pattern};
 use crate::fleet::problem::DIMENSIONS_MAX;
 
+use super::build::{held, take};
 use super::carrier::{Bound, Carrier, as_float, as_signed};
 use super::combine::combine;
+use super::fluid::fluid;
 use super::greedy::fill_well;
 use super::master::{Column, Master};
 use super::rows::Rows;
@@ -21,24 +23,22 @@ const TOLERANCE: f64 = 1e-3;
 const TOLERANCE_MIN: f64 = 1e-6;
 /// A quick round finds prices of resources in so many steps, adds so many loads, and only such that save this share.
 const QUICK_STEPS: u32 = 8;
-const QUICK_COLUMNS: usize = 24;
+const QUICK_COLUMNS: usize = 64;
 const QUICK_MIN: f64 = 1e-4;
 /// Quick rounds in a row at most.
-const QUICK_ROW: u32 = 2;
-/// Prices of finer rows are first kept within this share of a class's value around the coarser ones; intervals that bind
-/// are moved every so many rounds.
-const BOX_SHARE: f64 = 0.03;
-const BOXED_ROUNDS: u32 = 6;
+const QUICK_ROW: u32 = 20;
 /// Shapes that carry so many classes without devices are searched by what stands on devices.
 const MANY_CLASSES: usize = 64;
-/// With more classes than this, columns are first looked for quickly, and prices are kept near those of coarser rows: with
-/// fewer, exact columns and free prices come to the end sooner.
+/// With more classes than this, columns are first looked for quickly: with fewer, exact columns come to the end sooner.
 const MANY_ROWS: usize = 300;
 /// With few classes, searches look at more partial loads after so many sweeps that proved nothing better; with many, at
 /// once.
 const STALE_SWEEPS: u32 = 3;
 /// Such a search may look at so many times as many partial loads: each is cheaper.
 const COMBINE_NODES: u64 = 8;
+/// Steps to prices of dimensions under the fluid program's values, and how near its bound must be to be begun with.
+const FLUID_STEPS: u32 = 100;
+const FLUID_NEAR: f64 = 0.98;
 
 /// Values of classes and what they prove.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -124,13 +124,11 @@ pub(super) struct Generation<'a> {
     pub(super) sweeps: usize,
     /// By shape: whether it is searched by what stands on devices.
     combining: Vec<bool>,
-    /// By row: how far the next widening moves the ends of the interval that its price is kept in; empty without intervals.
-    widths: Vec<f64>,
-    /// By row: what leaving it uncovered costs without an interval.
-    costs: Vec<f64>,
-    /// The best bound when intervals were last moved, and the rounds since.
-    boxed_bound: u128,
-    boxed_rounds: u32,
+    /// Values that the master's prices are added to.
+    pub(super) base: Vec<i64>,
+    /// Shapes of the fluid program.
+    fluid_shapes: Vec<usize>,
+    fluid_bound: u128,
 }
 
 /// What one look at all shapes gave.
@@ -156,31 +154,16 @@ pub(super) enum Round {
 impl<'a> Generation<'a> {
     /// A generation for so many copies of each class, beginning with given loads.
     pub(super) fn new(folded: &'a Folded, counts: Vec<u64>, rows: Rows, start: &Bought) -> Self {
-        Self::around(folded, counts, rows, start, None)
+        Self::upon(vec![0; folded.classes.len()], folded, counts, rows, start)
     }
 
-    /// The same with prices kept near those that give classes these values.
-    fn around(folded: &'a Folded, counts: Vec<u64>, rows: Rows, start: &Bought, values: Option<&[i64]>) -> Self {
+    /// The same with prices that are added to a base.
+    fn upon(base: Vec<i64>, folded: &'a Folded, counts: Vec<u64>, rows: Rows, start: &Bought) -> Self {
         let carriers: Vec<Carrier> = (0..folded.shapes.len())
             .map(|s| Carrier::new(folded, s, &counts))
             .collect();
-        let free = artificial_costs(folded, &rows, &carriers);
-        let mut costs = free.clone();
-        let mut surplus: Vec<f64> = rows
-            .covering
-            .iter()
-            .zip(&costs)
-            .map(|(covering, cost)| if *covering { 0.0 } else { *cost })
-            .collect();
-        let mut widths = Vec::new();
-        if let Some(values) = values {
-            for (row, (price, typical)) in rows.prices(folded, values).into_iter().enumerate() {
-                let width = BOX_SHARE * typical.max(1.0);
-                costs[row] = costs[row].min(price + width);
-                surplus[row] = surplus[row].min(width - price);
-                widths.push(width);
-            }
-        }
+        let costs = artificial_costs(folded, &rows, &carriers);
+        let surplus = rows.surplus_costs(&base, &costs);
         let limits = folded.limits.iter().map(|limit| as_float(limit.max));
         let sums: Vec<f64> = rows.sums.iter().copied().chain(limits).collect();
         let mut master = Master::new(&sums, &costs);
@@ -188,6 +171,7 @@ impl<'a> Generation<'a> {
         for (row, cost) in (0u32..).zip(&surplus) {
             master.add(Column {
                 cost: *cost,
+                scale: cost.abs(),
                 entries: vec![(row, -1.0)],
             });
             patterns.push(None);
@@ -229,15 +213,69 @@ impl<'a> Generation<'a> {
             stale: 0,
             sweeps: 0,
             combining,
-            widths,
-            costs: free,
-            boxed_bound: 0,
-            boxed_rounds: 0,
+            base,
+            fluid_shapes: Vec::new(),
+            fluid_bound: 0,
         };
         for (pattern, _) in &start.machines {
             this.add(pattern.clone());
         }
         this
+    }
+
+    /// Proves what the fluid program's prices prove. With many classes these become the base of the program's; with few they
+    /// are its centre where they are near to what the start costs.
+    pub(super) fn begin_fluid(&mut self, start: &Bought, effort: &mut Effort<'_>) {
+        let prices = fluid(self.folded, &self.carriers, start, effort);
+        for (shape, own) in &prices.dimensions {
+            self.lambdas[*shape] = *own;
+        }
+        let limits = vec![0; self.folded.limits.len()];
+        let upper = |at: usize| {
+            let price = self.price_with_limits(at, &limits);
+            self.carriers[at]
+                .tighten(
+                    self.folded,
+                    &prices.values,
+                    &mut { self.lambdas[at] },
+                    price,
+                    FLUID_STEPS,
+                )
+                .upper
+        };
+        let proof = Proof {
+            uppers: (0..self.carriers.len()).map(upper).collect(),
+            values: prices.values,
+            limits,
+        };
+        self.fluid_bound = proof.bound(self.folded, &self.counts);
+        self.fluid_shapes = prices.dimensions.into_iter().map(|(shape, _)| shape).collect();
+        #[expect(clippy::cast_precision_loss, reason = "decides where to begin, nothing else")]
+        let near = self.fluid_bound as f64 > FLUID_NEAR * start.price(self.folded) as f64;
+        if self.many() {
+            self.base.clone_from(&proof.values);
+        }
+        if self.many() || near {
+            self.best_bound = self.fluid_bound;
+            self.center = Some((proof.values.clone(), proof.limits.clone()));
+            self.proof = Some(proof);
+        }
+    }
+
+    /// The best lower bound proven.
+    pub(super) fn bound(&self) -> u128 {
+        self.best_bound.max(self.fluid_bound)
+    }
+
+    /// What the master's solution costs.
+    pub(super) fn objective(&self) -> f64 {
+        let base: f64 = self
+            .base
+            .iter()
+            .zip(&self.counts)
+            .map(|(b, n)| as_signed(*b) * as_float(*n))
+            .sum();
+        base + self.master.objective()
     }
 
     /// The same program with other rows: all loads found so far, and the best bound.
@@ -251,20 +289,16 @@ impl<'a> Generation<'a> {
                 .collect(),
             left_out: Vec::new(),
         };
-        let values = self
-            .proof
-            .as_ref()
-            .filter(|_| self.many())
-            .map(|proof| proof.values.clone());
-        let mut finer = Self::around(self.folded, self.counts, rows, &start, values.as_deref());
+        let mut finer = Self::upon(self.base, self.folded, self.counts, rows, &start);
         finer.lambdas = self.lambdas;
         finer.proof = self.proof;
         finer.best_bound = self.best_bound;
-        finer.boxed_bound = self.best_bound;
         finer.center = self.center;
         finer.combining = self.combining;
         finer.nodes_max = self.nodes_max;
         finer.breadth = self.breadth;
+        finer.fluid_shapes = self.fluid_shapes;
+        finer.fluid_bound = self.fluid_bound;
         finer.smoothing = 0.5;
         finer
     }
@@ -275,11 +309,34 @@ impl<'a> Generation<'a> {
         let mut by_loss: Vec<(f64, &Pattern)> = loads
             .map(|load| {
                 let column = self.column(load);
-                (self.master.reduced(&column) / column.cost.max(1.0), load)
+                (self.master.reduced(&column) / column.scale.max(1.0), load)
             })
             .collect();
         by_loss.sort_by(|a, b| a.0.total_cmp(&b.0).then_with(|| a.1.cmp(b.1)));
         by_loss.into_iter().take(most).map(|(_, load)| load.clone()).collect()
+    }
+
+    /// Machines that the program's solution buys whole.
+    pub(super) fn whole_machines(&mut self) -> Vec<(Pattern, u64)> {
+        self.master.solve(20_000);
+        let mut left = self.counts.clone();
+        let mut machines = Vec::new();
+        for (column, level) in self.master.solution() {
+            let Some(pattern) = &self.patterns[column] else {
+                continue;
+            };
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "a count of machines, not negative"
+            )]
+            let times = ((level + 1e-6).floor() as u64).min(held(pattern, &left));
+            if times > 0 {
+                take(pattern, times, &mut left);
+                machines.push((pattern.clone(), times));
+            }
+        }
+        machines
     }
 
     /// Shapes of the program's solution and of a purchase, rising.
@@ -290,6 +347,7 @@ impl<'a> Generation<'a> {
             .filter_map(|(c, _)| Some(self.patterns[*c].as_ref()?.shape))
             .collect();
         shapes.extend(bought.machines.iter().map(|(pattern, _)| pattern.shape));
+        shapes.extend(&self.fluid_shapes);
         shapes.sort_unstable();
         shapes.dedup();
         shapes
@@ -317,8 +375,15 @@ impl<'a> Generation<'a> {
             }
             same
         });
+        let price = as_float(self.folded.shapes[pattern.shape].price);
+        let worth: f64 = pattern
+            .items
+            .iter()
+            .map(|(class, copies)| as_signed(self.base[*class as usize]) * f64::from(*copies))
+            .sum();
         Column {
-            cost: as_float(self.folded.shapes[pattern.shape].price),
+            cost: price - worth,
+            scale: price,
             entries,
         }
     }
@@ -331,10 +396,6 @@ impl<'a> Generation<'a> {
 
     /// One round: solve the master, price every shape, add what improves.
     pub(super) fn round(&mut self, effort: &mut Effort<'_>) -> Round {
-        self.boxed_rounds += 1;
-        if self.boxed_rounds >= BOXED_ROUNDS && self.best_bound > self.boxed_bound {
-            self.recenter();
-        }
         let pivots = self.master.solve(20_000);
         effort.spend(u64::from(pivots) * (self.rows.len() as u64 / 8 + 1));
         if self.quick_round(effort) {
@@ -374,8 +435,6 @@ impl<'a> Generation<'a> {
                 self.nodes_max *= 8;
             } else if self.tolerance > TOLERANCE_MIN {
                 self.tolerance = (self.tolerance * 0.1).max(TOLERANCE_MIN);
-            } else if self.recenter() {
-                return Round::Added;
             } else {
                 return Round::Solved;
             }
@@ -383,55 +442,14 @@ impl<'a> Generation<'a> {
         Round::Solved
     }
 
-    /// Moves the intervals that prices are kept in around the values that prove most, and widens those that bind if no
-    /// better values were found since the last time; false when none binds.
-    fn recenter(&mut self) -> bool {
-        self.boxed_rounds = 0;
-        let rows = self.widths.len();
-        let Some(proof) = self.proof.as_ref().filter(|_| rows > 0) else {
-            return false;
-        };
-        let better = self.best_bound > self.boxed_bound;
-        self.boxed_bound = self.best_bound;
-        // Artificial columns of rows come first, then those of limits, then surplus columns of rows.
-        let second = rows + self.folded.limits.len();
-        let mut binds = vec![false; rows];
-        for (column, level) in self.master.solution() {
-            let row = if column < rows {
-                column
-            } else {
-                column.wrapping_sub(second)
-            };
-            if row < rows && level > 1e-6 * self.rows.sums[row].max(1.0) {
-                binds[row] |= self.master.cost(column) < self.costs[row] && (column < rows || !self.at_zero(row));
-            }
-        }
-        let mut costs = Vec::with_capacity(2 * rows);
-        for (row, (price, _)) in self.rows.prices(self.folded, &proof.values).into_iter().enumerate() {
-            if binds[row] && !better {
-                self.widths[row] *= 2.0;
-            }
-            let least = if self.rows.covering[row] { 0.0 } else { self.costs[row] };
-            costs.push((row, self.costs[row].min(price + self.widths[row])));
-            costs.push((second + row, least.min(self.widths[row] - price)));
-        }
-        self.master.set_costs(&costs);
-        binds.contains(&true)
-    }
-
     /// Whether there are too many classes for exact columns and free prices from the start.
-    fn many(&self) -> bool {
+    pub(super) fn many(&self) -> bool {
         self.folded.classes.len() > MANY_ROWS
     }
 
     /// The last level: searches may be as thorough as they can.
     pub(super) fn be_thorough(&mut self) {
         self.nodes_limit = if self.many() { 16_000 } else { 8_000_000 };
-    }
-
-    /// Whether a row's price stands at zero and may not be lower.
-    fn at_zero(&self, row: usize) -> bool {
-        self.rows.covering[row] && self.master.prices()[row] <= self.widths[row] * 1e-9
     }
 
     /// Adds loads that are found quickly under the master's own prices; proves nothing. After failures it is left out for
@@ -444,7 +462,7 @@ impl<'a> Generation<'a> {
             self.quick_wait -= 1;
             return false;
         }
-        let values = self.rows.values(self.master.prices());
+        let values = self.rows.values(self.master.prices(), &self.base);
         let limits = self.limit_prices();
         let mut above: Vec<(f64, Bound, usize)> = Vec::new();
         for at in 0..self.folded.shapes.len() {
@@ -459,19 +477,7 @@ impl<'a> Generation<'a> {
             }
         }
         above.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.2.cmp(&b.2)));
-        let mut added = 0;
-        for (_, bound, at) in above {
-            if added >= QUICK_COLUMNS || !effort.within(1.0) {
-                break;
-            }
-            let filled = fill_well(&self.carriers[at], self.folded, &values, &bound);
-            let column = filled.map(|filled| (self.column(&filled.pattern), filled.pattern));
-            if let Some((_, pattern)) = column.filter(|(c, _)| self.master.reduced(c) < -QUICK_MIN * c.cost) {
-                self.add(pattern);
-                added += 1;
-            }
-            effort.spend(50);
-        }
+        let added = self.add_quickly(above, values, effort);
         if added > 0 {
             self.quick_failures = 0;
             self.quick_row += 1;
@@ -485,9 +491,39 @@ impl<'a> Generation<'a> {
         false
     }
 
+    /// Fills each shape again and again, every time without the classes that this round has loads for already, so that all
+    /// prices learn something; gives the loads added.
+    fn add_quickly(
+        &mut self,
+        mut above: Vec<(f64, Bound, usize)>,
+        mut values: Vec<i64>,
+        effort: &mut Effort<'_>,
+    ) -> usize {
+        let mut added = 0;
+        while !above.is_empty() {
+            let mut again = Vec::new();
+            for (share, bound, at) in above {
+                if added >= QUICK_COLUMNS || !effort.within(1.0) {
+                    return added;
+                }
+                effort.spend(50);
+                let filled = fill_well(&self.carriers[at], self.folded, &values, &bound);
+                let column = filled.map(|filled| (self.column(&filled.pattern), filled.pattern));
+                if let Some((_, pattern)) = column.filter(|(c, _)| self.master.reduced(c) < -QUICK_MIN * c.scale) {
+                    pattern.items.iter().for_each(|(class, _)| values[*class as usize] = 0);
+                    self.add(pattern);
+                    added += 1;
+                    again.push((share, bound, at));
+                }
+            }
+            above = again;
+        }
+        added
+    }
+
     /// Values of classes and prices of limits between the best so far and the master's.
     fn smoothed(&self) -> (Vec<i64>, Vec<i64>) {
-        let values = self.rows.values(self.master.prices());
+        let values = self.rows.values(self.master.prices(), &self.base);
         let limits = self.limit_prices();
         let Some((center_values, center_limits)) = &self.center else {
             return (values, limits);
@@ -572,7 +608,7 @@ impl<'a> Generation<'a> {
             sweep.complete &= outcome.complete;
             for found in outcome.found {
                 let column = self.column(&found.pattern);
-                if self.master.reduced(&column) < -1e-7 * column.cost {
+                if self.master.reduced(&column) < -1e-7 * column.scale {
                     self.add(found.pattern);
                     sweep.added += 1;
                 }

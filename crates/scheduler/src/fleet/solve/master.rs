@@ -18,6 +18,8 @@ const LEAST_SHARE: f64 = 0.1;
 #[derive(Debug, Clone)]
 pub(super) struct Column {
     pub(super) cost: f64,
+    /// What costs are small or large against.
+    pub(super) scale: f64,
     pub(super) entries: Vec<(u32, f64)>,
 }
 
@@ -57,6 +59,7 @@ impl Master {
             .zip(0u32..)
             .map(|(cost, row)| Column {
                 cost: *cost,
+                scale: cost.abs(),
                 entries: vec![(row, 1.0)],
             })
             .collect();
@@ -107,19 +110,6 @@ impl Master {
         let mut solution: Vec<(usize, f64)> = self.basis.iter().copied().zip(self.level.iter().copied()).collect();
         solution.sort_unstable_by_key(|(column, _)| *column);
         solution
-    }
-
-    /// Changes costs of columns.
-    pub(super) fn set_costs(&mut self, costs: &[(usize, f64)]) {
-        for (column, cost) in costs {
-            self.columns[*column].cost = *cost;
-        }
-        self.price_rows();
-    }
-
-    /// What a unit of a column costs.
-    pub(super) fn cost(&self, column: usize) -> f64 {
-        self.columns[column].cost
     }
 
     /// Reduced cost of a column that is not in the program yet, under the current prices.
@@ -194,7 +184,7 @@ impl Master {
             return 0.0;
         }
         let column = &self.columns[column];
-        -self.reduced(column) / column.cost.abs().max(1.0)
+        -self.reduced(column) / column.scale.max(1.0)
     }
 
     /// Brings a column into the basis; false when numbers do not allow it.

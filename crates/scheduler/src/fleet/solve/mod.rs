@@ -5,10 +5,12 @@
 //! each has a price of its own and a dive ends near the bound; with many, prices are shared, and mending is what counts.
 
 mod blocks;
+mod build;
 mod carrier;
 mod combine;
 mod devices;
 mod dive;
+mod fluid;
 mod generate;
 mod greedy;
 mod master;
@@ -20,9 +22,13 @@ mod tables;
 #[cfg(test)]
 mod tests;
 
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
+
 use crate::effort::Effort;
 use crate::fleet::folded::{Bought, Folded};
 
+use build::Builder;
 use dive::{DiveConfig, dive};
 use generate::{Generation, Round};
 use repair::repair;
@@ -37,18 +43,23 @@ const LEVEL_GAP: f64 = 0.006;
 const LEVEL_RISE: f64 = 0.0003;
 const LEVEL_ROUNDS: usize = 6;
 
-/// Classes up to which each has a row of its own while diving.
-const OWN_ROWS_MAX: usize = 300;
-/// Shares of the allowance by which the program is left: with few classes it is solved before; with many, mending a
-/// purchase under good prices is worth more than the last digits of the bound.
-const PROGRAM_SHARE_FEW: f64 = 0.7;
-const PROGRAM_SHARE_MANY: f64 = 0.45;
-/// With so many copies per class most of a solution is whole machines, and a dive pays with many classes too.
+/// Classes up to which column generation comes first; with more, the fluid program's prices lead.
+const FEW: usize = 300;
+/// Classes up to which each may have a row of its own.
+const OWN_ROWS_MAX: usize = 800;
+/// With so many copies per class most of a solution is whole machines, and turning its fractions into machines pays with
+/// many classes too.
 const DIVE_COPIES: u64 = 50;
-/// Share of the allowance by which a dive ends.
-const DIVE_SHARE: f64 = 0.9;
 /// Loads that a dive begins with.
 const LOADS_MAX: usize = 4000;
+/// Shares of the allowance by which parts end. With few classes: the program, the dive.
+const PROGRAM_SHARE: f64 = 0.7;
+const DIVE_SHARE: f64 = 0.9;
+/// With many classes: the program where machines repeat, buying under prices, mending, raising the bound.
+const REPEATING_SHARE: f64 = 0.45;
+const BUILD_SHARE: f64 = 0.55;
+const MEND_SHARE: f64 = 0.75;
+const RAISE_SHARE: f64 = 0.9;
 /// The dearest machine, in billionths of a dollar per hour (4,398 USD), for which sums of values are far inside an `i64`;
 /// where one costs more, the first answer and its quick bound stand.
 const PRICE_MAX: u64 = 1 << 42;
@@ -61,29 +72,83 @@ pub(crate) fn improve(folded: &Folded, start: Bought, effort: &mut Effort<'_>) -
     if start.missing() > 0 || folded.classes.is_empty() || too_dear {
         return (start, 0);
     }
-    let few = folded.classes.len() <= OWN_ROWS_MAX;
-    let share = if few { PROGRAM_SHARE_FEW } else { PROGRAM_SHARE_MANY };
-    let generation = solved(folded, &start, share, effort);
-    let bound = generation.best_bound;
+    if folded.classes.len() <= FEW || !folded.limits.is_empty() {
+        by_program(folded, start, effort)
+    } else {
+        by_prices(folded, start, effort)
+    }
+}
+
+/// Few classes: the linear program is solved, its fractions are turned into machines, and these are mended.
+fn by_program(folded: &Folded, start: Bought, effort: &mut Effort<'_>) -> (Bought, u128) {
+    let generation = solved(folded, &start, PROGRAM_SHARE, effort);
+    let bound = generation.bound();
     let mut best = start;
-    let counts: Vec<u64> = folded.classes.iter().map(|c| c.count).collect();
-    let copies: u64 = counts.iter().sum();
-    let dives = few || copies / counts.len() as u64 >= DIVE_COPIES;
+    let (counts, copies) = copies(folded);
+    let dives = folded.classes.len() <= FEW || copies >= DIVE_COPIES;
     if dives && !near(folded, &best, bound) {
         let config = DiveConfig {
             rows_max: OWN_ROWS_MAX,
             share: DIVE_SHARE,
         };
         let dived = dive(folded, &counts, generation.best_loads(LOADS_MAX), config, effort);
-        if dived.missing() == 0 && dived.price(folded) < best.price(folded) {
-            best = dived;
-        }
+        best = cheaper(folded, best, dived);
     }
     if let Some(proof) = generation.proof.as_ref().filter(|_| !near(folded, &best, bound)) {
         let shapes = generation.shapes_in_use(&best);
-        best = repair(folded, best, &proof.values, shapes, effort);
+        best = repair(folded, best, &proof.values, &shapes, effort);
     }
     (best, bound)
+}
+
+/// Many classes: machines are bought and mended under the prices of the fluid program, which few roundings can better;
+/// the program over loads only raises the bound, and gives machines where these repeat.
+fn by_prices(folded: &Folded, start: Bought, effort: &mut Effort<'_>) -> (Bought, u128) {
+    let (counts, copies) = copies(folded);
+    let mut generation = begun(folded, &start, effort);
+    let values = generation.base.clone();
+    let mut best = start;
+    let mut whole = Vec::new();
+    if copies >= DIVE_COPIES && counts.len() <= OWN_ROWS_MAX {
+        let rows = Rows::new(folded, &grouped(folded, OWN_ROWS_MAX));
+        generation = generation.with_rows(rows);
+        effort.between(0.0, REPEATING_SHARE, |effort| converge(&mut generation, true, effort));
+        whole = generation.whole_machines();
+    }
+    let shapes = generation.shapes_in_use(&best);
+    let dice = &mut ChaCha8Rng::seed_from_u64(11);
+    let builder = Builder::new(folded, &values, &shapes, dice);
+    if let Some(built) = effort.between(0.0, BUILD_SHARE, |effort| builder.complete(&counts, whole, effort)) {
+        best = cheaper(folded, best, built);
+    }
+    let mend = |best: Bought, bound: u128, until: f64, effort: &mut Effort<'_>| {
+        if near(folded, &best, bound) {
+            return best;
+        }
+        effort.between(0.0, until, |effort| repair(folded, best, &values, &shapes, effort))
+    };
+    best = mend(best, generation.bound(), MEND_SHARE, effort);
+    if !near(folded, &best, generation.bound()) {
+        generation = effort.between(0.0, RAISE_SHARE, |effort| raised(generation, 1, effort));
+    }
+    best = mend(best, generation.bound(), 1.0, effort);
+    (best, generation.bound())
+}
+
+/// Copies of each class, and how many a class has on average.
+fn copies(folded: &Folded) -> (Vec<u64>, u64) {
+    let counts: Vec<u64> = folded.classes.iter().map(|c| c.count).collect();
+    let each = counts.iter().sum::<u64>() / (counts.len() as u64).max(1);
+    (counts, each)
+}
+
+/// The cheaper of two purchases, the first one complete.
+fn cheaper(folded: &Folded, complete: Bought, other: Bought) -> Bought {
+    if other.missing() == 0 && other.price(folded) < complete.price(folded) {
+        other
+    } else {
+        complete
+    }
 }
 
 /// Whether a purchase is so near to its bound that looking further is not worth while.
@@ -112,42 +177,60 @@ pub(crate) fn values(folded: &Folded, start: &Bought, effort: &mut Effort<'_>) -
     Some(proof.values.iter().map(scaled).collect())
 }
 
+/// The coarsest program, and what the fluid program's prices prove.
+fn begun<'a>(folded: &'a Folded, start: &Bought, effort: &mut Effort<'_>) -> Generation<'a> {
+    let (counts, _) = copies(folded);
+    let rows = Rows::new(folded, &grouped(folded, LEVELS[0]));
+    let mut generation = Generation::new(folded, counts, rows, start);
+    generation.begin_fluid(start, effort);
+    generation
+}
+
 /// Column generation through all levels, by a share of the effort.
 fn solved<'a>(folded: &'a Folded, start: &Bought, share: f64, effort: &mut Effort<'_>) -> Generation<'a> {
     effort.between(0.0, share, |effort| {
-        let counts: Vec<u64> = folded.classes.iter().map(|c| c.count).collect();
-        let rows = Rows::new(folded, &grouped(folded, LEVELS[0]));
-        let mut generation = Generation::new(folded, counts, rows, start);
-        for (level, rows_max) in LEVELS.into_iter().enumerate() {
-            if level > 0 {
-                generation = generation.with_rows(Rows::new(folded, &grouped(folded, rows_max)));
-            }
-            let last = rows_max >= folded.classes.len() || level + 1 == LEVELS.len();
-            converge(&mut generation, last, effort);
-            if last || !effort.within(1.0) {
-                break;
-            }
+        let mut generation = begun(folded, start, effort);
+        let last = converge(&mut generation, LEVELS[0] >= folded.classes.len(), effort);
+        if last {
+            generation
+        } else {
+            raised(generation, 1, effort)
         }
-        generation
     })
 }
 
-/// Rounds of one level.
-fn converge(generation: &mut Generation<'_>, last: bool, effort: &mut Effort<'_>) {
-    if last {
+/// Column generation through levels from one on.
+fn raised<'a>(mut generation: Generation<'a>, from: usize, effort: &mut Effort<'_>) -> Generation<'a> {
+    let classes = generation.folded.classes.len();
+    for rows_max in LEVELS.into_iter().skip(from) {
+        let rows = Rows::new(generation.folded, &grouped(generation.folded, rows_max));
+        generation = generation.with_rows(rows);
+        let last = rows_max >= classes || rows_max == LEVELS[LEVELS.len() - 1];
+        if converge(&mut generation, last, effort) {
+            break;
+        }
+    }
+    generation
+}
+
+/// Rounds of one level; whether there is nothing to be had from a further one.
+fn converge(generation: &mut Generation<'_>, last: bool, effort: &mut Effort<'_>) -> bool {
+    if last || generation.many() {
         generation.be_thorough();
     }
     let mut bounds: Vec<u128> = Vec::new();
     while effort.within(1.0) {
         let round = generation.round(effort);
-        let (objective, bound) = (generation.master.objective(), generation.best_bound);
+        let (objective, bound) = (generation.objective(), generation.best_bound);
         bounds.resize(generation.sweeps.max(bounds.len()), bound);
         let before = bounds.len().checked_sub(LEVEL_ROUNDS).map(|at| bounds[at]);
         #[expect(clippy::cast_precision_loss, reason = "decides when to go on, nothing else")]
         let (risen, bound) = (before.map(|before| (bound - before) as f64), bound as f64);
         let slow = risen.is_some_and(|risen| risen <= LEVEL_RISE * bound);
-        if round == Round::Solved || !last && (slow || objective * (1.0 - LEVEL_GAP) < bound) {
-            break;
+        let near = !generation.many() && objective * (1.0 - LEVEL_GAP) < bound;
+        if round == Round::Solved || !last && (slow || near) {
+            return last;
         }
     }
+    true
 }

@@ -10,17 +10,12 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 use crate::effort::Effort;
 use crate::fleet::folded::{Bought, Folded, Pattern};
 
-use super::carrier::{Carrier, as_signed};
-use super::greedy::fill;
+use super::build::{Builder, loss, take};
 use super::part::Part;
-use super::search::{Found, search};
 
 /// Machines given back at once, at most and at least.
 const TAKEN_MAX: u64 = 7;
 const TAKEN_MIN: u64 = 2;
-/// Shapes whose best filling is also searched for, and partial loads looked at for each.
-const SEARCHED: usize = 2;
-const NODES: u64 = 300;
 /// Attempts between two looks at the allowance.
 const ATTEMPTS: u32 = 4;
 /// Machines beyond which a purchase is left as it is.
@@ -29,7 +24,7 @@ const MACHINES_MAX: u64 = 1_000_000;
 struct Repair<'a> {
     folded: &'a Folded,
     values: &'a [i64],
-    shapes: Vec<usize>,
+    shapes: &'a [usize],
     machines: Vec<Pattern>,
     losses: Vec<i64>,
     dice: ChaCha8Rng,
@@ -40,7 +35,7 @@ pub(super) fn repair(
     folded: &Folded,
     bought: Bought,
     values: &[i64],
-    shapes: Vec<usize>,
+    shapes: &[usize],
     effort: &mut Effort<'_>,
 ) -> Bought {
     let count: u64 = bought.machines.iter().map(|(_, n)| n).sum();
@@ -74,22 +69,6 @@ pub(super) fn repair(
         machines: machines.into_iter().collect(),
         left_out: bought.left_out,
     }
-}
-
-/// What a load is worth.
-fn values_of(machine: &Pattern, values: &[i64]) -> i64 {
-    machine
-        .items
-        .iter()
-        .map(|(c, n)| values[*c as usize].saturating_mul(i64::from(*n)))
-        .sum()
-}
-
-/// What a machine costs more than its load is worth.
-fn loss(folded: &Folded, values: &[i64], machine: &Pattern) -> i64 {
-    i64::try_from(folded.shapes[machine.shape].price)
-        .unwrap_or(i64::MAX)
-        .saturating_sub(values_of(machine, values))
 }
 
 impl Repair<'_> {
@@ -140,66 +119,22 @@ impl Repair<'_> {
 
     /// Machines for a part that lose at most as much as `lost` together, in the part's names; and units of work.
     fn buy(&mut self, part: &Part, lost: i64) -> (Option<Vec<Pattern>>, u64) {
-        let folded = &part.folded;
         let values = part.values(self.values);
-        let shaken: Vec<i64> = values.iter().map(|value| self.shaken(*value)).collect();
+        let mut builder = Builder::new(&part.folded, &values, self.shapes, &mut self.dice);
         let mut left = part.counts();
         let mut bought = Vec::new();
-        let (mut losing, mut units) = (0i64, 0u64);
+        let mut losing = 0i64;
         while left.iter().any(|n| *n > 0) {
-            units += (left.len() * self.shapes.len()) as u64;
-            let Some(pattern) = self.best(folded, &left, &values, &shaken) else {
-                return (None, units);
+            let Some(pattern) = builder.next(&left) else {
+                return (None, builder.units);
             };
-            losing = losing.saturating_add(loss(folded, &values, &pattern));
+            losing = losing.saturating_add(loss(&part.folded, &values, &pattern));
             if losing > lost {
-                return (None, units);
+                return (None, builder.units);
             }
-            for (class, copies) in &pattern.items {
-                left[*class as usize] -= u64::from(*copies);
-            }
+            take(&pattern, 1, &mut left);
             bought.push(pattern);
         }
-        (Some(bought), units)
-    }
-
-    /// The load that loses least for its price.
-    fn best(&mut self, folded: &Folded, left: &[u64], values: &[i64], shaken: &[i64]) -> Option<Pattern> {
-        let mut filled: Vec<(f64, Carrier, Found)> = Vec::new();
-        for shape in &self.shapes {
-            let carrier = Carrier::new(folded, *shape, left);
-            if let Some(found) = fill(&carrier, folded, shaken) {
-                let loss = as_signed(loss(folded, values, &found.pattern));
-                filled.push((loss / as_signed(found.value.max(1)), carrier, found));
-            }
-        }
-        filled.sort_by(|a, b| a.0.total_cmp(&b.0).then_with(|| a.2.pattern.cmp(&b.2.pattern)));
-        let mut best: Option<(f64, Pattern)> = None;
-        for (at, (rate, carrier, found)) in filled.into_iter().enumerate() {
-            let mut candidates = vec![(rate, found.pattern)];
-            if at < SEARCHED {
-                let mut lambda = carrier.even(values_of(&candidates[0].1, values), folded.dimensions);
-                let bound = carrier.tighten(folded, values, &mut lambda, 0, 12);
-                let worth = loss(folded, values, &candidates[0].1);
-                let price = i64::try_from(folded.shapes[carrier.shape].price).unwrap_or(i64::MAX);
-                let outcome = search(&carrier, folded, values, &bound, price - worth, NODES);
-                for better in outcome.found.into_iter().take(1) {
-                    let rate = as_signed(price - better.value) / as_signed(better.value.max(1));
-                    candidates.push((rate, better.pattern));
-                }
-            }
-            for (rate, pattern) in candidates {
-                if best.as_ref().is_none_or(|(other, _)| rate < *other) {
-                    best = Some((rate, pattern));
-                }
-            }
-        }
-        best.map(|(_, pattern)| pattern)
-    }
-
-    /// A value up to a tenth lower, for variety.
-    fn shaken(&mut self, value: i64) -> i64 {
-        let part = i64::try_from(self.dice.next_u64() % 1024).unwrap_or(0);
-        value - value / 10240 * part
+        (Some(bought), builder.units)
     }
 }

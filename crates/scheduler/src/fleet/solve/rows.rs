@@ -21,10 +21,8 @@ pub(super) struct Rows {
     pub(super) features: Vec<Vec<(u32, f64)>>,
     /// By row: what all copies have of it together.
     pub(super) sums: Vec<f64>,
-    /// By row: whether more than the sum may be carried at no loss, so that the price is not negative.
-    pub(super) covering: Vec<bool>,
-    /// Classes that share a formula, with its first row and number of rows.
-    formulas: Vec<(Vec<usize>, usize, usize)>,
+    /// By row: the class that it is the price of, if it is one's own.
+    own: Vec<Option<usize>>,
 }
 
 /// Groups of classes that share a price formula.
@@ -36,12 +34,11 @@ impl Rows {
         let mut rows = Self {
             features: vec![Vec::new(); folded.classes.len()],
             sums: Vec::new(),
-            covering: Vec::new(),
-            formulas: Vec::new(),
+            own: Vec::new(),
         };
         for group in groups {
             if group.len() <= shared_rows(folded, group) {
-                group.iter().for_each(|class| rows.own(folded, *class));
+                group.iter().for_each(|class| rows.single(folded, *class));
             } else {
                 rows.shared(folded, group);
             }
@@ -49,12 +46,11 @@ impl Rows {
         rows
     }
 
-    fn own(&mut self, folded: &Folded, class: usize) {
+    fn single(&mut self, folded: &Folded, class: usize) {
         let row = self.next();
-        self.formulas.push((vec![class], self.len(), 1));
         self.features[class].push((row, 1.0));
         self.sums.push(as_float(folded.classes[class].count));
-        self.covering.push(true);
+        self.own.push(Some(class));
     }
 
     fn shared(&mut self, folded: &Folded, group: &[usize]) {
@@ -62,11 +58,10 @@ impl Rows {
             group.iter().map(|c| of(*c) * as_float(folded.classes[*c].count)).sum()
         };
         let copies = counted(&|_| 1.0);
-        let first = self.len();
         let row = self.next();
         group.iter().for_each(|class| self.features[*class].push((row, 1.0)));
         self.sums.push(copies);
-        self.covering.push(false);
+        self.own.push(None);
         for d in 0..=folded.dimensions {
             let need = |class: usize| amount(folded, class, d);
             let mean = counted(&need) / copies;
@@ -78,9 +73,8 @@ impl Rows {
                 .iter()
                 .for_each(|class| self.features[*class].push((row, need(*class) / mean)));
             self.sums.push(copies);
-            self.covering.push(false);
+            self.own.push(None);
         }
-        self.formulas.push((group.to_vec(), first, self.len() - first));
     }
 
     fn next(&self) -> u32 {
@@ -92,71 +86,21 @@ impl Rows {
         self.sums.len()
     }
 
-    /// Row prices under which classes have these values, as nearly as they can; and what a typical class of each row is
-    /// worth.
-    pub(super) fn prices(&self, folded: &Folded, values: &[i64]) -> Vec<(f64, f64)> {
-        let mut prices = vec![(0.0, 0.0); self.len()];
-        for (group, first, count) in &self.formulas {
-            let (mut square, mut right) = (vec![0.0; count * count], vec![0.0; *count]);
-            let (mut typical, mut copies) = (0.0, 0.0);
-            for class in group {
-                let (weight, value) = (as_float(folded.classes[*class].count), as_signed(values[*class]));
-                typical += weight * value.max(0.0);
-                copies += weight;
-                let own = &self.features[*class];
-                for (a, x) in own {
-                    right[*a as usize - first] += weight * x * value;
-                    own.iter().for_each(|(b, y)| {
-                        square[(*a as usize - first) * count + (*b as usize - first)] += weight * x * y;
-                    });
-                }
-            }
-            let solved = least_squares(square, right);
-            for (at, price) in solved.into_iter().enumerate() {
-                prices[first + at] = (price, typical / copies);
-            }
-        }
-        prices
-    }
-
     /// Value of each class under row prices, in whole billionths of a dollar.
-    pub(super) fn values(&self, prices: &[f64]) -> Vec<i64> {
+    pub(super) fn values(&self, prices: &[f64], base: &[i64]) -> Vec<i64> {
         #[expect(clippy::cast_possible_truncation, reason = "saturates; any value is a valid one")]
-        let value = |features: &Vec<(u32, f64)>| -> i64 {
-            features
-                .iter()
-                .map(|(row, x)| prices[*row as usize] * x)
-                .sum::<f64>()
-                .floor() as i64
+        let value = |(features, base): (&Vec<(u32, f64)>, &i64)| -> i64 {
+            let own: f64 = features.iter().map(|(row, x)| prices[*row as usize] * x).sum();
+            base.saturating_add(own.floor() as i64)
         };
-        self.features.iter().map(value).collect()
+        self.features.iter().zip(base).map(value).collect()
     }
-}
 
-/// Solves normal equations; directions that they say nothing of get next to nothing.
-fn least_squares(mut square: Vec<f64>, mut right: Vec<f64>) -> Vec<f64> {
-    let n = right.len();
-    for at in 0..n {
-        square[at * n + at] *= 1.0 + 1e-9;
-        let pivot = square[at * n + at];
-        if pivot <= 0.0 {
-            continue;
-        }
-        for row in (0..n).filter(|row| *row != at) {
-            let factor = square[row * n + at] / pivot;
-            (at..n).for_each(|column| square[row * n + column] -= factor * square[at * n + column]);
-            right[row] -= factor * right[at];
-        }
+    /// By row: what more than its sum costs. A price of its own keeps a class's value from falling below zero.
+    pub(super) fn surplus_costs(&self, base: &[i64], costs: &[f64]) -> Vec<f64> {
+        let cost = |(own, cost): (&Option<usize>, &f64)| own.map_or(*cost, |class| as_signed(base[class]));
+        self.own.iter().zip(costs).map(cost).collect()
     }
-    (0..n)
-        .map(|at| {
-            if square[at * n + at] > 0.0 {
-                right[at] / square[at * n + at]
-            } else {
-                0.0
-            }
-        })
-        .collect()
 }
 
 /// Groups for about `rows_max` rows: each class alone if they are few, else alike ones together, split where the needs

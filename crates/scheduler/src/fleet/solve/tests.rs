@@ -6,15 +6,17 @@ use super::generate::Generation;
 use super::master::{Column, Master};
 use super::rows::{Rows, grouped};
 use super::search::search;
+use super::{by_prices, by_program};
 use crate::effort::Effort;
 use crate::fleet::folded::{Bought, Class, Folded, Pattern, Shape};
+use crate::fleet::greedy;
 use crate::fleet::problem::{Amounts, DEVICE_MILLI, Devices};
 
 /// A small generator of numbers that look random.
-struct Dice(u64);
+pub(super) struct Dice(pub(super) u64);
 
 impl Dice {
-    fn below(&mut self, end: u64) -> u64 {
+    pub(super) fn below(&mut self, end: u64) -> u64 {
         self.0 = self
             .0
             .wrapping_mul(6_364_136_223_846_793_005)
@@ -24,7 +26,7 @@ impl Dice {
 }
 
 /// A question of a few classes and shapes, every class fitting some shape.
-fn question(dice: &mut Dice, classes: usize, shapes: usize) -> Folded {
+pub(super) fn question(dice: &mut Dice, classes: usize, shapes: usize) -> Folded {
     let dimensions = 1 + usize::try_from(dice.below(3)).unwrap_or(0);
     let mut amounts = |low: u64, high: u64| {
         let mut amounts = Amounts::default();
@@ -257,6 +259,37 @@ fn no_purchase_is_cheaper_than_the_bound() {
 }
 
 #[test]
+fn both_tactics_hold_everything_and_stay_above_their_bound() {
+    let mut best = 0;
+    for seed in 0..25 {
+        let mut dice = Dice(3000 + seed);
+        let mut folded = question(&mut dice, 4, 3);
+        folded.shapes.iter_mut().for_each(|shape| shape.devices = 2);
+        let optimum = u128::from(cheapest(&folded));
+        let counts: Vec<u64> = folded.classes.iter().map(|class| class.count).collect();
+        for tactic in [by_program, by_prices] {
+            let start = greedy::first(&folded, &mut Effort::units(10_000), 0.1);
+            let before = start.price(&folded);
+            let (bought, bound) = tactic(&folded, start, &mut Effort::units(60_000));
+            let mut held = vec![0; counts.len()];
+            for (pattern, machines) in &bought.machines {
+                let copies = copies_of(&folded, pattern);
+                assert!(feasible(&folded, pattern.shape, &copies), "seed {seed}: {pattern:?}");
+                held.iter_mut().zip(&copies).for_each(|(sum, n)| *sum += n * machines);
+            }
+            assert_eq!((held, bought.missing()), (counts.clone(), 0), "seed {seed}");
+            let price = bought.price(&folded);
+            assert!(
+                bound <= optimum && optimum <= price && price <= before,
+                "seed {seed}: {bound} {optimum} {price} {before}"
+            );
+            best += u32::from(price == optimum);
+        }
+    }
+    assert!(best >= 40, "only {best} of 50 purchases are the cheapest");
+}
+
+#[test]
 fn programs_of_two_rows_are_solved() {
     for seed in 0..200 {
         let mut dice = Dice(7 + seed);
@@ -266,7 +299,11 @@ fn programs_of_two_rows_are_solved() {
         let mut master = Master::new(&rhs, &[1000.0, 1000.0]);
         for [cost, first, second] in &columns {
             let entries = vec![(0, *first), (1, *second)];
-            master.add(Column { cost: *cost, entries });
+            master.add(Column {
+                cost: *cost,
+                scale: cost.abs(),
+                entries,
+            });
         }
         master.solve(1000);
         // Every basis of two columns, artificial ones among them.
