@@ -18,17 +18,15 @@ pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<
     u64::deserialize(deserializer).map(f64::from_bits)
 }
 
-/// A queue of floats.
-pub(crate) mod queue {
-    use std::collections::VecDeque;
-
+/// Any number of floats, in a vector.
+pub(crate) mod list {
     use serde::{Deserialize, Deserializer, Serializer};
 
-    pub(crate) fn serialize<S: Serializer>(values: &VecDeque<f64>, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(values: &[f64], serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_seq(values.iter().map(|v| v.to_bits()))
     }
 
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<VecDeque<f64>, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<f64>, D::Error> {
         Ok(Vec::<u64>::deserialize(deserializer)?
             .into_iter()
             .map(f64::from_bits)
@@ -36,15 +34,45 @@ pub(crate) mod queue {
     }
 }
 
-/// Two floats, one for each of two rivals.
-pub(crate) mod pair {
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+/// A fixed number of floats.
+pub(crate) mod array {
+    use serde::de::Error;
+    use serde::{Deserializer, Serializer};
 
-    pub(crate) fn serialize<S: Serializer>(values: &[f64; 2], serializer: S) -> Result<S::Ok, S::Error> {
-        values.map(f64::to_bits).serialize(serializer)
+    use super::list;
+
+    pub(crate) fn serialize<const N: usize, S: Serializer>(
+        values: &[f64; N],
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        list::serialize(values, serializer)
     }
 
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<[f64; 2], D::Error> {
-        Ok(<[u64; 2]>::deserialize(deserializer)?.map(f64::from_bits))
+    pub(crate) fn deserialize<'de, const N: usize, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<[f64; N], D::Error> {
+        let values = list::deserialize(deserializer)?;
+        let found = values.len();
+        values
+            .try_into()
+            .map_err(|_| D::Error::invalid_length(found, &"the length of the state"))
+    }
+}
+
+/// Positions in the stream, each with a float.
+pub(crate) mod marks {
+    use std::collections::VecDeque;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(crate) fn serialize<S: Serializer>(marks: &VecDeque<(u64, f64)>, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(marks.iter().map(|(at, v)| (at, v.to_bits())))
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<VecDeque<(u64, f64)>, D::Error> {
+        Ok(Vec::<(u64, u64)>::deserialize(deserializer)?
+            .into_iter()
+            .map(|(at, bits)| (at, f64::from_bits(bits)))
+            .collect())
     }
 }
