@@ -32,7 +32,7 @@ pub const HISTORY: usize = 2_000;
 /// Values beyond this are judged as if they were there: squares of differences stay finite.
 const VALUE_MAX: f64 = 1e100;
 /// The combined decades at which an alarm begins.
-const ALARM_DECADES: f64 = 1.6;
+const ALARM_DECADES: f64 = 1.45;
 /// Excess beyond the range that counts as one unit, as a share of the range.
 const EXCESS_UNIT: f64 = 0.005;
 /// Octaves of excess that are told apart: twenty times the range is as new as it gets.
@@ -55,19 +55,19 @@ enum Measure {
 
 /// Lengths of the short side for residuals from the time of the day, and for values as they are.
 const RESIDUAL_SHORTS: [usize; 3] = [6, 12, 48];
-const VALUE_SHORTS: [usize; 4] = [12, 24, 48, 144];
+const VALUE_SHORTS: [usize; 3] = [24, 48, 144];
 /// Weight of the excess beyond the range, per octave.
-const RANGE_WEIGHT: f64 = 0.64;
+const RANGE_WEIGHT: f64 = 0.62;
 /// Everything that is ranked, with its weight per decade.
 const RANKED: [(Part, Measure, f64); 8] = [
-    (Part::Pattern, Measure::Neighbours, 0.23),
-    (Part::Daytime, Measure::ResidualLevel(0), 0.42),
-    (Part::Daytime, Measure::ResidualLevel(1), 0.33),
-    (Part::Daytime, Measure::ResidualLevel(2), 0.27),
-    (Part::Level, Measure::Level(0), 0.17),
-    (Part::Level, Measure::Level(2), 0.28),
-    (Part::Level, Measure::Level(3), 0.44),
-    (Part::Spread, Measure::Spread(1), 0.37),
+    (Part::Pattern, Measure::Neighbours, 0.33),
+    (Part::Daytime, Measure::ResidualLevel(0), 0.41),
+    (Part::Daytime, Measure::ResidualLevel(1), 0.37),
+    (Part::Daytime, Measure::ResidualLevel(2), 0.26),
+    (Part::Level, Measure::Level(1), 0.19),
+    (Part::Level, Measure::Level(2), 0.35),
+    (Part::Spread, Measure::Spread(0), 0.35),
+    (Part::Spread, Measure::Spread(1), 0.19),
 ];
 
 /// State of the preset.
@@ -124,7 +124,7 @@ impl Ensemble {
         let excess = octaves_beyond(value, lo, hi);
         (self.lo, self.hi) = (lo.min(value), hi.max(value));
         let range = self.hi - self.lo;
-        let daytime = self.profile.push(sample.at, value, range);
+        let daytime = self.profile.push(sample.at, value);
         self.residuals.push(daytime.residual);
         self.values.push(value);
 

@@ -15,13 +15,6 @@ const DAY_US: i64 = 86_400_000_000;
 const VISIT_SHARE: f64 = 0.2;
 /// Share of a value in the overall mean, which stands in for slots not seen yet.
 const OVERALL_SHARE: f64 = 0.01;
-/// Shares of a residual's size in the scale of its slot and of the whole.
-const SLOT_SCALE_SHARE: f64 = 0.02;
-const SCALE_SHARE: f64 = 1.0 / 800.0;
-/// Residuals after which a slot's own scale counts as much as that of the whole.
-const SLOT_TRUST: f64 = 20.0;
-/// Share of the range that is always granted as scale.
-pub(super) const RANGE_SHARE: f64 = 0.01;
 
 /// State of the profile.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -29,14 +22,9 @@ pub(super) struct Profile {
     #[serde(with = "bits::list")]
     means: Vec<f64>,
     visits: Vec<u32>,
-    #[serde(with = "bits::list")]
-    sizes: Vec<f64>,
-    residuals: Vec<u32>,
     seen: u32,
     #[serde(with = "bits")]
     overall: f64,
-    #[serde(with = "bits")]
-    size: f64,
     visit: Visit,
 }
 
@@ -55,8 +43,6 @@ pub(super) struct Daytime {
     pub(super) usual: f64,
     /// The value minus that.
     pub(super) residual: f64,
-    /// Usual size of a residual at this time.
-    pub(super) scale: f64,
 }
 
 impl Default for Profile {
@@ -64,11 +50,8 @@ impl Default for Profile {
         Self {
             means: vec![0.0; SLOTS],
             visits: vec![0; SLOTS],
-            sizes: vec![0.0; SLOTS],
-            residuals: vec![0; SLOTS],
             seen: 0,
             overall: 0.0,
-            size: 0.0,
             visit: Visit::default(),
         }
     }
@@ -76,7 +59,7 @@ impl Default for Profile {
 
 impl Profile {
     /// Compares, then learns.
-    pub(super) fn push(&mut self, at: Timestamp, value: f64, range: f64) -> Daytime {
+    pub(super) fn push(&mut self, at: Timestamp, value: f64) -> Daytime {
         let slot = slot(at);
         if self.seen == 0 {
             self.overall = value;
@@ -90,21 +73,14 @@ impl Profile {
             self.overall
         };
         let residual = value - usual;
-        let trust = f64::from(self.residuals[slot]) / (f64::from(self.residuals[slot]) + SLOT_TRUST);
-        let scale = trust * self.sizes[slot] + (1.0 - trust) * self.size + RANGE_SHARE * range;
-        self.learn(slot, value, residual.abs());
-        Daytime { usual, residual, scale }
+        self.learn(value);
+        Daytime { usual, residual }
     }
 
-    fn learn(&mut self, slot: usize, value: f64, size: f64) {
+    fn learn(&mut self, value: f64) {
         self.visit.count = self.visit.count.saturating_add(1);
         self.visit.mean += (value - self.visit.mean) / f64::from(self.visit.count);
-        self.residuals[slot] = self.residuals[slot].saturating_add(1);
         self.seen = self.seen.saturating_add(1);
-        // Evenly at first, then exponentially: no bias towards the zero start.
-        let even = 1.0 / f64::from(self.seen);
-        self.sizes[slot] += SLOT_SCALE_SHARE.max(1.0 / f64::from(self.residuals[slot])) * (size - self.sizes[slot]);
-        self.size += SCALE_SHARE.max(even) * (size - self.size);
         self.overall += OVERALL_SHARE.max(1.0 / (f64::from(self.seen) + 1.0)) * (value - self.overall);
     }
 
@@ -123,25 +99,14 @@ impl Profile {
     }
 
     pub(super) fn is_sound(&self) -> bool {
-        let lengths = [
-            self.means.len(),
-            self.visits.len(),
-            self.sizes.len(),
-            self.residuals.len(),
-        ];
         let finite = self.means.iter().chain([&self.overall, &self.visit.mean]);
-        lengths == [SLOTS; 4]
+        [self.means.len(), self.visits.len()] == [SLOTS; 2]
             && self.visit.slot < SLOTS
             && finite.into_iter().all(|v| v.is_finite())
-            && self
-                .sizes
-                .iter()
-                .chain([&self.size])
-                .all(|v| v.is_finite() && *v >= 0.0)
     }
 
     pub(super) const fn size_bytes() -> usize {
-        SLOTS * 2 * (size_of::<f64>() + size_of::<u32>())
+        SLOTS * (size_of::<f64>() + size_of::<u32>())
     }
 }
 
