@@ -20,6 +20,7 @@
 //! # Ok::<(), Box<dyn std::error::Error + Send + Sync>>(())
 //! ```
 
+pub mod alert;
 pub mod collect;
 pub mod detect;
 pub mod forecast;
