@@ -21,12 +21,15 @@
 //! ```
 
 pub mod alert;
+mod bits;
 pub mod collect;
 pub mod detect;
+pub mod diagnose;
 pub mod forecast;
 mod num;
 pub mod prepare;
 mod regular;
+pub mod scale;
 pub mod warn;
 
 pub use regular::{RegularSeries, RegularSeriesError};

@@ -47,6 +47,10 @@ pub struct Detector {
 }
 
 /// The state of a preset.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "the light preset is quick because its few numbers lie here"
+)]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Engine {
@@ -84,7 +88,7 @@ impl DetectorStateError {
 #[derive(Serialize, Deserialize)]
 struct Persisted {
     version: u32,
-    #[serde(with = "super::bits")]
+    #[serde(with = "crate::bits")]
     resolution: f64,
     engine: Engine,
 }
@@ -172,7 +176,7 @@ impl TryFrom<Persisted> for Detector {
             Engine::Ensemble(ensemble) => ensemble.is_sound(),
             Engine::Light(light) => light.is_sound(),
         };
-        if !is_sound || !(saved.resolution.is_finite() && saved.resolution >= 0.0) {
+        if !(is_sound && saved.resolution.is_finite() && saved.resolution >= 0.0) {
             return Err(DetectorStateError::Damaged);
         }
         Ok(Self {

@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use skyloom_core::Class;
 use thiserror::Error;
 
-use super::{Part, bits};
+use super::Part;
+use crate::bits;
 
 /// Weights above this would drown every other part.
 const WEIGHT_MAX: f64 = 100.0;

@@ -7,7 +7,8 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
-use crate::detect::{Suppression, bits};
+use crate::bits;
+use crate::detect::Suppression;
 
 /// Values that count as the recent past: this many at first,
 const PAST_MIN: u64 = 90;

@@ -22,13 +22,15 @@ use self::rank::Rank;
 use self::recent::Recent;
 use self::shift::Shift;
 use super::verdict::ALARM_SCORE;
-use super::{Band, Part, Reason, Verdict, Weights, bits};
-use crate::num;
+use super::{Band, Part, Reason, Verdict, Weights};
+use crate::{bits, num};
 
 /// Values that the default preset learns before the first alarm can be raised.
 pub const WARM_UP_SAMPLES: u32 = 100;
 /// Values among which the default preset looks for similar stretches: about a week of five-minute samples.
 pub const HISTORY: usize = 2_000;
+/// Shifts of less than a hundredth of a deviation, and distances of less than a hundredth of the range, are none.
+const SIZE_MIN: f64 = 0.01;
 /// Values beyond this are judged as if they were there: squares of differences stay finite.
 const VALUE_MAX: f64 = 1e100;
 /// The combined decades at which an alarm begins.
@@ -183,7 +185,9 @@ impl Ensemble {
                 Measure::Level(i) => level[i],
                 Measure::Spread(i) => spread[i],
             };
-            let weighted = self.weights.of(*part) * weight * rank.push(num::saturate(size));
+            // What is too small to matter is not told apart: on a series that repeats itself exactly, sizes are rounding.
+            let size = if size < SIZE_MIN { 0.0 } else { num::saturate(size) };
+            let weighted = self.weights.of(*part) * weight * rank.push(size);
             if weighted > most.1 {
                 most = (*part, weighted);
             }

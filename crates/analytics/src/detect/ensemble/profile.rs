@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 use skyloom_core::Timestamp;
 
-use crate::detect::bits;
+use crate::bits;
 
 /// Half-hours of a day (of universal time: the offset of a zone only turns the profile).
 const SLOTS: usize = 48;

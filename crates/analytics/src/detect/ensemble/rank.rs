@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::detect::bits;
+use crate::bits;
 
 /// Classes per octave: two bits of the mantissa.
 const CLASSES_PER_OCTAVE_BITS: u32 = 2;
@@ -109,12 +109,12 @@ mod tests {
     #[test]
     fn the_tail_is_the_share_of_sizes_as_large() {
         let mut rank = Rank::default();
-        for i in 0..999_u32 {
-            rank.push(f64::from(i % 10));
+        for i in 0..999_i32 {
+            rank.push(f64::from(1 << (i % 10)));
         }
-        // 99 nines among 999 sizes.
-        assert!((rank.push(9.0) - (-libm::log10(100.0 / 1000.0))).abs() < 1e-12);
-        assert!(rank.push(18.0) > 3.9 && rank.push(0.0) <= 0.0);
+        // 99 of the largest among 999 sizes.
+        assert!((rank.push(512.0) - (-libm::log10(100.0 / 1000.0))).abs() < 1e-12);
+        assert!(rank.push(1024.0) > 3.9 && rank.push(0.0) <= 0.0);
         (0..100_000).for_each(|_| assert!(rank.push(1.0) < 2.0));
         assert!(rank.is_sound());
     }

@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::detect::bits;
+use crate::bits;
 
 /// Up to `cap` values at hand.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

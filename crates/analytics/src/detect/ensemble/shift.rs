@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::recent::Recent;
-use crate::detect::bits;
+use crate::bits;
 use crate::num::count;
 
 /// Share of a value in the long side: about the last 1,200 count.

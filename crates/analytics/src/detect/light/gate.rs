@@ -5,7 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::detect::{Suppression, bits};
+use crate::bits;
+use crate::detect::Suppression;
 
 /// Values for which the light preset raises no second alarm after one.
 pub const REFRACTORY_SAMPLES: u32 = 10;

@@ -6,8 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Opinion;
-use crate::detect::bits;
-use crate::num;
+use crate::{bits, num};
 
 /// An alarm begins where a value is outside by this share of the range: a normal stream of fifty values would have to
 /// jump from 2.2 to 4.5 standard deviations.

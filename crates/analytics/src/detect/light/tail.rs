@@ -7,8 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Opinion;
-use crate::detect::bits;
-use crate::num;
+use crate::{bits, num};
 
 /// Share of a new value in the slow level: about the last forty count.
 const LEVEL_SHARE: f64 = 0.05;
