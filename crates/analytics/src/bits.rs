@@ -18,18 +18,47 @@ pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<
     u64::deserialize(deserializer).map(f64::from_bits)
 }
 
+/// A float and its bits.
+pub(crate) trait Bits: Copy {
+    type Raw: Serialize + for<'de> Deserialize<'de>;
+    fn to_raw(self) -> Self::Raw;
+    fn from_raw(raw: Self::Raw) -> Self;
+}
+
+impl Bits for f64 {
+    type Raw = u64;
+    fn to_raw(self) -> u64 {
+        self.to_bits()
+    }
+    fn from_raw(raw: u64) -> Self {
+        Self::from_bits(raw)
+    }
+}
+
+impl Bits for f32 {
+    type Raw = u32;
+    fn to_raw(self) -> u32 {
+        self.to_bits()
+    }
+    fn from_raw(raw: u32) -> Self {
+        Self::from_bits(raw)
+    }
+}
+
 /// Any number of floats, in a vector.
 pub(crate) mod list {
     use serde::{Deserialize, Deserializer, Serializer};
 
-    pub(crate) fn serialize<S: Serializer>(values: &[f64], serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(values.iter().map(|v| v.to_bits()))
+    use super::Bits;
+
+    pub(crate) fn serialize<T: Bits, S: Serializer>(values: &[T], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(values.iter().map(|v| v.to_raw()))
     }
 
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<f64>, D::Error> {
-        Ok(Vec::<u64>::deserialize(deserializer)?
+    pub(crate) fn deserialize<'de, T: Bits, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+        Ok(Vec::<T::Raw>::deserialize(deserializer)?
             .into_iter()
-            .map(f64::from_bits)
+            .map(T::from_raw)
             .collect())
     }
 }
@@ -51,7 +80,7 @@ pub(crate) mod array {
     pub(crate) fn deserialize<'de, const N: usize, D: Deserializer<'de>>(
         deserializer: D,
     ) -> Result<[f64; N], D::Error> {
-        let values = list::deserialize(deserializer)?;
+        let values: Vec<f64> = list::deserialize(deserializer)?;
         let found = values.len();
         values
             .try_into()

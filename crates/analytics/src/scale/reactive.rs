@@ -237,6 +237,10 @@ impl Reactive {
     /// bounds and rate limits, and never lowers it.
     pub fn decide_at_least(&mut self, current: u32, ratio: Option<f64>, floor: u32, now: Timestamp) -> Decision {
         self.forget(now);
+        if self.asked.is_empty() {
+            // What runs when nothing is known yet was asked for: a fresh autoscaler takes nothing down at once.
+            self.asked.push_back((now, current));
+        }
         let (min, max) = (self.config.min, self.config.max);
         let bounded = |replicas: u32| replicas.clamp(min, max);
         let ratio = ratio.filter(|ratio| ratio.is_finite() && *ratio >= 0.0);
@@ -284,7 +288,7 @@ impl Reactive {
             let recent = self
                 .asked
                 .iter()
-                .filter(move |(at, _)| now.saturating_since(*at) <= window);
+                .filter(move |(at, _)| now.saturating_since(*at) < window);
             recent.map(|(_, asked)| *asked)
         };
         let up = within(self.config.up.stabilisation).fold(wanted, u32::min);

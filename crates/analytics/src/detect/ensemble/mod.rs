@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use skyloom_core::Sample;
 
 use self::gate::Gate;
+use self::neighbours::Neighbours;
 use self::profile::Profile;
 use self::rank::Rank;
 use self::recent::Recent;
@@ -82,8 +83,9 @@ pub(crate) struct Ensemble {
     #[serde(with = "bits")]
     hi: f64,
     profile: Profile,
-    residuals: Recent,
-    values: Recent,
+    neighbours: Neighbours,
+    residuals: Recent<f64>,
+    values: Recent<f64>,
     residual_shifts: Vec<Shift>,
     value_shifts: Vec<Shift>,
     ranks: Vec<Rank>,
@@ -98,7 +100,8 @@ impl Default for Ensemble {
             lo: 0.0,
             hi: 0.0,
             profile: Profile::default(),
-            residuals: Recent::new(HISTORY),
+            neighbours: Neighbours::default(),
+            residuals: Recent::new(RESIDUALS_KEPT),
             values: Recent::new(VALUES_KEPT),
             residual_shifts: RESIDUAL_SHORTS.map(Shift::new).to_vec(),
             value_shifts: VALUE_SHORTS.map(Shift::new).to_vec(),
@@ -108,8 +111,9 @@ impl Default for Ensemble {
     }
 }
 
-/// One more than the longest short side.
+/// One more than the longest short sides.
 const VALUES_KEPT: usize = VALUE_SHORTS[VALUE_SHORTS.len() - 1] + 1;
+const RESIDUALS_KEPT: usize = RESIDUAL_SHORTS[RESIDUAL_SHORTS.len() - 1] + 1;
 
 impl Ensemble {
     pub(crate) const fn set_weights(&mut self, weights: Weights) {
@@ -127,6 +131,7 @@ impl Ensemble {
         (self.lo, self.hi) = (lo.min(value), hi.max(value));
         let range = self.hi - self.lo;
         let daytime = self.profile.push(sample.at, value);
+        let novelty = self.neighbours.push(daytime.residual, range);
         self.residuals.push(daytime.residual);
         self.values.push(value);
 
@@ -135,7 +140,7 @@ impl Ensemble {
         let middle = (daytime.usual + offset).clamp(lo, hi);
         let reach = BAND_DEVIATIONS * deviation;
         let band = Band::new((middle - reach).max(lo), (middle + reach).min(hi), middle, resolution);
-        let (part, decades) = self.decades(excess, range);
+        let (part, decades) = self.decades(excess, novelty, range);
         let decades = if (value - middle).abs() <= resolution {
             0.0
         } else {
@@ -162,7 +167,7 @@ impl Ensemble {
     }
 
     /// The combined decades of rarity, and the part that contributes most.
-    fn decades(&mut self, excess: f64, range: f64) -> (Part, f64) {
+    fn decades(&mut self, excess: f64, novelty: f64, range: f64) -> (Part, f64) {
         let wants_spread = |short: usize| RANKED.iter().any(|(_, measure, _)| *measure == Measure::Spread(short));
         let mut of_residual = [0.0; RESIDUAL_SHORTS.len()];
         for (moved, shift) in of_residual.iter_mut().zip(&mut self.residual_shifts) {
@@ -179,8 +184,7 @@ impl Ensemble {
         let mut sum = weighted * weighted;
         for ((part, measure, weight), rank) in RANKED.iter().zip(&mut self.ranks) {
             let size = match *measure {
-                Measure::Neighbours if range > 0.0 => neighbours::distance(self.residuals.all()) / range,
-                Measure::Neighbours => 0.0,
+                Measure::Neighbours => novelty,
                 Measure::ResidualLevel(i) => of_residual[i],
                 Measure::Level(i) => level[i],
                 Measure::Spread(i) => spread[i],
@@ -205,8 +209,9 @@ impl Ensemble {
             && self.hi.is_finite()
             && self.lo <= self.hi
             && self.profile.is_sound()
-            && self.residuals.is_sound(HISTORY)
-            && self.values.is_sound(VALUES_KEPT)
+            && self.neighbours.is_sound()
+            && self.residuals.is_sound(RESIDUALS_KEPT, f64::is_finite)
+            && self.values.is_sound(VALUES_KEPT, f64::is_finite)
             && shifts(&self.residual_shifts, &RESIDUAL_SHORTS)
             && shifts(&self.value_shifts, &VALUE_SHORTS)
             && self.ranks.len() == RANKED.len()
@@ -217,6 +222,7 @@ impl Ensemble {
     pub(crate) fn size_bytes(&self) -> usize {
         size_of::<Self>()
             + Profile::size_bytes()
+            + self.neighbours.size_bytes()
             + self.residuals.size_bytes()
             + self.values.size_bytes()
             + (RESIDUAL_SHORTS.len() + VALUE_SHORTS.len()) * size_of::<Shift>()

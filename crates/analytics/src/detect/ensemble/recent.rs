@@ -4,17 +4,17 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::bits;
+use crate::bits::{self, Bits};
 
 /// Up to `cap` values at hand.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct Recent {
+pub(super) struct Recent<T: Bits> {
     cap: usize,
     #[serde(with = "bits::list")]
-    values: Vec<f64>,
+    values: Vec<T>,
 }
 
-impl Recent {
+impl<T: Bits> Recent<T> {
     pub(super) const fn new(cap: usize) -> Self {
         Self {
             cap,
@@ -22,7 +22,7 @@ impl Recent {
         }
     }
 
-    pub(super) fn push(&mut self, value: f64) {
+    pub(super) fn push(&mut self, value: T) {
         if self.values.len() >= 2 * self.cap {
             self.values.drain(..self.values.len() - self.cap);
         }
@@ -35,25 +35,25 @@ impl Recent {
     }
 
     /// The latest `cap` values, or all there are.
-    pub(super) fn all(&self) -> &[f64] {
+    pub(super) fn all(&self) -> &[T] {
         &self.values[self.values.len().saturating_sub(self.cap)..]
     }
 
     /// The latest `len` values, or all there are; `len <= cap`.
-    pub(super) fn last(&self, len: usize) -> &[f64] {
+    pub(super) fn last(&self, len: usize) -> &[T] {
         &self.values[self.values.len().saturating_sub(len)..]
     }
 
     /// The value that came `back` values before the latest one.
-    pub(super) fn before(&self, back: usize) -> Option<f64> {
+    pub(super) fn before(&self, back: usize) -> Option<T> {
         self.values.len().checked_sub(back + 1).map(|i| self.values[i])
     }
 
-    pub(super) fn is_sound(&self, cap: usize) -> bool {
-        self.cap == cap && self.values.len() <= 2 * cap && self.values.iter().all(|v| v.is_finite())
+    pub(super) fn is_sound(&self, cap: usize, is_finite: impl Fn(T) -> bool) -> bool {
+        self.cap == cap && self.values.len() <= 2 * cap && self.values.iter().all(|v| is_finite(*v))
     }
 
     pub(super) const fn size_bytes(&self) -> usize {
-        self.values.capacity() * size_of::<f64>()
+        self.values.capacity() * size_of::<T>()
     }
 }

@@ -49,7 +49,7 @@ impl Shift {
 
     /// `recent` ends with the judged value and holds more than `short` values once they are there; `wants_spread` saves a
     /// logarithm.
-    pub(super) fn push(&mut self, recent: &Recent, range: f64, wants_spread: bool) -> Moved {
+    pub(super) fn push(&mut self, recent: &Recent<f64>, range: f64, wants_spread: bool) -> Moved {
         if let Some(gone) = recent.before(self.short) {
             self.seen = self.seen.saturating_add(1);
             let share = LONG_SHARE.max(1.0 / f64::from(self.seen));
