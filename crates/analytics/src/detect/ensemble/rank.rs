@@ -22,7 +22,7 @@ const BEYOND_MAX: f64 = 4.0;
 /// The sizes so far.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Rank {
-    counts: Vec<u32>,
+    counts: Vec<u16>,
     total: u32,
     #[serde(with = "bits")]
     largest: f64,
@@ -43,7 +43,7 @@ impl Rank {
     /// Sizes are not negative, not NaN, and without unit.
     pub(super) fn push(&mut self, size: f64) -> f64 {
         let class = class(size);
-        let as_large: u32 = self.counts[class..].iter().sum();
+        let as_large: u32 = self.counts[class..].iter().map(|count| u32::from(*count)).sum();
         let share = f64::from(as_large + 1) / f64::from(self.total + 1);
         let mut decades = -libm::log10(share);
         if size > self.largest && self.total > 0 {
@@ -65,20 +65,20 @@ impl Rank {
 
     fn age(&mut self) {
         self.counts.iter_mut().for_each(|count| *count /= 2);
-        self.total = self.counts.iter().sum();
+        self.total = self.counts.iter().map(|count| u32::from(*count)).sum();
     }
 
     pub(super) fn is_sound(&self) -> bool {
-        let sum = self.counts.iter().try_fold(0_u32, |sum, count| sum.checked_add(*count));
+        let sum: u32 = self.counts.iter().map(|count| u32::from(*count)).sum();
         self.counts.len() == CLASSES
-            && sum == Some(self.total)
+            && sum == self.total
             && self.total < COUNT_MAX
             && self.largest.is_finite()
             && self.largest >= 0.0
     }
 
     pub(super) const fn size_bytes() -> usize {
-        CLASSES * size_of::<u32>()
+        CLASSES * size_of::<u16>()
     }
 }
 

@@ -67,10 +67,10 @@ impl Shift {
         let long = self.variance.sqrt();
         let values = recent.last(self.short);
         let n = count(values.len());
-        let mean = values.iter().sum::<f64>() / n;
+        let mean = sum(values, |v| v) / n;
         let level = (mean - self.mean).abs() / (long + LEVEL_RANGE_SHARE * range);
         let spread = if wants_spread {
-            let short = (values.iter().map(|v| (v - mean) * (v - mean)).sum::<f64>() / n).sqrt();
+            let short = (sum(values, |v| (v - mean) * (v - mean)) / n).sqrt();
             let granted = SPREAD_RANGE_SHARE * range;
             libm::log((short + granted) / (long + granted)).abs()
         } else {
@@ -87,4 +87,17 @@ impl Shift {
     pub(super) fn is_sound(&self, short: usize) -> bool {
         self.short == short && self.mean.is_finite() && self.variance.is_finite() && self.variance >= 0.0
     }
+}
+
+/// In four lanes: one after the other, each addition would wait for the one before.
+fn sum(values: &[f64], of: impl Fn(f64) -> f64) -> f64 {
+    let mut lanes = [0.0; 4];
+    let chunks = values.chunks_exact(lanes.len());
+    let rest: f64 = chunks.remainder().iter().map(|v| of(*v)).sum();
+    for chunk in chunks {
+        for (lane, value) in lanes.iter_mut().zip(chunk) {
+            *lane += of(*value);
+        }
+    }
+    (lanes[0] + lanes[1]) + (lanes[2] + lanes[3]) + rest
 }
