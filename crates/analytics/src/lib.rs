@@ -1,8 +1,9 @@
-//! Collection, preparation, forecasts with intervals, anomaly detection and early warning on time series.
+//! Collection, preparation, forecasts with intervals, anomaly detection, early warning, diagnosis, alerts and autoscaling.
 //!
-//! Five rooms, each usable alone: [`collect`] decides whether a sample is worth taking, [`prepare`] turns raw samples
+//! Eight rooms, each usable alone: [`collect`] decides whether a sample is worth taking, [`prepare`] turns raw samples
 //! into a regular grid, [`forecast`](mod@forecast) continues that grid with a prediction interval, [`detect`] judges a
-//! stream sample by sample, [`warn`](mod@warn) says when a resource runs out. Nothing here fetches a sample, reads a
+//! stream sample by sample, [`warn`](mod@warn) says what will go wrong, [`diagnose`](mod@diagnose) where it began,
+//! [`alert`] who is told, [`scale`] how many replicas it takes. Nothing here fetches a sample, reads a
 //! clock or draws a random number: time, uniform numbers and settings are arguments, and equal input gives equal output.
 //!
 //! ```
@@ -20,12 +21,16 @@
 //! # Ok::<(), Box<dyn std::error::Error + Send + Sync>>(())
 //! ```
 
+pub mod alert;
+mod bits;
 pub mod collect;
 pub mod detect;
+pub mod diagnose;
 pub mod forecast;
 mod num;
 pub mod prepare;
 mod regular;
+pub mod scale;
 pub mod warn;
 
 pub use regular::{RegularSeries, RegularSeriesError};
@@ -33,3 +38,11 @@ pub use regular::{RegularSeries, RegularSeriesError};
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/insight.md")]
 struct Guide;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/analytics/detect.md")]
+struct DetectGuide;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/analytics/warn.md")]
+struct WarnGuide;

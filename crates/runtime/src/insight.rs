@@ -116,8 +116,8 @@ struct Tracked {
 impl Tracked {
     fn new(metric: Metric) -> Self {
         let detector = match metric {
-            Metric::Memory => Detector::new().with_resolution(MEMORY_RESOLUTION),
-            Metric::Cpu | Metric::NetworkIn | Metric::NetworkOut => Ok(Detector::new()),
+            Metric::Memory => Detector::light().with_resolution(MEMORY_RESOLUTION),
+            Metric::Cpu | Metric::NetworkIn | Metric::NetworkOut => Ok(Detector::light()),
         };
         Self {
             series: Series::default(),

@@ -1,4 +1,4 @@
-//! Early warning: when does a resource with a limit run out?
+//! When does a resource with a limit run out?
 //!
 //! A straight line through the samples, with its uncertainty carried to the limit. Curved or seasonal resources belong
 //! to [`crate::forecast`]; a line is what is wanted for disks, memory leaks, quotas and budgets, and it says honestly

@@ -5,8 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Judge, Opinion, bits};
-use crate::num;
+use super::Opinion;
+use crate::{bits, num};
 
 /// An alarm begins where a value is outside by this share of the range: a normal stream of fifty values would have to
 /// jump from 2.2 to 4.5 standard deviations.
@@ -16,7 +16,7 @@ const FORGET: f64 = 1.0 / 4096.0;
 
 /// State of the part.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub(crate) struct Range {
+pub(super) struct Range {
     seen: u32,
     #[serde(with = "bits")]
     lo: f64,
@@ -24,8 +24,8 @@ pub(crate) struct Range {
     hi: f64,
 }
 
-impl Judge for Range {
-    fn judge(&mut self, value: f64) -> Opinion {
+impl Range {
+    pub(super) fn judge(&mut self, value: f64) -> Opinion {
         if self.seen == 0 {
             *self = Self {
                 seen: 1,
@@ -59,7 +59,7 @@ impl Judge for Range {
         opinion
     }
 
-    fn is_sound(&self) -> bool {
+    pub(super) fn is_sound(&self) -> bool {
         self.lo.is_finite() && self.hi.is_finite() && self.lo <= self.hi
     }
 }

@@ -6,8 +6,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Judge, Opinion, bits};
-use crate::num;
+use super::Opinion;
+use crate::{bits, num};
 
 /// Share of a new value in the slow level: about the last forty count.
 const LEVEL_SHARE: f64 = 0.05;
@@ -30,18 +30,18 @@ const DECADES_MAX: f64 = 300.0;
 
 /// State of the part.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub(crate) struct Tail {
+pub(super) struct Tail {
     seen: u32,
     /// The slow level and the last value.
-    #[serde(with = "bits::pair")]
+    #[serde(with = "bits::array")]
     guess: [f64; 2],
     /// Mean absolute error of each.
-    #[serde(with = "bits::pair")]
+    #[serde(with = "bits::array")]
     error: [f64; 2],
 }
 
-impl Judge for Tail {
-    fn judge(&mut self, value: f64) -> Opinion {
+impl Tail {
+    pub(super) fn judge(&mut self, value: f64) -> Opinion {
         if self.seen == 0 {
             self.seen = 1;
             self.guess = [value, value];
@@ -64,7 +64,7 @@ impl Judge for Tail {
         opinion
     }
 
-    fn is_sound(&self) -> bool {
+    pub(super) fn is_sound(&self) -> bool {
         self.guess.iter().all(|g| g.is_finite()) && self.error.iter().all(|e| e.is_finite() && *e >= 0.0)
     }
 }
