@@ -47,7 +47,7 @@ pub(super) fn descend(compiled: &Compiled<'_>, tally: &mut Tally, deadline: Opti
 
 /// Whether some traffic of a task is counted.
 fn pays(compiled: &Compiled<'_>, tally: &Tally, task: usize) -> bool {
-    compiled.flows_of[task].iter().any(|flow| {
+    compiled.flows_of.row(task).iter().any(|flow| {
         let flow = &compiled.flows[*flow];
         let (from, to) = (
             region(compiled, &tally.picks, flow.from),

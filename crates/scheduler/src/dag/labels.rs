@@ -73,7 +73,7 @@ impl Forest {
             let mut stack = vec![(root, usize::MAX)];
             while let Some((task, parent)) = stack.pop() {
                 let mut found: Vec<Branch> = Vec::new();
-                for &flow in &compiled.flows_of[task] {
+                for &flow in compiled.flows_of.row(task) {
                     let (End::Task(from), End::Task(to)) = (compiled.flows[flow].from, compiled.flows[flow].to) else {
                         continue;
                     };

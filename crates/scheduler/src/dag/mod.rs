@@ -11,6 +11,7 @@
 //! always priced by the real tiers; lines are refined and volumes split where the two differ. Deadlines are tolls on late
 //! paths. A mixed-integer programme over pairs of candidates, as peers use, has one variable for each pair on each edge.
 
+mod blend;
 mod checks;
 mod compile;
 mod descend;
@@ -19,6 +20,7 @@ mod error;
 mod explain;
 mod front;
 mod labels;
+mod names;
 mod network;
 mod node;
 mod order;
@@ -28,6 +30,7 @@ mod prices;
 mod relax;
 mod report;
 mod search;
+mod starts;
 mod tally;
 mod tariff;
 mod types;

@@ -10,23 +10,28 @@ use std::collections::BinaryHeap;
 use crate::effort::Effort;
 use crate::minsum::Limits;
 
+use super::blend::blend;
 use super::compile::{Compiled, End, NO_DEADLINE};
-use super::descend::{descend, gathered};
+use super::descend::descend;
 use super::direct::direct;
 use super::labels::Forest;
 use super::network::FREE;
-use super::node::{Node, Spans};
+use super::node::{Node, Volumes};
 use super::prices::{Prices, late_path};
 use super::relax::{Question, Relaxation, Relaxed, Tolls};
+use super::starts::{flat_lists, untouched};
 use super::tally::{Tally, Timing, region};
-use super::tariff::{GRAINS, rounded};
+use super::tariff::{Curve, GRAINS, rounded};
 use super::windows::Windows;
 
-/// Rounds of lines and tolls at the first part and at later ones.
-const ROUNDS_MAX: (usize, usize) = (24, 6);
+/// Rounds of curves and tolls at the first part and at later ones.
+const ROUNDS_MAX: (usize, usize) = (60, 6);
 
-/// Rounds that drop nothing and gain little after which a part is split.
-const IDLE_ROUNDS_MAX: usize = 3;
+/// Rounds that drop nothing and gain little after which a part is split, at the first part and at later ones.
+const IDLE_ROUNDS_MAX: (usize, usize) = (12, 3);
+
+/// Rounds without marginals after some that dropped nothing.
+const MARGINALS_EVERY: u32 = 3;
 
 /// Choices of all open parts together, at most: the memory that splitting may take.
 const OPEN_CHOICES_MAX: usize = 1 << 23;
@@ -114,6 +119,11 @@ pub(super) fn cheapest(compiled: &Compiled<'_>, rules: Rules, known: &[Vec<usize
     for picks in known {
         search.offer(Tally::of(compiled, picks.clone()));
     }
+    if !timed {
+        for picks in untouched(compiled) {
+            search.offer(Tally::of(compiled, picks));
+        }
+    }
     search.run(effort)
 }
 
@@ -161,6 +171,11 @@ impl Search<'_> {
         }
     }
 
+    /// About what a relaxation takes beside the costs that it looks at.
+    fn relaxation_work(&self, node: &Node) -> u64 {
+        (node.choices() + self.compiled.flows.len()) as u64 / 96 + 2
+    }
+
     /// About what a descent takes in units of effort: a look at each task, and where time is limited at all for many.
     fn descent_work(&self) -> u64 {
         let tasks = self.compiled.steps.len() as u64;
@@ -185,16 +200,37 @@ impl Search<'_> {
         better
     }
 
-    /// Offers a plan, and what it leads to by single moves.
-    fn offer_improved(&mut self, picks: &[usize], all: bool) {
-        let mut tally = Tally::of(self.compiled, picks.to_vec());
-        let deadline = self.timed.then_some(self.rules.deadline);
-        if self.timed && !Timing::of(self.compiled, picks).is_within(self.compiled, self.rules.deadline) {
+    /// Offers a plan, and what it leads to by parts of the best one and by single moves.
+    fn offer_improved(&mut self, tally: &Tally, by_moves: bool, effort: &mut Effort<'_>) {
+        if self.timed {
+            self.offer(tally.clone());
+            effort.spend(self.descent_work());
+            self.descend_from(tally.clone(), false);
             return;
         }
-        self.offer(tally.clone());
-        descend(self.compiled, &mut tally, deadline, all);
-        self.offer(tally);
+        let blended = match &self.best {
+            Some(best) => blend(self.compiled, best, &tally.picks),
+            None => tally.clone(),
+        };
+        if (self.offer(tally.clone()) | self.offer(blended)) && by_moves {
+            effort.spend(self.descent_work());
+            self.descend_from_best(false);
+        }
+    }
+
+    fn descend_from_best(&mut self, all: bool) {
+        if let Some(best) = self.best.clone() {
+            self.descend_from(best, all);
+        }
+    }
+
+    /// Offers what single moves make of a plan that is in time.
+    fn descend_from(&mut self, mut tally: Tally, all: bool) {
+        let deadline = self.timed.then_some(self.rules.deadline);
+        if deadline.is_none_or(|deadline| Timing::of(self.compiled, &tally.picks).is_within(self.compiled, deadline)) {
+            descend(self.compiled, &mut tally, deadline, all);
+            self.offer(tally);
+        }
     }
 
     /// The parts that are left of a part.
@@ -205,30 +241,37 @@ impl Search<'_> {
         is_first: bool,
         effort: &mut Effort<'_>,
     ) -> Vec<(Node, Prices)> {
-        let rounds = if is_first { ROUNDS_MAX.0 } else { ROUNDS_MAX.1 };
+        let limit = |(first, later): (usize, usize)| if is_first { first } else { later };
         let mut idle = 0;
-        let mut last: Option<Vec<usize>> = None;
-        for round in 0..rounds {
-            let Some((spans, windows)) = self.narrowed(&mut node) else {
+        let (mut last, mut leading): (Option<Tally>, Option<Tally>) = (None, None);
+        let mut narrowed = None;
+        // Rounds since marginals were worth their work, which is as much again as a relaxation's.
+        let mut waited = 0;
+        for round in 0..limit(ROUNDS_MAX) {
+            if narrowed.is_none() {
+                narrowed = self.narrowed(&mut node);
+            }
+            let Some((volumes, windows)) = &narrowed else {
                 return Vec::new();
             };
             if node.assignments() <= self.rules.direct_max {
-                let (better, looked_at) = direct(self.compiled, &node.domains, self.rules.deadline, self.beat);
-                effort.spend(looked_at / 100 + 1);
-                if let Some(tally) = better {
-                    self.offer(tally);
-                }
+                self.go_through(&node, effort);
                 return Vec::new();
             }
-            let at = self.best.as_ref().map(|tally| tally.volumes.clone());
-            prices.fit(self.compiled, &spans, at.as_deref());
-            let relaxed = self.relax(&node, &prices, windows.as_ref(), round > 0, effort);
-            let relaxed = self.in_time(relaxed, &node, &prices, windows.as_ref(), effort);
+            prices.fit(self.compiled, volumes);
+            let with_marginals = round > 0 && waited == 0;
+            let relaxed = self.relax(&node, &prices, volumes, windows.as_ref(), with_marginals, effort);
+            let relaxed = self.in_time(relaxed, &node, &prices, volumes, windows.as_ref(), effort);
+            let beat = self.beat;
             let gained = relaxed.bound - node.bound;
             node.bound = node.bound.max(relaxed.bound);
-            if let Some(picks) = relaxed.picks.as_ref().filter(|picks| last.as_ref() != Some(*picks)) {
-                effort.spend(self.descent_work());
-                self.offer_improved(picks, false);
+            let picks = relaxed.picks.as_ref();
+            let tally = picks.map(|picks| Tally::of(self.compiled, picks.clone()));
+            if let Some(tally) = tally.as_ref().filter(|tally| last.as_ref() != Some(*tally)) {
+                self.offer(tally.clone());
+                if node.bound < self.beat {
+                    self.offer_improved(tally, !is_first, effort);
+                }
             }
             if node.bound >= self.beat {
                 return Vec::new();
@@ -237,29 +280,57 @@ impl Search<'_> {
                 return vec![(node, prices)];
             }
             if is_first && round == 0 {
-                self.gather();
+                self.begin(&node, volumes, windows.as_ref(), effort);
             }
-            let dropped = self.drop_useless(&mut node, &relaxed);
+            let dropped = self.relaxation.drop_useless(&relaxed, self.beat, &mut node.domains);
+            waited = match (with_marginals, dropped) {
+                (true, true) => 0,
+                (true, false) => MARGINALS_EVERY,
+                (false, _) => waited.saturating_sub(1),
+            };
+            if dropped || self.beat < beat {
+                narrowed = None;
+            }
             let gap = self.beat.saturating_sub(node.bound);
             idle = if dropped || gained > gap / 10 { 0 } else { idle + 1 };
-            let Some(picks) = relaxed.picks else {
+            let Some(tally) = tally else {
                 idle += 1;
-                if idle > IDLE_ROUNDS_MAX { break } else { continue }
+                if idle > limit(IDLE_ROUNDS_MAX) { break } else { continue }
             };
-            let moved = prices.follow(self.compiled, &spans, &picks, self.timed.then_some(self.rules.deadline));
-            last = Some(picks);
-            if idle >= IDLE_ROUNDS_MAX || (!moved && !dropped) || (round > 0 && !effort.within(self.rules.share)) {
+            let deadline = self.timed.then_some(self.rules.deadline);
+            let moved = prices.follow(self.compiled, (relaxed.bound, self.beat), &tally, deadline);
+            if gained > 0 || leading.is_none() {
+                leading = Some(tally.clone());
+            }
+            last = Some(tally);
+            let is_spent = round > 0 && !effort.within(self.rules.share);
+            if idle >= limit(IDLE_ROUNDS_MAX) || (!moved && !dropped) || is_spent {
                 break;
             }
         }
-        let Some((spans, _)) = self.narrowed(&mut node) else {
+        if is_first && !self.timed {
+            effort.spend(self.descent_work());
+            self.descend_from_best(true);
+        }
+        prices.back_to_best(self.compiled);
+        let Some((volumes, _)) = self.narrowed(&mut node) else {
             return Vec::new();
         };
-        self.split(node, &spans, &prices, last.as_deref())
+        prices.fit(self.compiled, &volumes);
+        self.split(node, &prices, leading.as_ref())
+    }
+
+    /// Goes through all assignments of a part.
+    fn go_through(&mut self, node: &Node, effort: &mut Effort<'_>) {
+        let (better, looked_at) = direct(self.compiled, &node.domains, self.rules.deadline, self.beat);
+        effort.spend(looked_at / 100 + 1);
+        if let Some(tally) = better {
+            self.offer(tally);
+        }
     }
 
     /// What the tasks may still choose in time, and the volumes that follow; `None`: nothing is left.
-    fn narrowed(&self, node: &mut Node) -> Option<(Spans, Option<Windows>)> {
+    fn narrowed(&self, node: &mut Node) -> Option<(Volumes, Option<Windows>)> {
         let mut windows = None;
         if self.timed {
             loop {
@@ -277,34 +348,35 @@ impl Search<'_> {
         if node.is_empty() {
             return None;
         }
-        Some((node.spans(self.compiled)?, windows))
+        Some((node.volumes(self.compiled, self.beat)?, windows))
     }
 
     fn relax(
         &self,
         node: &Node,
         prices: &Prices,
+        volumes: &Volumes,
         windows: Option<&Windows>,
         marginals: bool,
         effort: &mut Effort<'_>,
     ) -> Relaxed {
-        let question = self.question(node, prices, &prices.tolls, windows, marginals);
-        effort.spend((node.choices() + self.compiled.flows.len()) as u64 / 16 + 4);
+        let question = self.question(node, (&prices.curves, &prices.tolls), volumes, windows, marginals);
+        effort.spend(self.relaxation_work(node) * if marginals { 2 } else { 1 });
         self.relaxation.solve(&question, effort)
     }
 
     fn question<'q>(
         &self,
         node: &'q Node,
-        prices: &'q Prices,
-        tolls: &'q Tolls,
+        (curves, tolls): (&'q [Curve], &'q Tolls),
+        volumes: &'q Volumes,
         windows: Option<&'q Windows>,
         marginals: bool,
     ) -> Question<'q> {
         Question {
             domains: &node.domains,
-            confined: &node.confined,
-            lines: &prices.lines,
+            volumes,
+            curves,
             tolls,
             windows,
             beat: self.beat,
@@ -322,6 +394,7 @@ impl Search<'_> {
         relaxed: Relaxed,
         node: &Node,
         prices: &Prices,
+        volumes: &Volumes,
         windows: Option<&Windows>,
         effort: &mut Effort<'_>,
     ) -> Relaxed {
@@ -333,7 +406,7 @@ impl Search<'_> {
             return relaxed;
         };
         let tolls = Tolls::none(self.compiled);
-        let question = self.question(node, prices, &tolls, windows, false);
+        let question = self.question(node, (&prices.curves, &tolls), volumes, windows, false);
         effort.spend(node.choices() as u64);
         match self.relaxation.solve_by_labels(&forest, &question) {
             // Too many labels here are too many elsewhere.
@@ -343,52 +416,43 @@ impl Search<'_> {
                 Relaxed {
                     bound: found.bound.max(relaxed.bound),
                     picks: found.picks,
-                    marginals: relaxed.marginals,
+                    ..relaxed
                 }
             }
         }
     }
 
-    /// Offers the plans in one region each, and what the best of them leads to.
-    fn gather(&mut self) {
-        let plans = gathered(self.compiled, false)
-            .into_iter()
-            .map(|picks| Tally::of(self.compiled, picks));
-        if let Some(best) = plans.min_by_key(Tally::cost)
-            && best.cost() < self.beat
-        {
-            self.offer_improved(&best.picks, true);
+    /// Offers what flat price lists lead to.
+    fn begin(&mut self, node: &Node, volumes: &Volumes, windows: Option<&Windows>, effort: &mut Effort<'_>) {
+        if self.timed {
+            return;
         }
-    }
-
-    /// Drops choices that no better plan has.
-    fn drop_useless(&self, node: &mut Node, relaxed: &Relaxed) -> bool {
-        let mut dropped = false;
-        for (domain, marginals) in node.domains.iter_mut().zip(&relaxed.marginals) {
-            let before = domain.len();
-            let mut bounds = marginals.iter();
-            domain.retain(|_| bounds.next().is_none_or(|bound| *bound < self.beat));
-            dropped |= domain.len() < before;
+        let tolls = Tolls::none(self.compiled);
+        for list in flat_lists(self.compiled) {
+            let mut question = self.question(node, (&list, &tolls), volumes, windows, false);
+            question.beat = DEAREST;
+            effort.spend(self.relaxation_work(node));
+            if let Some(picks) = self.relaxation.solve(&question, effort).picks {
+                self.offer_improved(&Tally::of(self.compiled, picks), true, effort);
+            }
         }
-        dropped
     }
 
     /// Two parts that together are the part.
-    fn split(&self, node: Node, spans: &Spans, prices: &Prices, picks: Option<&[usize]>) -> Vec<(Node, Prices)> {
-        if let Some(picks) = picks {
-            let tally = Tally::of(self.compiled, picks.to_vec());
-            if let Some((meter, at)) = prices.worst(self.compiled, spans, &tally) {
+    fn split(&self, node: Node, prices: &Prices, leading: Option<&Tally>) -> Vec<(Node, Prices)> {
+        if let Some(tally) = leading {
+            if let Some((meter, at)) = prices.worst(self.compiled, tally) {
                 return self.split_volume(&node, prices, meter, at);
             }
-            if let Some(task) = self.task_to_blame(&node, prices, &tally) {
-                return self.split_task(&node, prices, task, picks[task]);
+            if let Some(task) = self.task_to_blame(&node, prices, tally) {
+                return self.split_task(&node, prices, task, tally.picks[task]);
             }
         }
         let widest = (0..node.domains.len()).max_by_key(|task| (node.domains[*task].len(), Reverse(*task)));
         let Some(task) = widest.filter(|task| node.domains[*task].len() > 1) else {
             return Vec::new();
         };
-        let pick = picks.map_or(node.domains[task][0], |picks| picks[task]);
+        let pick = leading.map_or(node.domains[task][0], |tally| tally.picks[task]);
         self.split_task(&node, prices, task, pick)
     }
 
@@ -451,6 +515,9 @@ impl Search<'_> {
     /// With and without the region of a choice, or where only one region is left, the choice itself.
     fn split_task(&self, node: &Node, prices: &Prices, task: usize, pick: usize) -> Vec<(Node, Prices)> {
         let choices = &self.compiled.steps[task].choices;
+        // What was chosen may have been dropped since.
+        let is_left = node.domains[task].contains(&pick);
+        let pick = if is_left { pick } else { node.domains[task][0] };
         let region = choices[pick].region;
         let several = node.domains[task]
             .iter()

@@ -93,7 +93,7 @@ impl Tally {
         if before == after {
             return 0;
         }
-        for &flow in &compiled.flows_of[task] {
+        for &flow in compiled.flows_of.row(task) {
             let Flow { from, to, bytes } = compiled.flows[flow];
             let at = |end: End, own: usize| match end {
                 End::Task(other) if other == task => own,
@@ -150,7 +150,7 @@ impl Timing {
         for task in 0..picks.len() {
             let mut start = 0u64;
             let mut outputs = 0u64;
-            for &number in &compiled.flows_of[task] {
+            for &number in compiled.flows_of.row(task) {
                 let flow = &compiled.flows[number];
                 let (from, to) = (region(compiled, picks, flow.from), region(compiled, picks, flow.to));
                 let millis = compiled.millis(number, from, to);
