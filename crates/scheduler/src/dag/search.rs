@@ -19,7 +19,7 @@ use super::network::FREE;
 use super::node::{Node, Volumes};
 use super::prices::{Prices, late_path};
 use super::relax::{Question, Relaxation, Relaxed, Tolls};
-use super::starts::{flat_lists, untouched};
+use super::starts::{naive_lists, untouched};
 use super::tally::{Tally, Timing, region};
 use super::tariff::{Curve, GRAINS, rounded};
 use super::windows::Windows;
@@ -422,13 +422,13 @@ impl Search<'_> {
         }
     }
 
-    /// Offers what flat price lists lead to.
+    /// Offers what naive readings of the price lists lead to.
     fn begin(&mut self, node: &Node, volumes: &Volumes, windows: Option<&Windows>, effort: &mut Effort<'_>) {
         if self.timed {
             return;
         }
         let tolls = Tolls::none(self.compiled);
-        for list in flat_lists(self.compiled) {
+        for list in naive_lists(self.compiled) {
             let mut question = self.question(node, (&list, &tolls), volumes, windows, false);
             question.beat = DEAREST;
             effort.spend(self.relaxation_work(node));

@@ -1,10 +1,11 @@
 //! Plans to begin with where cost alone matters: what a reader of one price list would choose.
 //!
 //! All in one region; each task where it is cheapest, as if traffic were free; and, by one relaxation each, the best plan
-//! if every byte cost the first tier's price, or the first price that is not zero. No answer is dearer than any of them.
+//! if every byte cost the first tier's price, or the first price that is not zero, or if each flow were alone. No answer is
+//! dearer than any of them (where the relaxation is solved: always for forests). Bounds do not belong here.
 
 use super::compile::{Choice, Compiled};
-use super::tariff::Curve;
+use super::tariff::{Curve, Tariff};
 
 /// The plan of the cheapest choice of each task, and the one with every task that can be there in one region, for the
 /// region where the tasks are cheapest together.
@@ -50,21 +51,15 @@ fn least<'c>(choices: impl Iterator<Item = &'c Choice>) -> (i64, usize) {
     ranked.min().unwrap_or((0, 0))
 }
 
-/// Price lists of one price: every byte at that of the first tier; and where that is nothing, at the first that is not.
-pub(super) fn flat_lists(compiled: &Compiled<'_>) -> Vec<Vec<Curve>> {
-    let list = |is_paid: bool| {
-        let rate = |meter: &super::network::Meter| {
-            let mut rates = meter.tariff.rates();
-            let rate = if is_paid {
-                rates.find(|rate| *rate > 0)
-            } else {
-                rates.next()
-            };
-            Curve::flat(rate.unwrap_or(0))
-        };
-        compiled.network.meters.iter().map(rate).collect::<Vec<Curve>>()
-    };
-    let mut lists = vec![list(false), list(true)];
+/// What a reader of one line of the price list charges: every byte at the first tier's price; where that is nothing, at the
+/// first that is not; and each flow by all tiers, as if its sender sent nothing else.
+pub(super) fn naive_lists(compiled: &Compiled<'_>) -> Vec<Vec<Curve>> {
+    let list = |charged: fn(&Tariff) -> Curve| compiled.network.meters.iter().map(|m| charged(&m.tariff)).collect();
+    let mut lists: Vec<Vec<Curve>> = vec![
+        list(|tariff| Curve::flat(tariff.rates().next().unwrap_or(0))),
+        list(|tariff| Curve::flat(tariff.rates().find(|rate| *rate > 0).unwrap_or(0))),
+        list(Tariff::alone),
+    ];
     lists.dedup();
     lists
 }

@@ -147,6 +147,16 @@ impl Tariff {
         &self.knots[after.saturating_sub(1)]
     }
 
+    /// Each flow by all tiers, as if it were alone: no bound, where later tiers are cheaper.
+    pub(super) fn alone(&self) -> Curve {
+        Curve {
+            rate: self.knots[0].rate,
+            straight_up_to: self.knots.get(1).map_or(u64::MAX, |knot| knot.volume),
+            bends: self.knots[1..].to_vec(),
+            ..Curve::flat(0)
+        }
+    }
+
     /// The largest volume that costs less than `grains`, or 0.
     pub(super) fn volume_below(&self, grains: i128) -> u64 {
         let last = self.knots.iter().rev().find(|knot| knot.cost < grains);
