@@ -5,6 +5,7 @@
 use super::compile::Compiled;
 use super::network::FREE;
 use super::tally::{Tally, Timing, region};
+use super::tariff::GRAINS;
 
 /// Rounds over all tasks at most.
 const ROUNDS_MAX: usize = 12;
@@ -22,7 +23,12 @@ pub(super) fn descend(compiled: &Compiled<'_>, tally: &mut Tally, deadline: Opti
             if !all && !pays(compiled, tally, task) {
                 continue;
             }
-            let mut moves: Vec<(i128, usize)> = (0..compiled.steps[task].choices.len())
+            let choices = &compiled.steps[task].choices;
+            let own = choices[tally.picks[task]].cost;
+            let most = tally.traffic(compiled, task, &mut scratch);
+            let might_pay = |pick: &usize| i128::from(choices[*pick].cost - own) * GRAINS < most;
+            let mut moves: Vec<(i128, usize)> = (0..choices.len())
+                .filter(might_pay)
                 .map(|pick| (tally.delta(compiled, task, pick, &mut scratch), pick))
                 .filter(|(delta, _)| *delta < 0)
                 .collect();

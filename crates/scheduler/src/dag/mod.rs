@@ -30,6 +30,7 @@ mod prices;
 mod relax;
 mod report;
 mod search;
+mod split;
 mod starts;
 mod tally;
 mod tariff;

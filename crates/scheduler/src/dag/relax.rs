@@ -121,17 +121,18 @@ impl<'c> Relaxation<'c> {
         self.scaled(beat - constant + (1 << self.shift) - 1)
     }
 
-    /// Drops from the domains what no plan cheaper than `beat` has; gives whether anything was dropped.
-    pub(super) fn drop_useless(&self, relaxed: &Relaxed, beat: i128, domains: &mut Domains) -> bool {
+    /// Drops from the domains what no plan cheaper than `beat` has; gives how many
+    /// choices were dropped.
+    pub(super) fn drop_useless(&self, relaxed: &Relaxed, beat: i128, domains: &mut Domains) -> usize {
         let limit = self.scaled_beat(beat, relaxed.constant);
-        let mut dropped = false;
+        let mut dropped = 0;
         for (domain, marginals) in domains.iter_mut().zip(relaxed.marginals.iter()) {
             if marginals.iter().all(|bound| *bound < limit) {
                 continue;
             }
-            let mut bounds = marginals.iter();
+            let (before, mut bounds) = (domain.len(), marginals.iter());
             domain.retain(|_| bounds.next().is_none_or(|bound| *bound < limit));
-            dropped = true;
+            dropped += before - domain.len();
         }
         dropped
     }
@@ -170,11 +171,16 @@ impl<'c> Relaxation<'c> {
     }
 
     /// The cheapest assignment in time under the curves alone, where the graph is a forest and labels are few enough.
-    pub(super) fn solve_by_labels(&self, forest: &Forest, question: &Question<'_>) -> Option<Relaxed> {
+    pub(super) fn solve_by_labels(
+        &self,
+        forest: &Forest,
+        question: &Question<'_>,
+        effort: &mut Effort<'_>,
+    ) -> Option<Relaxed> {
         let constant = self.constant(question);
         let beat = self.scaled_beat(question.beat, constant);
         let costs = Costs::new(self, question);
-        let found = forest.cheapest(&costs, beat).ok()?;
+        let found = forest.cheapest(&costs, beat, effort).ok()?;
         let name = |(domain, state): (&Vec<usize>, usize)| domain[state];
         let mut relaxed = Relaxed::bound(question.beat);
         if let Some((cost, states)) = found {

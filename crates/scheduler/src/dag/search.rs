@@ -11,16 +11,15 @@ use crate::effort::Effort;
 use crate::minsum::Limits;
 
 use super::blend::blend;
-use super::compile::{Compiled, End, NO_DEADLINE};
+use super::compile::{Compiled, NO_DEADLINE};
 use super::descend::descend;
 use super::direct::direct;
 use super::labels::Forest;
-use super::network::FREE;
 use super::node::{Node, Volumes};
 use super::prices::{Prices, late_path};
 use super::relax::{Question, Relaxation, Relaxed, Tolls};
 use super::starts::{naive_lists, untouched};
-use super::tally::{Tally, Timing, region};
+use super::tally::{Tally, Timing};
 use super::tariff::{Curve, GRAINS, rounded};
 use super::windows::Windows;
 
@@ -30,8 +29,11 @@ const ROUNDS_MAX: (usize, usize) = (60, 6);
 /// Rounds that drop nothing and gain little after which a part is split, at the first part and at later ones.
 const IDLE_ROUNDS_MAX: (usize, usize) = (12, 3);
 
-/// Rounds without marginals after some that dropped nothing.
+/// Rounds without marginals after some that dropped little.
 const MARGINALS_EVERY: u32 = 3;
+
+/// The part of the choices that must have been dropped for it to be much: one in so many.
+const DROPPED_SHARE: usize = 64;
 
 /// Choices of all open parts together, at most: the memory that splitting may take.
 const OPEN_CHOICES_MAX: usize = 1 << 23;
@@ -89,16 +91,71 @@ impl Ord for Waiting {
 
 /// The search's progress.
 #[derive(Debug)]
-struct Search<'s> {
-    compiled: &'s Compiled<'s>,
+pub(super) struct Search<'s> {
+    pub(super) compiled: &'s Compiled<'s>,
     relaxation: Relaxation<'s>,
-    rules: Rules,
-    timed: bool,
+    pub(super) rules: Rules,
+    pub(super) timed: bool,
     /// Where time matters and the graph is one whose labels are not too many.
     forest: Option<Forest>,
     best: Option<Tally>,
     /// Plans that cost this many grains or more are no better than the best, to the micro-dollar.
     beat: i128,
+}
+
+/// How far the rounds of a part have come.
+#[derive(Debug)]
+struct Rounds {
+    is_first: bool,
+    prices: Prices,
+    done: usize,
+    /// Since something was dropped or the bound rose by much.
+    idle: usize,
+    /// Rounds until marginals are asked for again; they are as much work as the relaxation itself.
+    waiting: u32,
+    narrowed: Option<(Volumes, Option<Windows>)>,
+    /// The last solution, and that with the best bound.
+    last: Option<Tally>,
+    leading: Option<Tally>,
+}
+
+/// What comes after a round.
+enum Next {
+    Round,
+    Split,
+    /// Nothing better is in the part.
+    Closed,
+    /// The best plan is good enough.
+    Enough,
+}
+
+impl Rounds {
+    const fn first(prices: Prices, is_first: bool) -> Self {
+        Self {
+            is_first,
+            prices,
+            done: 0,
+            idle: 0,
+            waiting: 0,
+            narrowed: None,
+            last: None,
+            leading: None,
+        }
+    }
+
+    const fn limit(&self, (first, later): (usize, usize)) -> usize {
+        if self.is_first { first } else { later }
+    }
+
+    const fn count(&mut self, with_marginals: bool, is_much: bool, is_gain: bool, is_solved: bool) {
+        self.waiting = match (with_marginals, is_much) {
+            (true, true) => 0,
+            (true, false) => MARGINALS_EVERY,
+            (false, _) => self.waiting.saturating_sub(1),
+        };
+        self.idle = if is_gain { 0 } else { self.idle + 1 };
+        self.idle += if is_solved { 0 } else { 1 };
+    }
 }
 
 /// More than any plan costs.
@@ -173,7 +230,7 @@ impl Search<'_> {
 
     /// About what a relaxation takes beside the costs that it looks at.
     fn relaxation_work(&self, node: &Node) -> u64 {
-        (node.choices() + self.compiled.flows.len()) as u64 / 96 + 2
+        (node.choices() + self.compiled.flows.len()) as u64 / 128 + 2
     }
 
     /// About what a descent takes in units of effort: a look at each task, and where time is limited at all for many.
@@ -208,11 +265,15 @@ impl Search<'_> {
             self.descend_from(tally.clone(), false);
             return;
         }
-        let blended = match &self.best {
-            Some(best) => blend(self.compiled, best, &tally.picks),
-            None => tally.clone(),
-        };
-        if (self.offer(tally.clone()) | self.offer(blended)) && by_moves {
+        let mut is_better = self.offer(tally.clone());
+        if let Some(best) = self.best.clone() {
+            let (one, other) = (
+                blend(self.compiled, &best, &tally.picks),
+                blend(self.compiled, tally, &best.picks),
+            );
+            is_better |= self.offer(one) | self.offer(other);
+        }
+        if is_better && by_moves {
             effort.spend(self.descent_work());
             self.descend_from_best(false);
         }
@@ -237,87 +298,98 @@ impl Search<'_> {
     fn examine(
         &mut self,
         mut node: Node,
-        mut prices: Prices,
+        prices: Prices,
         is_first: bool,
         effort: &mut Effort<'_>,
     ) -> Vec<(Node, Prices)> {
-        let limit = |(first, later): (usize, usize)| if is_first { first } else { later };
-        let mut idle = 0;
-        let (mut last, mut leading): (Option<Tally>, Option<Tally>) = (None, None);
-        let mut narrowed = None;
-        // Rounds since marginals were worth their work, which is as much again as a relaxation's.
-        let mut waited = 0;
-        for round in 0..limit(ROUNDS_MAX) {
-            if narrowed.is_none() {
-                narrowed = self.narrowed(&mut node);
-            }
-            let Some((volumes, windows)) = &narrowed else {
-                return Vec::new();
-            };
-            if node.assignments() <= self.rules.direct_max {
-                self.go_through(&node, effort);
-                return Vec::new();
-            }
-            prices.fit(self.compiled, volumes);
-            let with_marginals = round > 0 && waited == 0;
-            let relaxed = self.relax(&node, &prices, volumes, windows.as_ref(), with_marginals, effort);
-            let relaxed = self.in_time(relaxed, &node, &prices, volumes, windows.as_ref(), effort);
-            let beat = self.beat;
-            let gained = relaxed.bound - node.bound;
-            node.bound = node.bound.max(relaxed.bound);
-            let picks = relaxed.picks.as_ref();
-            let tally = picks.map(|picks| Tally::of(self.compiled, picks.clone()));
-            if let Some(tally) = tally.as_ref().filter(|tally| last.as_ref() != Some(*tally)) {
-                self.offer(tally.clone());
-                if node.bound < self.beat {
-                    self.offer_improved(tally, !is_first, effort);
-                }
-            }
-            if node.bound >= self.beat {
-                return Vec::new();
-            }
-            if self.is_enough() {
-                return vec![(node, prices)];
-            }
-            if is_first && round == 0 {
-                self.begin(&node, volumes, windows.as_ref(), effort);
-            }
-            let dropped = self.relaxation.drop_useless(&relaxed, self.beat, &mut node.domains);
-            waited = match (with_marginals, dropped) {
-                (true, true) => 0,
-                (true, false) => MARGINALS_EVERY,
-                (false, _) => waited.saturating_sub(1),
-            };
-            if dropped || self.beat < beat {
-                narrowed = None;
-            }
-            let gap = self.beat.saturating_sub(node.bound);
-            idle = if dropped || gained > gap / 10 { 0 } else { idle + 1 };
-            let Some(tally) = tally else {
-                idle += 1;
-                if idle > limit(IDLE_ROUNDS_MAX) { break } else { continue }
-            };
-            let deadline = self.timed.then_some(self.rules.deadline);
-            let moved = prices.follow(self.compiled, (relaxed.bound, self.beat), &tally, deadline);
-            if gained > 0 || leading.is_none() {
-                leading = Some(tally.clone());
-            }
-            last = Some(tally);
-            let is_spent = round > 0 && !effort.within(self.rules.share);
-            if idle >= limit(IDLE_ROUNDS_MAX) || (!moved && !dropped) || is_spent {
-                break;
+        let mut rounds = Rounds::first(prices, is_first);
+        loop {
+            match self.round(&mut node, &mut rounds, effort) {
+                Next::Round => rounds.done += 1,
+                Next::Split => break,
+                Next::Closed => return Vec::new(),
+                Next::Enough => return vec![(node, rounds.prices)],
             }
         }
         if is_first && !self.timed {
             effort.spend(self.descent_work());
             self.descend_from_best(true);
         }
+        let mut prices = rounds.prices;
         prices.back_to_best(self.compiled);
         let Some((volumes, _)) = self.narrowed(&mut node) else {
             return Vec::new();
         };
         prices.fit(self.compiled, &volumes);
-        self.split(node, &prices, leading.as_ref())
+        self.split(node, &prices, rounds.leading.as_ref())
+    }
+
+    /// Bounds a part once, takes what its solution says about plans and choices, and moves the prices.
+    fn round(&mut self, node: &mut Node, rounds: &mut Rounds, effort: &mut Effort<'_>) -> Next {
+        if rounds.done >= rounds.limit(ROUNDS_MAX) {
+            return Next::Split;
+        }
+        if rounds.narrowed.is_none() {
+            rounds.narrowed = self.narrowed(node);
+        }
+        let Some((volumes, windows)) = &rounds.narrowed else {
+            return Next::Closed;
+        };
+        if node.assignments() <= self.rules.direct_max {
+            self.go_through(node, effort);
+            return Next::Closed;
+        }
+        rounds.prices.fit(self.compiled, volumes);
+        let with_marginals = rounds.done > 0 && rounds.waiting == 0;
+        let relaxed = self.relax(node, &rounds.prices, volumes, windows.as_ref(), with_marginals, effort);
+        let relaxed = self.in_time(relaxed, node, &rounds.prices, volumes, windows.as_ref(), effort);
+        let (before, gained) = (self.beat, relaxed.bound - node.bound);
+        node.bound = node.bound.max(relaxed.bound);
+        let tally = relaxed
+            .picks
+            .as_ref()
+            .map(|picks| Tally::of(self.compiled, picks.clone()));
+        if let Some(tally) = tally.as_ref().filter(|tally| rounds.last.as_ref() != Some(*tally)) {
+            self.offer(tally.clone());
+            if node.bound < self.beat {
+                self.offer_improved(tally, !rounds.is_first, effort);
+            }
+        }
+        if node.bound >= self.beat {
+            return Next::Closed;
+        }
+        if self.is_enough() {
+            return Next::Enough;
+        }
+        if rounds.is_first && rounds.done == 0 {
+            self.begin(node, volumes, windows.as_ref(), effort);
+        }
+        let dropped = self.relaxation.drop_useless(&relaxed, self.beat, &mut node.domains);
+        // Volumes of more choices than are left hold as well; windows are in the order of the choices.
+        let is_much = dropped > node.choices() / DROPPED_SHARE;
+        if is_much || self.timed && (dropped > 0 || self.beat < before) || node.is_empty() {
+            rounds.narrowed = None;
+        }
+        let is_gain = is_much || gained > self.beat.saturating_sub(node.bound) / 10;
+        rounds.count(with_marginals, is_much, is_gain, tally.is_some());
+        let is_idle = rounds.idle >= rounds.limit(IDLE_ROUNDS_MAX);
+        let Some(tally) = tally else {
+            return if is_idle { Next::Split } else { Next::Round };
+        };
+        let deadline = self.timed.then_some(self.rules.deadline);
+        let moved = rounds
+            .prices
+            .follow(self.compiled, (relaxed.bound, self.beat), &tally, deadline);
+        if gained > 0 || rounds.leading.is_none() {
+            rounds.leading = Some(tally.clone());
+        }
+        rounds.last = Some(tally);
+        let is_spent = rounds.done > 0 && !effort.within(self.rules.share);
+        if is_idle || is_spent || !moved && dropped == 0 {
+            Next::Split
+        } else {
+            Next::Round
+        }
     }
 
     /// Goes through all assignments of a part.
@@ -407,8 +479,8 @@ impl Search<'_> {
         };
         let tolls = Tolls::none(self.compiled);
         let question = self.question(node, (&prices.curves, &tolls), volumes, windows, false);
-        effort.spend(node.choices() as u64);
-        match self.relaxation.solve_by_labels(&forest, &question) {
+        effort.spend(2 * self.relaxation_work(node));
+        match self.relaxation.solve_by_labels(&forest, &question, effort) {
             // Too many labels here are too many elsewhere.
             None => relaxed,
             Some(found) => {
@@ -433,107 +505,8 @@ impl Search<'_> {
             question.beat = DEAREST;
             effort.spend(self.relaxation_work(node));
             if let Some(picks) = self.relaxation.solve(&question, effort).picks {
-                self.offer_improved(&Tally::of(self.compiled, picks), true, effort);
+                self.offer_improved(&Tally::of(self.compiled, picks), false, effort);
             }
         }
-    }
-
-    /// Two parts that together are the part.
-    fn split(&self, node: Node, prices: &Prices, leading: Option<&Tally>) -> Vec<(Node, Prices)> {
-        if let Some(tally) = leading {
-            if let Some((meter, at)) = prices.worst(self.compiled, tally) {
-                return self.split_volume(&node, prices, meter, at);
-            }
-            if let Some(task) = self.task_to_blame(&node, prices, tally) {
-                return self.split_task(&node, prices, task, tally.picks[task]);
-            }
-        }
-        let widest = (0..node.domains.len()).max_by_key(|task| (node.domains[*task].len(), Reverse(*task)));
-        let Some(task) = widest.filter(|task| node.domains[*task].len() > 1) else {
-            return Vec::new();
-        };
-        let pick = leading.map_or(node.domains[task][0], |tally| tally.picks[task]);
-        self.split_task(&node, prices, task, pick)
-    }
-
-    fn split_volume(&self, node: &Node, prices: &Prices, meter: usize, at: u64) -> Vec<(Node, Prices)> {
-        let (low, high) = node.confined[meter];
-        let part = |span: (u64, u64)| {
-            let mut part = node.clone();
-            part.confined[meter] = span;
-            (part, prices.clone())
-        };
-        vec![part((at, high)), part((low, at))]
-    }
-
-    /// A task with a choice whose flows are on the meter that is priced worst, or that is on the path that is late.
-    fn task_to_blame(&self, node: &Node, prices: &Prices, tally: &Tally) -> Option<usize> {
-        let open = |task: &usize| node.domains[*task].len() > 1;
-        if let Some(meter) = prices.worst_any(self.compiled, tally) {
-            let flows = self.compiled.flows.iter().filter(|flow| {
-                let (from, to) = (
-                    region(self.compiled, &tally.picks, flow.from),
-                    region(self.compiled, &tally.picks, flow.to),
-                );
-                let on = self.compiled.network.meter_of(from, to);
-                on != FREE && on as usize == meter
-            });
-            let mut best: Option<(u64, usize)> = None;
-            for flow in flows {
-                for end in [flow.from, flow.to] {
-                    if let End::Task(task) = end
-                        && open(&task)
-                        && best.is_none_or(|(bytes, other)| (flow.bytes, Reverse(task)) > (bytes, Reverse(other)))
-                    {
-                        best = Some((flow.bytes, task));
-                    }
-                }
-            }
-            if let Some((_, task)) = best {
-                return Some(task);
-            }
-        }
-        if !self.timed {
-            return None;
-        }
-        let path = late_path(self.compiled, &tally.picks, self.rules.deadline)?;
-        let saving = |task: usize| {
-            let choices = &self.compiled.steps[task].choices;
-            let least = node.domains[task]
-                .iter()
-                .map(|choice| choices[*choice].millis)
-                .min()
-                .unwrap_or(0);
-            choices[tally.picks[task]].millis.saturating_sub(least)
-        };
-        path.tasks
-            .into_iter()
-            .filter(open)
-            .max_by_key(|task| (saving(*task), Reverse(*task)))
-    }
-
-    /// With and without the region of a choice, or where only one region is left, the choice itself.
-    fn split_task(&self, node: &Node, prices: &Prices, task: usize, pick: usize) -> Vec<(Node, Prices)> {
-        let choices = &self.compiled.steps[task].choices;
-        // What was chosen may have been dropped since.
-        let is_left = node.domains[task].contains(&pick);
-        let pick = if is_left { pick } else { node.domains[task][0] };
-        let region = choices[pick].region;
-        let several = node.domains[task]
-            .iter()
-            .any(|choice| choices[*choice].region != region);
-        let part = |wanted: bool| {
-            let mut part = node.clone();
-            let is_in = |choice: &usize| {
-                if several {
-                    choices[*choice].region == region
-                } else {
-                    *choice == pick
-                }
-            };
-            part.domains[task].retain(|choice| is_in(choice) == wanted);
-            (part, prices.clone())
-        };
-        vec![part(false), part(true)]
     }
 }

@@ -87,11 +87,11 @@ fn best_by(case: &Case, reading: Reading) -> Vec<usize> {
     // Of each task but the roots: the task before it, and its best candidate by that one's.
     let mut follows: Vec<Option<(usize, Vec<usize>)>> = vec![None; tasks.len()];
     for task in (0..tasks.len()).rev() {
-        let joined = case.dag.edges.iter().filter_map(|edge| {
+        let mut joined = case.dag.edges.iter().filter_map(|edge| {
             let (from, to) = (position(edge.from.clone())?, position(edge.to.clone())?);
             ((from == task && to < task) || (to == task && from < task)).then_some((from.min(to), from == task, edge))
         });
-        let Some((parent, is_sender, edge)) = joined.last() else {
+        let Some((parent, is_sender, edge)) = joined.next_back() else {
             continue;
         };
         let mut best = Vec::new();
