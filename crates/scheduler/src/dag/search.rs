@@ -1,7 +1,7 @@
 //! Cheapest plan within a deadline: bound, drop, go through, split.
 //!
-//! A part of all assignments is bounded by the relaxation; lines and tolls follow what its solution does wrong; choices
-//! that no better plan has are dropped; what is small is gone through; the rest is split, by the volume of the meter that
+//! A part of all assignments is bounded by the relaxation; charges and tolls follow what its solution does wrong;
+//! choices that no better plan has are dropped; what is small is gone through; the rest is split, by the volume of the meter that
 //! is priced worst, or by a choice of a task. The part with the lowest bound comes next, so that the bound of all rises.
 
 use std::cmp::Reverse;
@@ -18,19 +18,11 @@ use super::labels::Forest;
 use super::node::{Node, Volumes};
 use super::prices::{Prices, late_path};
 use super::relax::{Question, Relaxation, Relaxed, Tolls};
+use super::rounds::{Next, Rounds};
 use super::starts::{naive_lists, untouched};
 use super::tally::{Tally, Timing};
 use super::tariff::{Curve, GRAINS, rounded};
 use super::windows::Windows;
-
-/// Rounds of curves and tolls at the first part and at later ones.
-const ROUNDS_MAX: (usize, usize) = (60, 6);
-
-/// Rounds that drop nothing and gain little after which a part is split, at the first part and at later ones.
-const IDLE_ROUNDS_MAX: (usize, usize) = (12, 3);
-
-/// Rounds without marginals after some that dropped little.
-const MARGINALS_EVERY: u32 = 3;
 
 /// The part of the choices that must have been dropped for it to be much: one in so many.
 const DROPPED_SHARE: usize = 64;
@@ -101,61 +93,6 @@ pub(super) struct Search<'s> {
     best: Option<Tally>,
     /// Plans that cost this many grains or more are no better than the best, to the micro-dollar.
     beat: i128,
-}
-
-/// How far the rounds of a part have come.
-#[derive(Debug)]
-struct Rounds {
-    is_first: bool,
-    prices: Prices,
-    done: usize,
-    /// Since something was dropped or the bound rose by much.
-    idle: usize,
-    /// Rounds until marginals are asked for again; they are as much work as the relaxation itself.
-    waiting: u32,
-    narrowed: Option<(Volumes, Option<Windows>)>,
-    /// The last solution, and that with the best bound.
-    last: Option<Tally>,
-    leading: Option<Tally>,
-}
-
-/// What comes after a round.
-enum Next {
-    Round,
-    Split,
-    /// Nothing better is in the part.
-    Closed,
-    /// The best plan is good enough.
-    Enough,
-}
-
-impl Rounds {
-    const fn first(prices: Prices, is_first: bool) -> Self {
-        Self {
-            is_first,
-            prices,
-            done: 0,
-            idle: 0,
-            waiting: 0,
-            narrowed: None,
-            last: None,
-            leading: None,
-        }
-    }
-
-    const fn limit(&self, (first, later): (usize, usize)) -> usize {
-        if self.is_first { first } else { later }
-    }
-
-    const fn count(&mut self, with_marginals: bool, is_much: bool, is_gain: bool, is_solved: bool) {
-        self.waiting = match (with_marginals, is_much) {
-            (true, true) => 0,
-            (true, false) => MARGINALS_EVERY,
-            (false, _) => self.waiting.saturating_sub(1),
-        };
-        self.idle = if is_gain { 0 } else { self.idle + 1 };
-        self.idle += if is_solved { 0 } else { 1 };
-    }
 }
 
 /// More than any plan costs.
@@ -326,7 +263,7 @@ impl Search<'_> {
 
     /// Bounds a part once, takes what its solution says about plans and choices, and moves the prices.
     fn round(&mut self, node: &mut Node, rounds: &mut Rounds, effort: &mut Effort<'_>) -> Next {
-        if rounds.done >= rounds.limit(ROUNDS_MAX) {
+        if rounds.are_done() {
             return Next::Split;
         }
         if rounds.narrowed.is_none() {
@@ -372,7 +309,7 @@ impl Search<'_> {
         }
         let is_gain = is_much || gained > self.beat.saturating_sub(node.bound) / 10;
         rounds.count(with_marginals, is_much, is_gain, tally.is_some());
-        let is_idle = rounds.idle >= rounds.limit(IDLE_ROUNDS_MAX);
+        let is_idle = rounds.are_idle();
         let Some(tally) = tally else {
             return if is_idle { Next::Split } else { Next::Round };
         };

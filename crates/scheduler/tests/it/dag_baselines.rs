@@ -129,6 +129,9 @@ fn a_plan_of_a_tree_is_never_dearer_than_that_of_a_reader_of_one_line() {
         // Without any work left over, and with some.
         let units = if round % 2 == 0 { 0 } else { 2000 };
         let plan = case.plan_with(Objective::Cost, &case.config, units).unwrap();
+        assert_eq!(plan.cost.as_micros(), case.cost(&picks(&case, &plan)));
+        let other = case.plan_with(Objective::Cost, &case.config, 200).unwrap();
+        assert!(plan.cost_lower_bound <= other.cost && other.cost_lower_bound <= plan.cost);
         for ((name, reading), misled) in READINGS.iter().zip(&mut misled) {
             let theirs = case.cost(&best_by(&case, *reading));
             assert!(
@@ -160,6 +163,7 @@ fn a_plan_of_any_graph_is_never_dearer_than_that_for_one_price() {
             case.dag.edges.swap_remove(at);
         }
         let plan = case.plan_with(Objective::Cost, &case.config, 5000).unwrap();
+        assert_eq!(plan.cost.as_micros(), case.cost(&picks(&case, &plan)));
         for (reading, misled) in misled.iter_mut().enumerate() {
             let seen = Case {
                 lists: as_read(&case.lists, reading),
