@@ -165,9 +165,12 @@ impl Search<'_> {
         }
     }
 
-    /// About what a relaxation takes beside the costs that it looks at.
+    /// About what a relaxation takes beside the costs that it looks at: choices, curves, and an order of elimination where
+    /// there are rings.
     fn relaxation_work(&self, node: &Node) -> u64 {
-        (node.choices() + self.compiled.flows.len()) as u64 / 128 + 2
+        let (tasks, flows) = (self.compiled.steps.len(), self.compiled.flows.len());
+        let rings = flows.saturating_sub(tasks).min(tasks);
+        ((node.choices() + flows) / 128 + self.compiled.network.meters.len() / 8 + rings / 2 + 2) as u64
     }
 
     /// About what a descent takes in units of effort: a look at each task, and where time is limited at all for many.

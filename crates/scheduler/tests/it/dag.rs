@@ -144,6 +144,32 @@ fn a_bound_holds_wherever_the_work_ends() {
 }
 
 #[test]
+fn a_bound_within_a_deadline_holds_wherever_the_work_ends() {
+    let mut dice = Dice::new(11);
+    let mut open = 0;
+    for _ in 0..120 {
+        let case = random(&mut dice, Shape::General, 6, 3);
+        let all = case.all();
+        let (_, deadline) = *dice.pick(&all);
+        let least = cheapest(&all, deadline).unwrap();
+        let objective = Objective::CostByDeadline {
+            seconds: std::time::Duration::from_millis(deadline).as_secs_f64(),
+        };
+        for units in [0, 30, 100, 300] {
+            match case.plan_with(objective, &by_splitting(&case.config), units) {
+                Ok(plan) => {
+                    check_plan(&case, &all, &plan);
+                    assert!(plan.cost_lower_bound.as_micros() <= least, "{units}: {case:#?}");
+                    open += u32::from(plan.gap > 0.0);
+                }
+                Err(error) => assert!(matches!(error, DagError::OutOfWork { .. }), "{error}"),
+            }
+        }
+    }
+    assert!(open > 0, "work ends before the proof somewhere");
+}
+
+#[test]
 fn deadlines_of_single_tasks_hold() {
     let mut dice = Dice::new(4);
     let (mut met, mut refused) = (0, 0);
