@@ -12,7 +12,7 @@ const ROUNDS_MAX: usize = 12;
 
 /// Moves tasks as long as that makes the plan cheaper and keeps it in time. Costs O(choices × flows) per round, and
 /// O(tasks + flows) more for each move that is tried where time is limited. Not `all`: only tasks with traffic that is paid
-/// for, which is where a plan that is best under straight lines can be bettered.
+/// for, which is where a plan that is best under a relaxation can be bettered.
 pub(super) fn descend(compiled: &Compiled<'_>, tally: &mut Tally, deadline: Option<u64>, all: bool) {
     let mut scratch = Vec::new();
     let in_time =

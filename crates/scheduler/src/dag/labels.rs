@@ -3,7 +3,7 @@
 //!
 //! Dynamic programming over Pareto labels (Hansen, 1980, for paths). From the leaves to the root of each tree a label says
 //! what a subtree costs, how early its end of the edge can be ready, and how late the other end may be; both kinds of
-//! children meet at a task. Exact under the lines of a relaxation. Where labels would become too many, nothing is said and
+//! children meet at a task. Exact under the charges of a relaxation. Where labels would become too many, nothing is said and
 //! the tolls must do.
 
 use crate::effort::Effort;
