@@ -4,22 +4,24 @@
 //! Without arguments a pipeline over the built-in catalogue is planned for each objective. `docs/scheduler/dag.md` has the
 //! fields of `--input` and of `--json`.
 
+mod answer;
 mod input;
 mod pipeline;
 mod random;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::{Parser, ValueEnum};
-use serde_json::{Value, json};
 use skyloom::Catalogue;
 use skyloom::core::MicroUsd;
 use skyloom::scheduler::Effort;
-use skyloom::scheduler::dag::{DagConfig, DagPlan, FrontConfig, Objective, Reason, Speeds, front, plan};
+use skyloom::scheduler::dag::{DagConfig, DagPlan, FrontConfig, Objective, Speeds, front, plan};
 
+use answer::{Answer, FrontAnswer, print};
 use input::{Input, Question};
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -115,9 +117,7 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
     let best = solve(arguments, &question, &config)?;
     let planning = start.elapsed().as_secs_f64();
     if arguments.json {
-        let mut answer = answer(&best, config.objective);
-        answer["planning_seconds"] = json!(planning);
-        println!("{answer}");
+        print(&Answer::of(&best, config.objective).planned_in(planning))?;
     } else {
         show(&best);
         println!("planned in {:.3} ms", planning * 1000.0);
@@ -212,8 +212,10 @@ fn demonstrate(arguments: &Arguments, question: &Question, config: &DagConfig) -
         ("fastest", &fastest),
     ];
     if arguments.json {
-        let row = |(name, best): &(&str, &DagPlan)| ((*name).to_owned(), answer(best, Objective::Cost));
-        println!("{}", Value::Object(rows.iter().map(row).collect()));
+        let answers: BTreeMap<&str, Answer<'_>> = rows
+            .map(|(name, best)| (name, Answer::of(best, Objective::Cost)))
+            .into();
+        print(&answers)?;
     } else {
         for (name, best) in rows {
             println!("== {name}");
@@ -238,11 +240,15 @@ fn show_front(arguments: &Arguments, question: &Question, config: &DagConfig) ->
     let config = config.clone().with_explain(false);
     let front = front(&question.dag, &question.catalogue, &config, &fineness, effort)?;
     if arguments.json {
-        let plans: Vec<Value> = front.plans.iter().map(|best| answer(best, Objective::Cost)).collect();
-        println!(
-            "{}",
-            json!({"front": plans, "time_gap": finite(front.time_gap), "cost_gap": finite(front.cost_gap)})
-        );
+        print(&FrontAnswer {
+            time_gap: finite(front.time_gap),
+            cost_gap: finite(front.cost_gap),
+            front: front
+                .plans
+                .iter()
+                .map(|best| Answer::of(best, Objective::Cost))
+                .collect(),
+        })?;
     } else {
         println!("{:>14} {:>12}", "USD", "seconds");
         for best in &front.plans {
@@ -296,47 +302,8 @@ fn show(best: &DagPlan) {
     }
 }
 
-fn answer(best: &DagPlan, objective: Objective) -> Value {
-    let tasks: Vec<Value> = best.tasks.iter().map(task_answer).collect();
-    let sent = |sent: &skyloom::scheduler::dag::Sent| json!({"region": sent.region, "bytes": sent.bytes.as_bytes(), "usd": usd(sent.cost), "assumed": sent.is_assumed});
-    let is_time = matches!(objective, Objective::Time | Objective::TimeByBudget { .. });
-    json!({
-        "cost_usd": usd(best.cost),
-        "egress_usd": usd(best.egress),
-        "lower_bound_usd": usd(best.cost_lower_bound),
-        "gap": finite(best.gap),
-        "proven": best.gap <= 0.0,
-        "seconds": seconds(best.makespan_ms),
-        "lower_bound_seconds": is_time.then(|| seconds(best.makespan_lower_bound_ms)),
-        "tasks": tasks,
-        "sent": best.sent.iter().map(sent).collect::<Vec<Value>>(),
-    })
-}
-
-fn task_answer(task: &skyloom::scheduler::dag::TaskPlan) -> Value {
-    let reason = |reason: &Reason| match reason {
-        Reason::Forbidden(rule) => json!({"forbidden_by": rule}),
-        Reason::Dearer(more) => json!({"dearer_by_usd": usd(*more)}),
-        Reason::Slower(less) => json!({"too_slow_and_cheaper_by_usd": usd(*less)}),
-    };
-    let rejected = |other: &skyloom::scheduler::dag::Rejected| json!({"offer": other.offer, "region": other.region, "reason": reason(&other.reason)});
-    let runner_up = task
-        .runner_up
-        .as_ref()
-        .map(|other| json!({"offer": other.offer, "region": other.region, "dearer_by_usd": usd(other.dearer_by)}));
-    json!({
-        "id": task.id,
-        "offer": task.offer,
-        "region": task.region,
-        "cost_usd": usd(task.cost),
-        "start_seconds": seconds(task.start_ms),
-        "end_seconds": seconds(task.end_ms),
-        "explain": {"runner_up": runner_up, "rejected": task.rejected.iter().map(rejected).collect::<Vec<Value>>()},
-    })
-}
-
 /// JSON has no infinity: null.
-fn finite(value: f64) -> Option<f64> {
+pub(crate) fn finite(value: f64) -> Option<f64> {
     value.is_finite().then_some(value)
 }
 
@@ -344,7 +311,7 @@ fn finite(value: f64) -> Option<f64> {
     clippy::cast_precision_loss,
     reason = "shown to people; exact up to nine billion dollars"
 )]
-fn usd(amount: MicroUsd) -> f64 {
+pub(crate) fn usd(amount: MicroUsd) -> f64 {
     amount.as_micros() as f64 / 1e6
 }
 
@@ -352,6 +319,6 @@ fn usd(amount: MicroUsd) -> f64 {
     clippy::cast_precision_loss,
     reason = "shown to people; exact up to 2^53 milliseconds"
 )]
-fn seconds(millis: u64) -> f64 {
+pub(crate) fn seconds(millis: u64) -> f64 {
     millis as f64 / 1000.0
 }

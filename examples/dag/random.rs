@@ -6,6 +6,8 @@
 
 use std::collections::BTreeMap;
 
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
 use skyloom::Catalogue;
 use skyloom::core::catalogue::EgressScope;
 use skyloom::core::{Bytes, MicroUsdPerHour, Offer, RegionKey};
@@ -29,17 +31,13 @@ pub(crate) enum Shape {
     General,
 }
 
-/// SplitMix64 (Steele, Lea, Flood, 2014).
+/// Evenly drawn numbers.
 #[derive(Debug)]
-struct Dice(u64);
+struct Dice(ChaCha8Rng);
 
 impl Dice {
     fn roll(&mut self, sides: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % sides
+        self.0.next_u64() % sides
     }
 
     fn below(&mut self, n: usize) -> usize {
@@ -50,7 +48,7 @@ impl Dice {
 /// A graph of so many tasks with so many candidates each.
 #[must_use]
 pub(crate) fn random(catalogue: &Catalogue, tasks: usize, candidates: usize, seed: u64, shape: Shape) -> Dag {
-    let mut dice = Dice(seed);
+    let mut dice = Dice(ChaCha8Rng::seed_from_u64(seed));
     let regions = regions(catalogue, candidates.clamp(1, REGIONS_MAX));
     let per_region = candidates.div_ceil(regions.len().max(1));
     let name = |n: usize| NodeId::new(format!("task{n:05}"));

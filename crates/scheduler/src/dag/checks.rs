@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use super::compile::{End, MILLIS_PER_SECOND, RUN_SECONDS_MAX};
 use super::error::DagError;
+use super::names::Names;
 use super::types::{Dag, DagConfig, Edge, NodeId, Objective};
 
 /// Largest sum of the bytes of all edges, and of what was sent already from one region: an exbibyte.
@@ -20,29 +21,21 @@ pub const EDGES_MAX: usize = 1 << 22;
 /// Candidates of all tasks together, at most.
 pub const CANDIDATES_MAX: usize = 1 << 24;
 
-/// Which end of an edge a name is: a task's or a data set's position in the input.
-pub(super) type Nodes<'a> = BTreeMap<&'a NodeId, End>;
-
 /// Names to positions.
-pub(super) fn names(dag: &Dag) -> Result<Nodes<'_>, DagError> {
-    let mut nodes = Nodes::new();
+pub(super) fn names(dag: &Dag) -> Result<Names<'_>, DagError> {
     let tasks = dag.tasks.iter().enumerate().map(|(at, task)| (&task.id, End::Task(at)));
     let data = dag.data.iter().enumerate().map(|(at, data)| (&data.id, End::Data(at)));
-    for (id, end) in tasks.chain(data) {
-        if id.as_str().is_empty() {
-            return Err(DagError::EmptyName);
-        }
-        if nodes.insert(id, end).is_some() {
-            return Err(DagError::DuplicateNode { id: id.clone() });
-        }
+    let all = tasks.chain(data);
+    if all.clone().any(|(id, _)| id.as_str().is_empty()) {
+        return Err(DagError::EmptyName);
     }
-    Ok(nodes)
+    Names::new(all).map_err(|id| DagError::DuplicateNode { id: id.clone() })
 }
 
 /// The ends of an edge.
-pub(super) fn ends(edge: &Edge, nodes: &Nodes<'_>) -> Result<(End, End), DagError> {
+pub(super) fn ends(edge: &Edge, names: &Names<'_>) -> Result<(End, End), DagError> {
     let find = |id: &NodeId| {
-        nodes.get(id).copied().ok_or_else(|| DagError::UnknownNode {
+        names.find(id.as_str()).ok_or_else(|| DagError::UnknownNode {
             from: edge.from.clone(),
             to: edge.to.clone(),
             missing: id.clone(),

@@ -4,15 +4,17 @@
 //! keeps, of each task and region, the cheapest candidate, or where time matters those that nothing in the region beats in
 //! both. Choosing does not belong here.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use skyloom_core::{Catalogue, RegionInfo, RegionKey};
 
 use super::checks;
 use super::error::{DagError, Rule};
+use super::names::Names;
 use super::network::Network;
 use super::order::order;
 use super::types::{Candidate, Dag, DagConfig, Task};
+use crate::minsum::Rows;
 
 /// Longest run time and deadline that is accepted, in seconds: about 31 years.
 pub const RUN_SECONDS_MAX: f64 = 1e9;
@@ -29,6 +31,9 @@ pub(super) const MILLIS_MAX: u64 = 1 << 50;
 pub(super) const MILLIS_PER_SECOND: f64 = 1000.0;
 
 const MILLIS_PER_HOUR: i128 = 3_600_000;
+
+/// Milliseconds.
+const HALF_AN_HOUR: i64 = 1_800_000;
 
 /// No deadline.
 pub(super) const NO_DEADLINE: u64 = u64::MAX;
@@ -77,11 +82,13 @@ pub(super) struct Compiled<'a> {
     /// Sorted.
     pub(super) flows: Vec<Flow>,
     /// Flows of each task, by number.
-    pub(super) flows_of: Vec<Vec<usize>>,
+    pub(super) flows_of: Rows<usize>,
     /// Milliseconds of each flow at each speed, the flow outermost.
     flow_millis: Vec<u64>,
     /// Regions as the catalogue knows them.
     pub(super) places: Vec<Option<&'a RegionInfo>>,
+    /// Region of each candidate of each task, by number.
+    pub(super) regions_of: Rows<u32>,
 }
 
 /// Checks and numbers everything. `keep_fast`: whether time matters, so that a dearer candidate may be needed.
@@ -95,29 +102,41 @@ pub(super) fn compile<'a>(
     checks::volumes(dag, config)?;
     checks::speeds(config)?;
     checks::objective(config.objective)?;
-    let nodes = checks::names(dag)?;
+    let names = checks::names(dag)?;
     let mut edges = Vec::with_capacity(dag.edges.len());
     for edge in &dag.edges {
-        let (from, to) = checks::ends(edge, &nodes)?;
+        let (from, to) = checks::ends(edge, &names)?;
         let bytes = edge.bytes.as_bytes();
         edges.push(Flow { from, to, bytes });
     }
-    let number = number(dag, &edges)?;
-    let mut tasks: Vec<&Task> = dag.tasks.iter().collect();
-    for (task, number) in dag.tasks.iter().zip(&number) {
-        tasks[*number] = task;
+    let number = number(dag, &names, &edges)?;
+    let mut order = vec![0; number.len()];
+    for (at, number) in number.iter().enumerate() {
+        order[*number] = at;
     }
-    let regions = all_regions(dag);
-    if regions.len() > REGIONS_MAX {
+    let places = Places::of(dag);
+    if places.regions.len() > REGIONS_MAX {
         return Err(DagError::TooMany {
             what: "regions",
-            count: regions.len(),
+            count: places.regions.len(),
             max: REGIONS_MAX,
         });
     }
+    let regions: BTreeSet<&RegionKey> = places.regions.iter().copied().collect();
     let network = Network::new(&regions, catalogue, config)?;
-    let places: Vec<Option<&RegionInfo>> = network.regions.iter().map(|key| catalogue.region(key)).collect();
-    let steps = Folding::new(&network, &places, keep_fast).all(&tasks)?;
+    let infos: Vec<Option<&RegionInfo>> = network.regions.iter().map(|key| catalogue.region(key)).collect();
+    let candidate_regions = places.numbered(&network);
+    let mut folding = Folding {
+        places: &infos,
+        keep_fast,
+        dearest: 0,
+    };
+    let step = |at: &usize| folding.step(&dag.tasks[*at], candidate_regions.row(*at));
+    let steps = order.iter().map(step).collect::<Result<Vec<Step<'_>>, DagError>>()?;
+    let mut regions_of = Rows::with_capacity(order.len(), dag.tasks.len());
+    order
+        .iter()
+        .for_each(|at| regions_of.push(candidate_regions.row(*at).iter().copied()));
     let renumber = |end: End| match end {
         End::Task(at) => End::Task(number[at]),
         End::Data(at) => End::Data(network.region(&dag.data[at].region).unwrap_or(0)),
@@ -137,7 +156,8 @@ pub(super) fn compile<'a>(
         network,
         steps,
         flows: edges,
-        places,
+        places: infos,
+        regions_of,
     })
 }
 
@@ -145,6 +165,16 @@ impl Compiled<'_> {
     /// Milliseconds that a flow takes from one region to another.
     pub(super) fn millis(&self, flow: usize, from: usize, to: usize) -> u64 {
         self.flow_millis[flow * self.network.speeds() + self.network.speed_of(from, to)]
+    }
+
+    /// The same at the slowest.
+    pub(super) fn millis_max(&self, flow: usize) -> u64 {
+        let speeds = self.network.speeds();
+        self.flow_millis[flow * speeds..(flow + 1) * speeds]
+            .iter()
+            .copied()
+            .max()
+            .unwrap_or(0)
     }
 
     /// Whether a task has a deadline of its own.
@@ -155,9 +185,8 @@ impl Compiled<'_> {
 
 /// Number of each task by its position in the input: an order along the edges, by name where there is a choice, so that
 /// the order of the input does not matter.
-fn number(dag: &Dag, edges: &[Flow]) -> Result<Vec<usize>, DagError> {
-    let mut by_name: Vec<usize> = (0..dag.tasks.len()).collect();
-    by_name.sort_by(|a, b| dag.tasks[*a].id.cmp(&dag.tasks[*b].id));
+fn number(dag: &Dag, names: &Names<'_>, edges: &[Flow]) -> Result<Vec<usize>, DagError> {
+    let by_name: Vec<usize> = names.tasks().collect();
     let mut rank = vec![0; by_name.len()];
     for (at, task) in by_name.iter().enumerate() {
         rank[*task] = at;
@@ -179,61 +208,90 @@ fn number(dag: &Dag, edges: &[Flow]) -> Result<Vec<usize>, DagError> {
     Ok(number)
 }
 
-/// Regions of all candidates and data sets. Tasks tend to list the same regions in the same order, so a region that
-/// stands where it stood in the task before is known without a look.
-fn all_regions(dag: &Dag) -> BTreeSet<&RegionKey> {
-    let mut regions: BTreeSet<&RegionKey> = dag.data.iter().map(|data| &data.region).collect();
-    let mut before: &[Candidate] = &[];
-    for task in &dag.tasks {
-        for (at, candidate) in task.candidates.iter().enumerate() {
-            if before.get(at).is_none_or(|known| known.region != candidate.region) {
-                regions.insert(&candidate.region);
-            }
-        }
-        before = &task.candidates;
-    }
-    regions
-}
-
-fn flows_of(flows: &[Flow], tasks: usize) -> Vec<Vec<usize>> {
-    let mut flows_of = vec![Vec::new(); tasks];
+fn flows_of(flows: &[Flow], tasks: usize) -> Rows<usize> {
+    let mut ends = Vec::with_capacity(flows.len() * 2);
     for (at, flow) in flows.iter().enumerate() {
         for end in [flow.from, flow.to] {
             if let End::Task(task) = end {
-                flows_of[task].push(at);
+                ends.push((task, at));
             }
         }
     }
+    ends.sort_unstable();
+    let mut flows_of = Rows::with_capacity(tasks, ends.len());
+    let mut rest = ends.as_slice();
+    for task in 0..tasks {
+        let count = rest.iter().take_while(|(of, _)| *of == task).count();
+        flows_of.push(rest[..count].iter().map(|(_, flow)| *flow));
+        rest = &rest[count..];
+    }
     flows_of
+}
+
+/// Regions of all candidates and data sets, numbered as they come.
+#[derive(Debug)]
+struct Places<'a> {
+    regions: Vec<&'a RegionKey>,
+    /// Of each candidate of each task, by position in the input.
+    of_candidates: Rows<u32>,
+}
+
+impl<'a> Places<'a> {
+    /// Tasks tend to list the same regions in the same order, so a region that stands where it stood in the task before is
+    /// known after one look.
+    fn of(dag: &'a Dag) -> Self {
+        let mut known: BTreeMap<&RegionKey, u32> = BTreeMap::new();
+        let mut regions: Vec<&RegionKey> = Vec::new();
+        let mut number = |key: &'a RegionKey, regions: &mut Vec<&'a RegionKey>| {
+            let next = u32::try_from(regions.len()).unwrap_or(u32::MAX);
+            let number = *known.entry(key).or_insert(next);
+            if number == next {
+                regions.push(key);
+            }
+            number
+        };
+        for data in &dag.data {
+            number(&data.region, &mut regions);
+        }
+        let candidates = dag.tasks.iter().map(|task| task.candidates.len()).sum();
+        let mut of_candidates = Rows::with_capacity(dag.tasks.len(), candidates);
+        let mut before: Vec<u32> = Vec::new();
+        for task in &dag.tasks {
+            for (at, candidate) in task.candidates.iter().enumerate() {
+                let guess = before.get(at).copied();
+                if guess.is_some_and(|guess| *regions[guess as usize] == candidate.region) {
+                    continue;
+                }
+                let found = number(&candidate.region, &mut regions);
+                match before.get_mut(at) {
+                    Some(guess) => *guess = found,
+                    None => before.push(found),
+                }
+            }
+            of_candidates.push(before.iter().copied().take(task.candidates.len()));
+        }
+        Self { regions, of_candidates }
+    }
+
+    /// The candidates' regions by the network's numbers.
+    fn numbered(&self, network: &Network) -> Rows<u32> {
+        // Every region is among the network's, which are at most a thousand.
+        let number = |key: &&RegionKey| network.region(key).and_then(|at| u32::try_from(at).ok()).unwrap_or(0);
+        let numbers: Vec<u32> = self.regions.iter().map(number).collect();
+        self.of_candidates.map(|region| numbers[*region as usize])
+    }
 }
 
 /// Filtering and folding of candidates, task by task.
 #[derive(Debug)]
 struct Folding<'a> {
-    network: &'a Network,
     places: &'a [Option<&'a RegionInfo>],
     keep_fast: bool,
-    /// Region of the candidate that stood at each position in the task before: most often it is the same again.
-    guesses: Vec<usize>,
     dearest: i128,
 }
 
-impl<'a> Folding<'a> {
-    const fn new(network: &'a Network, places: &'a [Option<&'a RegionInfo>], keep_fast: bool) -> Self {
-        Self {
-            network,
-            places,
-            keep_fast,
-            guesses: Vec::new(),
-            dearest: 0,
-        }
-    }
-
-    fn all<'t>(&mut self, tasks: &[&'t Task]) -> Result<Vec<Step<'t>>, DagError> {
-        tasks.iter().map(|task| self.step(task)).collect()
-    }
-
-    fn step<'t>(&mut self, task: &'t Task) -> Result<Step<'t>, DagError> {
+impl Folding<'_> {
+    fn step<'t>(&mut self, task: &'t Task, regions: &[u32]) -> Result<Step<'t>, DagError> {
         if task.candidates.is_empty() {
             return Err(DagError::NoCandidate { task: task.id.clone() });
         }
@@ -244,8 +302,8 @@ impl<'a> Folding<'a> {
         };
         let mut choices = Vec::with_capacity(task.candidates.len());
         let mut last_rule = None;
-        for (at, candidate) in task.candidates.iter().enumerate() {
-            let choice = self.choice(task, at, candidate)?;
+        for (at, (candidate, region)) in task.candidates.iter().zip(regions).enumerate() {
+            let choice = choice(task, at, candidate, *region as usize)?;
             match refusal(task, latest, &choice, candidate, self.places) {
                 Some(rule) => last_rule = last_rule.max(Some(rule)),
                 None => choices.push(choice),
@@ -266,45 +324,43 @@ impl<'a> Folding<'a> {
         }
         Ok(Step { task, choices, latest })
     }
+}
 
-    fn choice(&mut self, task: &Task, at: usize, candidate: &Candidate) -> Result<Choice, DagError> {
-        let offer = || (task.id.clone(), candidate.offer.clone());
-        let millis = checks::millis(candidate.run_seconds, "run time", || {
-            format!("task `{}` on `{}`", task.id, candidate.offer)
-        })?;
-        if candidate.per_hour.as_micros() < 0 {
-            let (task, offer) = offer();
-            return Err(DagError::NegativePrice { task, offer });
-        }
-        if candidate.nodes == 0 {
-            let (task, offer) = offer();
-            return Err(DagError::ZeroNodes { task, offer });
-        }
-        let cost = price(candidate, millis).ok_or_else(|| DagError::TooDear {
-            of: format!("task `{}` on `{}`", task.id, candidate.offer),
-        })?;
-        let guess = self.guesses.get(at).copied();
-        let region = match guess.filter(|region| self.network.regions[*region] == candidate.region) {
-            Some(region) => region,
-            // Every candidate's region is among the network's.
-            None => self.network.region(&candidate.region).unwrap_or(0),
-        };
-        if at < self.guesses.len() {
-            self.guesses[at] = region;
-        } else {
-            self.guesses.push(region);
-        }
-        Ok(Choice {
-            candidate: at,
-            region,
-            cost,
-            millis,
-        })
+/// A candidate in numbers.
+fn choice(task: &Task, at: usize, candidate: &Candidate, region: usize) -> Result<Choice, DagError> {
+    let offer = || (task.id.clone(), candidate.offer.clone());
+    let millis = checks::millis(candidate.run_seconds, "run time", || {
+        format!("task `{}` on `{}`", task.id, candidate.offer)
+    })?;
+    if candidate.per_hour.as_micros() < 0 {
+        let (task, offer) = offer();
+        return Err(DagError::NegativePrice { task, offer });
     }
+    if candidate.nodes == 0 {
+        let (task, offer) = offer();
+        return Err(DagError::ZeroNodes { task, offer });
+    }
+    let cost = price(candidate, millis).ok_or_else(|| DagError::TooDear {
+        of: format!("task `{}` on `{}`", task.id, candidate.offer),
+    })?;
+    Ok(Choice {
+        candidate: at,
+        region,
+        cost,
+        millis,
+    })
 }
 
 /// What a candidate costs for that long, all nodes together, in micro-dollars, rounded half up once; `None`: too much.
 pub(super) fn price(candidate: &Candidate, millis: u64) -> Option<i64> {
+    let (micros, time) = (candidate.per_hour.as_micros(), i64::try_from(millis).ok()?);
+    let small = micros
+        .checked_mul(time)
+        .and_then(|product| product.checked_mul(i64::from(candidate.nodes)));
+    if let Some(product) = small.filter(|product| *product < i64::MAX / 2) {
+        let cost = (product + HALF_AN_HOUR) / (2 * HALF_AN_HOUR);
+        return Some(cost).filter(|cost| i128::from(*cost) <= MICROS_MAX);
+    }
     // Below 2^63 x 2^40: far inside 128 bits.
     let product = i128::from(candidate.per_hour.as_micros()) * i128::from(millis);
     let cost = (product.checked_mul(i128::from(candidate.nodes))? + MILLIS_PER_HOUR / 2) / MILLIS_PER_HOUR;
@@ -342,6 +398,10 @@ fn fold(mut choices: Vec<Choice>, candidates: &[Candidate], keep_fast: bool) -> 
         let candidate = &candidates[choice.candidate];
         (&candidate.offer, candidate.nodes, candidate.per_hour)
     };
+    let rising = |pair: &[Choice]| pair[0].region < pair[1].region;
+    if choices.windows(2).all(rising) {
+        return choices;
+    }
     choices.sort_by(|a, b| {
         let first = if keep_fast {
             (a.millis, a.cost).cmp(&(b.millis, b.cost))
@@ -350,14 +410,6 @@ fn fold(mut choices: Vec<Choice>, candidates: &[Candidate], keep_fast: bool) -> 
         };
         a.region.cmp(&b.region).then(first).then_with(|| name(a).cmp(&name(b)))
     });
-    let mut kept: Vec<Choice> = Vec::with_capacity(choices.len());
-    for choice in choices {
-        let beaten = kept
-            .last()
-            .is_some_and(|last| last.region == choice.region && (!keep_fast || last.cost <= choice.cost));
-        if !beaten {
-            kept.push(choice);
-        }
-    }
-    kept
+    choices.dedup_by(|choice, last| last.region == choice.region && (!keep_fast || last.cost <= choice.cost));
+    choices
 }

@@ -5,13 +5,14 @@
 use super::compile::Compiled;
 use super::network::FREE;
 use super::tally::{Tally, Timing, region};
+use super::tariff::GRAINS;
 
 /// Rounds over all tasks at most.
 const ROUNDS_MAX: usize = 12;
 
 /// Moves tasks as long as that makes the plan cheaper and keeps it in time. Costs O(choices × flows) per round, and
 /// O(tasks + flows) more for each move that is tried where time is limited. Not `all`: only tasks with traffic that is paid
-/// for, which is where a plan that is best under straight lines can be bettered.
+/// for, which is where a plan that is best under a relaxation can be bettered.
 pub(super) fn descend(compiled: &Compiled<'_>, tally: &mut Tally, deadline: Option<u64>, all: bool) {
     let mut scratch = Vec::new();
     let in_time =
@@ -22,7 +23,12 @@ pub(super) fn descend(compiled: &Compiled<'_>, tally: &mut Tally, deadline: Opti
             if !all && !pays(compiled, tally, task) {
                 continue;
             }
-            let mut moves: Vec<(i128, usize)> = (0..compiled.steps[task].choices.len())
+            let choices = &compiled.steps[task].choices;
+            let own = choices[tally.picks[task]].cost;
+            let most = tally.traffic(compiled, task, &mut scratch);
+            let might_pay = |pick: &usize| i128::from(choices[*pick].cost - own) * GRAINS < most;
+            let mut moves: Vec<(i128, usize)> = (0..choices.len())
+                .filter(might_pay)
                 .map(|pick| (tally.delta(compiled, task, pick, &mut scratch), pick))
                 .filter(|(delta, _)| *delta < 0)
                 .collect();
@@ -47,7 +53,7 @@ pub(super) fn descend(compiled: &Compiled<'_>, tally: &mut Tally, deadline: Opti
 
 /// Whether some traffic of a task is counted.
 fn pays(compiled: &Compiled<'_>, tally: &Tally, task: usize) -> bool {
-    compiled.flows_of[task].iter().any(|flow| {
+    compiled.flows_of.row(task).iter().any(|flow| {
         let flow = &compiled.flows[*flow];
         let (from, to) = (
             region(compiled, &tally.picks, flow.from),

@@ -83,7 +83,7 @@ impl Direct<'_> {
         let step = &self.compiled.steps[task];
         let choice = &step.choices[self.picks[task]];
         let (mut start, mut output) = (0u64, 0u64);
-        for &flow in &self.compiled.flows_of[task] {
+        for &flow in self.compiled.flows_of.row(task) {
             match (self.compiled.flows[flow].from, self.compiled.flows[flow].to) {
                 (End::Data(from), _) => start = start.max(self.compiled.millis(flow, from, choice.region)),
                 (_, End::Data(to)) => output = output.max(self.compiled.millis(flow, choice.region, to)),
@@ -102,7 +102,7 @@ impl Direct<'_> {
     /// Counts the flows of the task just decided whose other end is decided too; gives what they add to the cost.
     fn send(&mut self, task: usize) -> i128 {
         let mut added = 0;
-        for &flow in &self.compiled.flows_of[task] {
+        for &flow in self.compiled.flows_of.row(task) {
             let flow = &self.compiled.flows[flow];
             let region = |end: End| match end {
                 End::Data(region) => Some(region),

@@ -44,7 +44,7 @@ pub(super) fn tasks(compiled: &Compiled<'_>, tally: &Tally, deadline: Option<u64
 /// What each meter counts.
 pub(super) fn sent(compiled: &Compiled<'_>, tally: &Tally) -> Vec<Sent> {
     let senders = (0..compiled.network.regions.len()).flat_map(|region| {
-        let meters = compiled.network.ways(region).iter().map(|(meter, _)| *meter as usize);
+        let meters = compiled.network.ways(region).iter().map(|way| way.meter);
         meters.map(move |meter| (region, meter))
     });
     let row = |(region, meter): (usize, usize)| Sent {
@@ -83,7 +83,7 @@ fn alternatives(
         let millis = checks::millis(candidate.run_seconds, "run time", String::new).unwrap_or(0);
         let choice = Choice {
             candidate: at,
-            region: compiled.network.region(&candidate.region).unwrap_or(0),
+            region: compiled.regions_of.row(number)[at] as usize,
             cost: price(candidate, millis).unwrap_or(i64::MAX),
             millis,
         };

@@ -3,9 +3,10 @@
 //!
 //! Dynamic programming over Pareto labels (Hansen, 1980, for paths). From the leaves to the root of each tree a label says
 //! what a subtree costs, how early its end of the edge can be ready, and how late the other end may be; both kinds of
-//! children meet at a task. Exact under the lines of a relaxation. Where labels would become too many, nothing is said and
+//! children meet at a task. Exact under the charges of a relaxation. Where labels would become too many, nothing is said and
 //! the tolls must do.
 
+use crate::effort::Effort;
 use crate::minsum::{COST_MAX, FORBIDDEN};
 
 use super::compile::{Compiled, End, NO_DEADLINE};
@@ -16,6 +17,9 @@ const LABELS_MAX: (usize, usize) = (4096, 1 << 20);
 
 /// Combinations of labels that are looked at, at most.
 const COMBINED_MAX: u64 = 1 << 25;
+
+/// Combinations that are a unit of effort.
+const COMBINED_PER_UNIT: u64 = 100;
 
 /// A way to serve a task with some of what hangs on it.
 #[derive(Debug, Clone, Copy)]
@@ -73,7 +77,7 @@ impl Forest {
             let mut stack = vec![(root, usize::MAX)];
             while let Some((task, parent)) = stack.pop() {
                 let mut found: Vec<Branch> = Vec::new();
-                for &flow in &compiled.flows_of[task] {
+                for &flow in compiled.flows_of.row(task) {
                     let (End::Task(from), End::Task(to)) = (compiled.flows[flow].from, compiled.flows[flow].to) else {
                         continue;
                     };
@@ -106,7 +110,12 @@ impl Forest {
 
     /// The cheapest assignment in time under the costs, by positions in the domains, with its scaled cost: `Ok(None)`
     /// where none is in time and cheaper than `beat`, `Err` where there are too many labels.
-    pub(super) fn cheapest(&self, costs: &Costs<'_>, beat: i64) -> Result<Option<(i64, Vec<usize>)>, TooMany> {
+    pub(super) fn cheapest(
+        &self,
+        costs: &Costs<'_>,
+        beat: i64,
+        effort: &mut Effort<'_>,
+    ) -> Result<Option<(i64, Vec<usize>)>, TooMany> {
         let unary = costs.unary();
         let mut labels = Labels {
             costs,
@@ -118,9 +127,10 @@ impl Forest {
         for (task, states) in unary.iter().enumerate() {
             labels.begin(task, states);
         }
-        for branch in &self.branches {
-            labels.attach(branch)?;
-        }
+        let attached = self.branches.iter().try_for_each(|branch| labels.attach(branch));
+        // A combination takes as long as a few entries of a table.
+        effort.spend(labels.combined / COMBINED_PER_UNIT);
+        attached?;
         let mut best = Vec::with_capacity(self.roots.len());
         let mut sum = 0i64;
         for &root in &self.roots {

@@ -6,11 +6,12 @@
 //! tiers are applied to the sum, each to its part. [`plan`] gives the plan with a lower bound and the gap between them,
 //! [`front`] cost against time. Buying machines for several tasks together, and running anything, do not belong here.
 //!
-//! How it is done: candidates are folded to those that a plan can need; each tariff is replaced by a straight line below
-//! it, which leaves a min-sum problem over the graph that the crate's solver answers exactly or with a bound; plans are
-//! always priced by the real tiers; lines are refined and volumes split where the two differ. Deadlines are tolls on late
+//! How it is done: candidates are folded to those that a plan can need; each tariff is replaced by charges flow by
+//! flow that are together below it, which leaves a min-sum problem over the graph that the crate's solver answers exactly or
+//! with a bound; plans are always priced by the real tiers; charges are refined and volumes split where the two differ. Deadlines are tolls on late
 //! paths. A mixed-integer programme over pairs of candidates, as peers use, has one variable for each pair on each edge.
 
+mod blend;
 mod checks;
 mod compile;
 mod descend;
@@ -19,6 +20,7 @@ mod error;
 mod explain;
 mod front;
 mod labels;
+mod names;
 mod network;
 mod node;
 mod order;
@@ -27,7 +29,10 @@ mod plan;
 mod prices;
 mod relax;
 mod report;
+mod rounds;
 mod search;
+mod split;
+mod starts;
 mod tally;
 mod tariff;
 mod types;

@@ -36,12 +36,19 @@ pub(super) struct Network {
     speeds: Vec<u64>,
     /// Which speed, in the order of `meter_of`.
     speed_of: Vec<u32>,
-    /// Per sender the meters of it, each with its receivers as bits.
-    ways: Vec<Vec<(u32, Bits)>>,
+    /// The meters of each sender.
+    ways: Vec<Vec<Way>>,
+    /// Sets of receivers, a bit each, in pieces of equal length.
+    receivers: Vec<u64>,
 }
 
-/// A set of regions.
-pub(super) type Bits = Vec<u64>;
+/// A meter of a sender.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Way {
+    pub(super) meter: usize,
+    /// Which set of receivers it counts.
+    set: usize,
+}
 
 impl Network {
     /// The network between these regions.
@@ -66,11 +73,12 @@ impl Network {
             ways: Vec::with_capacity(regions.len()),
             meter_of: Vec::with_capacity(regions.len() * regions.len()),
             meters: Vec::new(),
+            receivers: Vec::new(),
             regions,
         };
         for from in 0..network.regions.len() {
             network.meter(from, catalogue, config)?;
-            network.ways.push(network.ways_from(from));
+            network.add_ways(from);
         }
         Ok(network)
     }
@@ -132,28 +140,38 @@ impl Network {
         &self.meter_of[from * self.regions.len()..(from + 1) * self.regions.len()]
     }
 
-    /// The meters of a sender, each with the receivers that it counts.
-    pub(super) fn ways(&self, from: usize) -> &[(u32, Bits)] {
+    /// The meters of a sender.
+    pub(super) fn ways(&self, from: usize) -> &[Way] {
         &self.ways[from]
     }
 
-    fn ways_from(&self, from: usize) -> Vec<(u32, Bits)> {
-        let mut ways: BTreeMap<u32, Bits> = BTreeMap::new();
-        for (to, meter) in self
-            .meters_from(from)
-            .iter()
-            .enumerate()
-            .filter(|(_, meter)| **meter != FREE)
-        {
-            let bits = ways.entry(*meter).or_insert_with(|| self.no_regions());
-            bits[to / 64] |= 1 << (to % 64);
-        }
-        ways.into_iter().collect()
+    /// The receivers that a meter counts, a bit each.
+    pub(super) fn receivers(&self, way: &Way) -> &[u64] {
+        &self.receivers[way.set * self.words()..(way.set + 1) * self.words()]
     }
 
-    /// An empty set of regions.
-    pub(super) fn no_regions(&self) -> Bits {
-        vec![0; self.regions.len().div_ceil(64)]
+    /// Words of a set of regions.
+    pub(super) const fn words(&self) -> usize {
+        let words = self.regions.len().div_ceil(64);
+        if words == 0 { 1 } else { words }
+    }
+
+    fn add_ways(&mut self, from: usize) {
+        let words = self.words();
+        let mut ways: BTreeMap<u32, Vec<u64>> = BTreeMap::new();
+        for (to, meter) in self.meters_from(from).iter().enumerate() {
+            if *meter != FREE {
+                ways.entry(*meter).or_insert_with(|| vec![0; words])[to / 64] |= 1 << (to % 64);
+            }
+        }
+        let mut of_sender = Vec::with_capacity(ways.len());
+        for (meter, receivers) in ways {
+            let set = self.receivers.len() / words;
+            self.receivers.extend(receivers);
+            let meter = meter as usize;
+            of_sender.push(Way { meter, set });
+        }
+        self.ways.push(of_sender);
     }
 
     /// How many different speeds there are.
@@ -171,6 +189,9 @@ impl Network {
         let speed = self.speeds[speed];
         if speed == 0 {
             return 0;
+        }
+        if let Some(product) = bytes.checked_mul(1000) {
+            return product.div_ceil(speed).min(MILLIS_MAX);
         }
         let millis = (u128::from(bytes) * 1000).div_ceil(u128::from(speed));
         u64::try_from(millis).unwrap_or(u64::MAX).min(MILLIS_MAX)

@@ -32,7 +32,7 @@ fn backwards(compiled: &Compiled<'_>) -> Vec<usize> {
             let region = compiled.steps[task].choices[pick].region;
             let end = windows.earliest[task][pick];
             let mut latest = end;
-            for &flow in &compiled.flows_of[task] {
+            for &flow in compiled.flows_of.row(task) {
                 let to = match (compiled.flows[flow].from, compiled.flows[flow].to) {
                     (End::Task(_), End::Data(to)) => to,
                     (End::Task(from), End::Task(to)) if from == task => compiled.steps[to].choices[picks[to]].region,
@@ -80,7 +80,7 @@ fn end(compiled: &Compiled<'_>, task: usize, pick: usize, picks: &[usize], ends:
         }
         _ => 0,
     };
-    let start = compiled.flows_of[task].iter().map(arrives).max().unwrap_or(0);
+    let start = compiled.flows_of.row(task).iter().map(arrives).max().unwrap_or(0);
     start.saturating_add(choice.millis)
 }
 

@@ -1,7 +1,7 @@
 //! Cheapest plan within a deadline: bound, drop, go through, split.
 //!
-//! A part of all assignments is bounded by the relaxation; lines and tolls follow what its solution does wrong; choices
-//! that no better plan has are dropped; what is small is gone through; the rest is split, by the volume of the meter that
+//! A part of all assignments is bounded by the relaxation; charges and tolls follow what its solution does wrong;
+//! choices that no better plan has are dropped; what is small is gone through; the rest is split, by the volume of the meter that
 //! is priced worst, or by a choice of a task. The part with the lowest bound comes next, so that the bound of all rises.
 
 use std::cmp::Reverse;
@@ -10,23 +10,22 @@ use std::collections::BinaryHeap;
 use crate::effort::Effort;
 use crate::minsum::Limits;
 
-use super::compile::{Compiled, End, NO_DEADLINE};
-use super::descend::{descend, gathered};
+use super::blend::blend;
+use super::compile::{Compiled, NO_DEADLINE};
+use super::descend::descend;
 use super::direct::direct;
 use super::labels::Forest;
-use super::network::FREE;
-use super::node::{Node, Spans};
+use super::node::{Node, Volumes};
 use super::prices::{Prices, late_path};
 use super::relax::{Question, Relaxation, Relaxed, Tolls};
-use super::tally::{Tally, Timing, region};
-use super::tariff::{GRAINS, rounded};
+use super::rounds::{Next, Rounds};
+use super::starts::{naive_lists, untouched};
+use super::tally::{Tally, Timing};
+use super::tariff::{Curve, GRAINS, rounded};
 use super::windows::Windows;
 
-/// Rounds of lines and tolls at the first part and at later ones.
-const ROUNDS_MAX: (usize, usize) = (24, 6);
-
-/// Rounds that drop nothing and gain little after which a part is split.
-const IDLE_ROUNDS_MAX: usize = 3;
+/// The part of the choices that must have been dropped for it to be much: one in so many.
+const DROPPED_SHARE: usize = 64;
 
 /// Choices of all open parts together, at most: the memory that splitting may take.
 const OPEN_CHOICES_MAX: usize = 1 << 23;
@@ -84,11 +83,11 @@ impl Ord for Waiting {
 
 /// The search's progress.
 #[derive(Debug)]
-struct Search<'s> {
-    compiled: &'s Compiled<'s>,
+pub(super) struct Search<'s> {
+    pub(super) compiled: &'s Compiled<'s>,
     relaxation: Relaxation<'s>,
-    rules: Rules,
-    timed: bool,
+    pub(super) rules: Rules,
+    pub(super) timed: bool,
     /// Where time matters and the graph is one whose labels are not too many.
     forest: Option<Forest>,
     best: Option<Tally>,
@@ -113,6 +112,11 @@ pub(super) fn cheapest(compiled: &Compiled<'_>, rules: Rules, known: &[Vec<usize
     };
     for picks in known {
         search.offer(Tally::of(compiled, picks.clone()));
+    }
+    if !timed {
+        for picks in untouched(compiled) {
+            search.offer(Tally::of(compiled, picks));
+        }
     }
     search.run(effort)
 }
@@ -161,6 +165,14 @@ impl Search<'_> {
         }
     }
 
+    /// About what a relaxation takes beside the costs that it looks at: choices, curves, and an order of elimination where
+    /// there are rings.
+    fn relaxation_work(&self, node: &Node) -> u64 {
+        let (tasks, flows) = (self.compiled.steps.len(), self.compiled.flows.len());
+        let rings = flows.saturating_sub(tasks).min(tasks);
+        ((node.choices() + flows) / 128 + self.compiled.network.meters.len() / 8 + rings / 2 + 2) as u64
+    }
+
     /// About what a descent takes in units of effort: a look at each task, and where time is limited at all for many.
     fn descent_work(&self) -> u64 {
         let tasks = self.compiled.steps.len() as u64;
@@ -185,81 +197,152 @@ impl Search<'_> {
         better
     }
 
-    /// Offers a plan, and what it leads to by single moves.
-    fn offer_improved(&mut self, picks: &[usize], all: bool) {
-        let mut tally = Tally::of(self.compiled, picks.to_vec());
-        let deadline = self.timed.then_some(self.rules.deadline);
-        if self.timed && !Timing::of(self.compiled, picks).is_within(self.compiled, self.rules.deadline) {
+    /// Offers a plan, and what it leads to by parts of the best one and by single moves.
+    fn offer_improved(&mut self, tally: &Tally, by_moves: bool, effort: &mut Effort<'_>) {
+        if self.timed {
+            self.offer(tally.clone());
+            effort.spend(self.descent_work());
+            self.descend_from(tally.clone(), false);
             return;
         }
-        self.offer(tally.clone());
-        descend(self.compiled, &mut tally, deadline, all);
-        self.offer(tally);
+        let mut is_better = self.offer(tally.clone());
+        if let Some(best) = self.best.clone() {
+            let (one, other) = (
+                blend(self.compiled, &best, &tally.picks),
+                blend(self.compiled, tally, &best.picks),
+            );
+            is_better |= self.offer(one) | self.offer(other);
+        }
+        if is_better && by_moves {
+            effort.spend(self.descent_work());
+            self.descend_from_best(false);
+        }
+    }
+
+    fn descend_from_best(&mut self, all: bool) {
+        if let Some(best) = self.best.clone() {
+            self.descend_from(best, all);
+        }
+    }
+
+    /// Offers what single moves make of a plan that is in time.
+    fn descend_from(&mut self, mut tally: Tally, all: bool) {
+        let deadline = self.timed.then_some(self.rules.deadline);
+        if deadline.is_none_or(|deadline| Timing::of(self.compiled, &tally.picks).is_within(self.compiled, deadline)) {
+            descend(self.compiled, &mut tally, deadline, all);
+            self.offer(tally);
+        }
     }
 
     /// The parts that are left of a part.
     fn examine(
         &mut self,
         mut node: Node,
-        mut prices: Prices,
+        prices: Prices,
         is_first: bool,
         effort: &mut Effort<'_>,
     ) -> Vec<(Node, Prices)> {
-        let rounds = if is_first { ROUNDS_MAX.0 } else { ROUNDS_MAX.1 };
-        let mut idle = 0;
-        let mut last: Option<Vec<usize>> = None;
-        for round in 0..rounds {
-            let Some((spans, windows)) = self.narrowed(&mut node) else {
-                return Vec::new();
-            };
-            if node.assignments() <= self.rules.direct_max {
-                let (better, looked_at) = direct(self.compiled, &node.domains, self.rules.deadline, self.beat);
-                effort.spend(looked_at / 100 + 1);
-                if let Some(tally) = better {
-                    self.offer(tally);
-                }
-                return Vec::new();
-            }
-            let at = self.best.as_ref().map(|tally| tally.volumes.clone());
-            prices.fit(self.compiled, &spans, at.as_deref());
-            let relaxed = self.relax(&node, &prices, windows.as_ref(), round > 0, effort);
-            let relaxed = self.in_time(relaxed, &node, &prices, windows.as_ref(), effort);
-            let gained = relaxed.bound - node.bound;
-            node.bound = node.bound.max(relaxed.bound);
-            if let Some(picks) = relaxed.picks.as_ref().filter(|picks| last.as_ref() != Some(*picks)) {
-                effort.spend(self.descent_work());
-                self.offer_improved(picks, false);
-            }
-            if node.bound >= self.beat {
-                return Vec::new();
-            }
-            if self.is_enough() {
-                return vec![(node, prices)];
-            }
-            if is_first && round == 0 {
-                self.gather();
-            }
-            let dropped = self.drop_useless(&mut node, &relaxed);
-            let gap = self.beat.saturating_sub(node.bound);
-            idle = if dropped || gained > gap / 10 { 0 } else { idle + 1 };
-            let Some(picks) = relaxed.picks else {
-                idle += 1;
-                if idle > IDLE_ROUNDS_MAX { break } else { continue }
-            };
-            let moved = prices.follow(self.compiled, &spans, &picks, self.timed.then_some(self.rules.deadline));
-            last = Some(picks);
-            if idle >= IDLE_ROUNDS_MAX || (!moved && !dropped) || (round > 0 && !effort.within(self.rules.share)) {
-                break;
+        let mut rounds = Rounds::first(prices, is_first);
+        loop {
+            match self.round(&mut node, &mut rounds, effort) {
+                Next::Round => rounds.done += 1,
+                Next::Split => break,
+                Next::Closed => return Vec::new(),
+                Next::Enough => return vec![(node, rounds.prices)],
             }
         }
-        let Some((spans, _)) = self.narrowed(&mut node) else {
+        if is_first && !self.timed {
+            effort.spend(self.descent_work());
+            self.descend_from_best(true);
+        }
+        let mut prices = rounds.prices;
+        prices.back_to_best(self.compiled);
+        let Some((volumes, _)) = self.narrowed(&mut node) else {
             return Vec::new();
         };
-        self.split(node, &spans, &prices, last.as_deref())
+        prices.fit(self.compiled, &volumes);
+        self.split(node, &prices, rounds.leading.as_ref())
+    }
+
+    /// Bounds a part once, takes what its solution says about plans and choices, and moves the prices.
+    fn round(&mut self, node: &mut Node, rounds: &mut Rounds, effort: &mut Effort<'_>) -> Next {
+        if rounds.are_done() {
+            return Next::Split;
+        }
+        if rounds.narrowed.is_none() {
+            rounds.narrowed = self.narrowed(node);
+        }
+        let Some((volumes, windows)) = &rounds.narrowed else {
+            return Next::Closed;
+        };
+        if node.assignments() <= self.rules.direct_max {
+            self.go_through(node, effort);
+            return Next::Closed;
+        }
+        rounds.prices.fit(self.compiled, volumes);
+        let with_marginals = rounds.done > 0 && rounds.waiting == 0;
+        let relaxed = self.relax(node, &rounds.prices, volumes, windows.as_ref(), with_marginals, effort);
+        let relaxed = self.in_time(relaxed, node, &rounds.prices, volumes, windows.as_ref(), effort);
+        let (before, gained) = (self.beat, relaxed.bound - node.bound);
+        node.bound = node.bound.max(relaxed.bound);
+        let tally = relaxed
+            .picks
+            .as_ref()
+            .map(|picks| Tally::of(self.compiled, picks.clone()));
+        if let Some(tally) = tally.as_ref().filter(|tally| rounds.last.as_ref() != Some(*tally)) {
+            self.offer(tally.clone());
+            if node.bound < self.beat {
+                self.offer_improved(tally, !rounds.is_first, effort);
+            }
+        }
+        if node.bound >= self.beat {
+            return Next::Closed;
+        }
+        if self.is_enough() {
+            return Next::Enough;
+        }
+        if rounds.is_first && rounds.done == 0 {
+            self.begin(node, volumes, windows.as_ref(), effort);
+        }
+        let dropped = self.relaxation.drop_useless(&relaxed, self.beat, &mut node.domains);
+        // Volumes of more choices than are left hold as well; windows are in the order of the choices.
+        let is_much = dropped > node.choices() / DROPPED_SHARE;
+        if is_much || self.timed && (dropped > 0 || self.beat < before) || node.is_empty() {
+            rounds.narrowed = None;
+        }
+        let is_gain = is_much || gained > self.beat.saturating_sub(node.bound) / 10;
+        rounds.count(with_marginals, is_much, is_gain, tally.is_some());
+        let is_idle = rounds.are_idle();
+        let Some(tally) = tally else {
+            return if is_idle { Next::Split } else { Next::Round };
+        };
+        let deadline = self.timed.then_some(self.rules.deadline);
+        let moved = rounds
+            .prices
+            .follow(self.compiled, (relaxed.bound, self.beat), &tally, deadline);
+        if gained > 0 || rounds.leading.is_none() {
+            rounds.leading = Some(tally.clone());
+        }
+        rounds.last = Some(tally);
+        let is_spent = rounds.done > 0 && !effort.within(self.rules.share);
+        if is_idle || is_spent || !moved && dropped == 0 {
+            Next::Split
+        } else {
+            Next::Round
+        }
+    }
+
+    /// Goes through all assignments of a part.
+    fn go_through(&mut self, node: &Node, effort: &mut Effort<'_>) {
+        let (better, looked_at) = direct(self.compiled, &node.domains, self.rules.deadline, self.beat);
+        effort.spend(looked_at / 100 + 1);
+        if let Some(tally) = better {
+            self.offer(tally);
+        }
     }
 
     /// What the tasks may still choose in time, and the volumes that follow; `None`: nothing is left.
-    fn narrowed(&self, node: &mut Node) -> Option<(Spans, Option<Windows>)> {
+    fn narrowed(&self, node: &mut Node) -> Option<(Volumes, Option<Windows>)> {
         let mut windows = None;
         if self.timed {
             loop {
@@ -277,34 +360,35 @@ impl Search<'_> {
         if node.is_empty() {
             return None;
         }
-        Some((node.spans(self.compiled)?, windows))
+        Some((node.volumes(self.compiled, self.beat)?, windows))
     }
 
     fn relax(
         &self,
         node: &Node,
         prices: &Prices,
+        volumes: &Volumes,
         windows: Option<&Windows>,
         marginals: bool,
         effort: &mut Effort<'_>,
     ) -> Relaxed {
-        let question = self.question(node, prices, &prices.tolls, windows, marginals);
-        effort.spend((node.choices() + self.compiled.flows.len()) as u64 / 16 + 4);
+        let question = self.question(node, (&prices.curves, &prices.tolls), volumes, windows, marginals);
+        effort.spend(self.relaxation_work(node) * if marginals { 2 } else { 1 });
         self.relaxation.solve(&question, effort)
     }
 
     fn question<'q>(
         &self,
         node: &'q Node,
-        prices: &'q Prices,
-        tolls: &'q Tolls,
+        (curves, tolls): (&'q [Curve], &'q Tolls),
+        volumes: &'q Volumes,
         windows: Option<&'q Windows>,
         marginals: bool,
     ) -> Question<'q> {
         Question {
             domains: &node.domains,
-            confined: &node.confined,
-            lines: &prices.lines,
+            volumes,
+            curves,
             tolls,
             windows,
             beat: self.beat,
@@ -322,6 +406,7 @@ impl Search<'_> {
         relaxed: Relaxed,
         node: &Node,
         prices: &Prices,
+        volumes: &Volumes,
         windows: Option<&Windows>,
         effort: &mut Effort<'_>,
     ) -> Relaxed {
@@ -333,9 +418,9 @@ impl Search<'_> {
             return relaxed;
         };
         let tolls = Tolls::none(self.compiled);
-        let question = self.question(node, prices, &tolls, windows, false);
-        effort.spend(node.choices() as u64);
-        match self.relaxation.solve_by_labels(&forest, &question) {
+        let question = self.question(node, (&prices.curves, &tolls), volumes, windows, false);
+        effort.spend(2 * self.relaxation_work(node));
+        match self.relaxation.solve_by_labels(&forest, &question, effort) {
             // Too many labels here are too many elsewhere.
             None => relaxed,
             Some(found) => {
@@ -343,130 +428,25 @@ impl Search<'_> {
                 Relaxed {
                     bound: found.bound.max(relaxed.bound),
                     picks: found.picks,
-                    marginals: relaxed.marginals,
+                    ..relaxed
                 }
             }
         }
     }
 
-    /// Offers the plans in one region each, and what the best of them leads to.
-    fn gather(&mut self) {
-        let plans = gathered(self.compiled, false)
-            .into_iter()
-            .map(|picks| Tally::of(self.compiled, picks));
-        if let Some(best) = plans.min_by_key(Tally::cost)
-            && best.cost() < self.beat
-        {
-            self.offer_improved(&best.picks, true);
+    /// Offers what naive readings of the price lists lead to.
+    fn begin(&mut self, node: &Node, volumes: &Volumes, windows: Option<&Windows>, effort: &mut Effort<'_>) {
+        if self.timed {
+            return;
         }
-    }
-
-    /// Drops choices that no better plan has.
-    fn drop_useless(&self, node: &mut Node, relaxed: &Relaxed) -> bool {
-        let mut dropped = false;
-        for (domain, marginals) in node.domains.iter_mut().zip(&relaxed.marginals) {
-            let before = domain.len();
-            let mut bounds = marginals.iter();
-            domain.retain(|_| bounds.next().is_none_or(|bound| *bound < self.beat));
-            dropped |= domain.len() < before;
-        }
-        dropped
-    }
-
-    /// Two parts that together are the part.
-    fn split(&self, node: Node, spans: &Spans, prices: &Prices, picks: Option<&[usize]>) -> Vec<(Node, Prices)> {
-        if let Some(picks) = picks {
-            let tally = Tally::of(self.compiled, picks.to_vec());
-            if let Some((meter, at)) = prices.worst(self.compiled, spans, &tally) {
-                return self.split_volume(&node, prices, meter, at);
-            }
-            if let Some(task) = self.task_to_blame(&node, prices, &tally) {
-                return self.split_task(&node, prices, task, picks[task]);
+        let tolls = Tolls::none(self.compiled);
+        for list in naive_lists(self.compiled) {
+            let mut question = self.question(node, (&list, &tolls), volumes, windows, false);
+            question.beat = DEAREST;
+            effort.spend(self.relaxation_work(node));
+            if let Some(picks) = self.relaxation.solve(&question, effort).picks {
+                self.offer_improved(&Tally::of(self.compiled, picks), false, effort);
             }
         }
-        let widest = (0..node.domains.len()).max_by_key(|task| (node.domains[*task].len(), Reverse(*task)));
-        let Some(task) = widest.filter(|task| node.domains[*task].len() > 1) else {
-            return Vec::new();
-        };
-        let pick = picks.map_or(node.domains[task][0], |picks| picks[task]);
-        self.split_task(&node, prices, task, pick)
-    }
-
-    fn split_volume(&self, node: &Node, prices: &Prices, meter: usize, at: u64) -> Vec<(Node, Prices)> {
-        let (low, high) = node.confined[meter];
-        let part = |span: (u64, u64)| {
-            let mut part = node.clone();
-            part.confined[meter] = span;
-            (part, prices.clone())
-        };
-        vec![part((at, high)), part((low, at))]
-    }
-
-    /// A task with a choice whose flows are on the meter that is priced worst, or that is on the path that is late.
-    fn task_to_blame(&self, node: &Node, prices: &Prices, tally: &Tally) -> Option<usize> {
-        let open = |task: &usize| node.domains[*task].len() > 1;
-        if let Some(meter) = prices.worst_any(self.compiled, tally) {
-            let flows = self.compiled.flows.iter().filter(|flow| {
-                let (from, to) = (
-                    region(self.compiled, &tally.picks, flow.from),
-                    region(self.compiled, &tally.picks, flow.to),
-                );
-                let on = self.compiled.network.meter_of(from, to);
-                on != FREE && on as usize == meter
-            });
-            let mut best: Option<(u64, usize)> = None;
-            for flow in flows {
-                for end in [flow.from, flow.to] {
-                    if let End::Task(task) = end
-                        && open(&task)
-                        && best.is_none_or(|(bytes, other)| (flow.bytes, Reverse(task)) > (bytes, Reverse(other)))
-                    {
-                        best = Some((flow.bytes, task));
-                    }
-                }
-            }
-            if let Some((_, task)) = best {
-                return Some(task);
-            }
-        }
-        if !self.timed {
-            return None;
-        }
-        let path = late_path(self.compiled, &tally.picks, self.rules.deadline)?;
-        let saving = |task: usize| {
-            let choices = &self.compiled.steps[task].choices;
-            let least = node.domains[task]
-                .iter()
-                .map(|choice| choices[*choice].millis)
-                .min()
-                .unwrap_or(0);
-            choices[tally.picks[task]].millis.saturating_sub(least)
-        };
-        path.tasks
-            .into_iter()
-            .filter(open)
-            .max_by_key(|task| (saving(*task), Reverse(*task)))
-    }
-
-    /// With and without the region of a choice, or where only one region is left, the choice itself.
-    fn split_task(&self, node: &Node, prices: &Prices, task: usize, pick: usize) -> Vec<(Node, Prices)> {
-        let choices = &self.compiled.steps[task].choices;
-        let region = choices[pick].region;
-        let several = node.domains[task]
-            .iter()
-            .any(|choice| choices[*choice].region != region);
-        let part = |wanted: bool| {
-            let mut part = node.clone();
-            let is_in = |choice: &usize| {
-                if several {
-                    choices[*choice].region == region
-                } else {
-                    *choice == pick
-                }
-            };
-            part.domains[task].retain(|choice| is_in(choice) == wanted);
-            (part, prices.clone())
-        };
-        vec![part(false), part(true)]
     }
 }

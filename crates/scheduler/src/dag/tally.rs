@@ -93,29 +93,42 @@ impl Tally {
         if before == after {
             return 0;
         }
-        for &flow in &compiled.flows_of[task] {
+        for &flow in compiled.flows_of.row(task) {
             let Flow { from, to, bytes } = compiled.flows[flow];
             let at = |end: End, own: usize| match end {
                 End::Task(other) if other == task => own,
                 other => region(compiled, &self.picks, other),
             };
             let bytes = i128::from(bytes);
-            let mut count = |meter: u32, bytes: i128| {
-                if meter == FREE {
-                    return;
-                }
-                match scratch.iter_mut().find(|(m, _)| *m == meter) {
-                    Some((_, sum)) => *sum += bytes,
-                    None => scratch.push((meter, bytes)),
-                }
-            };
-            count(compiled.network.meter_of(at(from, before), at(to, before)), -bytes);
-            count(compiled.network.meter_of(at(from, after), at(to, after)), bytes);
+            count(
+                scratch,
+                compiled.network.meter_of(at(from, before), at(to, before)),
+                -bytes,
+            );
+            count(
+                scratch,
+                compiled.network.meter_of(at(from, after), at(to, after)),
+                bytes,
+            );
         }
         scratch
             .iter()
             .map(|(meter, change)| self.charge(compiled, *meter, *change))
             .sum()
+    }
+
+    /// What the traffic of a task costs: no place for it saves more, since no tariff falls.
+    pub(super) fn traffic(&self, compiled: &Compiled<'_>, task: usize, scratch: &mut Vec<(u32, i128)>) -> i128 {
+        scratch.clear();
+        for &flow in compiled.flows_of.row(task) {
+            let Flow { from, to, bytes } = compiled.flows[flow];
+            let (from, to) = (region(compiled, &self.picks, from), region(compiled, &self.picks, to));
+            count(scratch, compiled.network.meter_of(from, to), -i128::from(bytes));
+        }
+        let changes = scratch
+            .iter()
+            .map(|(meter, change)| self.charge(compiled, *meter, *change));
+        -changes.sum::<i128>()
     }
 
     fn charge(&self, compiled: &Compiled<'_>, meter: u32, change: i128) -> i128 {
@@ -125,6 +138,17 @@ impl Tally {
         );
         let after = u64::try_from(i128::from(volume) + change).unwrap_or(0);
         tariff.cost(after) - tariff.cost(volume)
+    }
+}
+
+/// Adds bytes to the change of a meter.
+fn count(changes: &mut Vec<(u32, i128)>, meter: u32, bytes: i128) {
+    if meter == FREE {
+        return;
+    }
+    match changes.iter_mut().find(|(known, _)| *known == meter) {
+        Some((_, sum)) => *sum += bytes,
+        None => changes.push((meter, bytes)),
     }
 }
 
@@ -150,7 +174,7 @@ impl Timing {
         for task in 0..picks.len() {
             let mut start = 0u64;
             let mut outputs = 0u64;
-            for &number in &compiled.flows_of[task] {
+            for &number in compiled.flows_of.row(task) {
                 let flow = &compiled.flows[number];
                 let (from, to) = (region(compiled, picks, flow.from), region(compiled, picks, flow.to));
                 let millis = compiled.millis(number, from, to);

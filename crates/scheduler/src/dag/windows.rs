@@ -64,7 +64,7 @@ impl Windows {
         let start = |choice: usize| {
             let region = step.choices[choice].region;
             let mut start = 0u64;
-            for &flow in &compiled.flows_of[task] {
+            for &flow in compiled.flows_of.row(task) {
                 let arrives = match (compiled.flows[flow].from, compiled.flows[flow].to) {
                     (End::Data(from), _) => compiled.millis(flow, from, region),
                     (End::Task(other), End::Task(to)) if to == task => {
@@ -89,7 +89,7 @@ impl Windows {
         let latest = |choice: usize| {
             let region = step.choices[choice].region;
             let mut latest = step.latest.min(less(deadline, output(compiled, task, choice)));
-            for &flow in &compiled.flows_of[task] {
+            for &flow in compiled.flows_of.row(task) {
                 if let (End::Task(from), End::Task(other)) = (compiled.flows[flow].from, compiled.flows[flow].to)
                     && from == task
                 {
@@ -111,7 +111,9 @@ impl Windows {
 /// How long the outputs of a task take to their data sets.
 fn output(compiled: &Compiled<'_>, task: usize, choice: usize) -> u64 {
     let region = compiled.steps[task].choices[choice].region;
-    let of = compiled.flows_of[task]
+    let of = compiled
+        .flows_of
+        .row(task)
         .iter()
         .map(|flow| match compiled.flows[*flow].to {
             End::Data(to) => compiled.millis(*flow, region, to),

@@ -3,8 +3,8 @@
 //! Every step keeps the sum of all tables, for each assignment, equal to the cost of that assignment (or drops states
 //! that are proven useless); choosing steps does not belong here.
 
-use super::leaves::{Folded, joint_table};
-use super::{IMPOSSIBLE, INFINITE, Limits, MinsumError, Model};
+use super::leaves::{Bond, Folded};
+use super::{FORBIDDEN, IMPOSSIBLE, Limits, MinsumError, Model, Pairs};
 
 /// The state of a node that has none yet.
 pub(super) const UNDECIDED: usize = usize::MAX;
@@ -40,10 +40,15 @@ pub(super) struct Core {
 
 impl Core {
     /// `None`: its tables would hold more than the limit.
-    pub(super) fn of(folded: &mut Folded, model: &Model<'_>, limits: &Limits) -> Result<Option<Self>, MinsumError> {
-        let sizes =
-            |&(a, b): &(usize, usize)| (model.unary[a].len() as u64).saturating_mul(model.unary[b].len() as u64);
-        let entries = folded.joints.keys().map(sizes).fold(0u64, u64::saturating_add);
+    pub(super) fn of<P: Pairs>(
+        folded: &mut Folded,
+        model: &Model<'_, P>,
+        limits: &Limits,
+    ) -> Result<Option<Self>, MinsumError> {
+        let states = |variable: usize| model.unary.row(variable).len();
+        let bonds = folded.bonds_left();
+        let sizes = |bond: &Bond| (states(bond.a) as u64).saturating_mul(states(bond.b) as u64);
+        let entries = bonds.iter().map(sizes).fold(0u64, u64::saturating_add);
         if entries > limits.entries_max {
             return Ok(None);
         }
@@ -52,32 +57,32 @@ impl Core {
             node[variable] = number;
         }
         let mut core = Self {
-            unary: folded.left.iter().map(|v| folded.unary[*v].clone()).collect(),
+            unary: folded.left.iter().map(|v| folded.unary.row(*v).to_vec()).collect(),
             names: folded
                 .left
                 .iter()
-                .map(|v| (0u32..).take(folded.unary[*v].len()).collect())
+                .map(|v| (0u32..).take(states(*v)).collect())
                 .collect(),
-            joints: Vec::with_capacity(folded.joints.len()),
+            joints: Vec::with_capacity(bonds.len()),
             of: vec![Vec::new(); folded.left.len()],
-            all_states: folded.left.iter().map(|v| folded.unary[*v].len()).collect(),
+            all_states: folded.left.iter().map(|v| states(*v)).collect(),
             constant: 0,
         };
-        let mut table = Vec::new();
-        for ((a, b), pairs) in std::mem::take(&mut folded.joints) {
-            let joined = joint_table(folded, model, &pairs, a, b, &mut table)?;
+        for bond in bonds {
+            let mut table = Vec::new();
+            folded.table(model, bond, (bond.a, bond.b), &mut table)?;
             let joint = Joint {
-                a: node[a],
-                b: node[b],
-                from_a: vec![0; model.unary[a].len()],
-                from_b: vec![0; model.unary[b].len()],
-                table: joined,
+                a: node[bond.a],
+                b: node[bond.b],
+                from_a: vec![0; states(bond.a)],
+                from_b: vec![0; states(bond.b)],
+                table,
             };
             core.of[joint.a].push(core.joints.len());
             core.of[joint.b].push(core.joints.len());
             core.joints.push(joint);
         }
-        core.drop_states(&vec![None; core.unary.len()], INFINITE);
+        core.drop_states(&vec![None; core.unary.len()], FORBIDDEN);
         Ok(Some(core))
     }
 
@@ -118,8 +123,8 @@ impl Core {
             }
         }
         let best = costs.iter().enumerate().min_by_key(|(state, cost)| (**cost, *state));
-        let (state, cost) = best.map_or((0, INFINITE), |(state, cost)| (state, *cost));
-        (state, cost, costs.get(states[node]).copied().unwrap_or(INFINITE))
+        let (state, cost) = best.map_or((0, FORBIDDEN), |(state, cost)| (state, *cost));
+        (state, cost, costs.get(states[node]).copied().unwrap_or(FORBIDDEN))
     }
 
     /// The states' numbers in the model.
@@ -197,11 +202,11 @@ impl Joint {
                     .zip(&self.from_b)
                     .map(|(c, m)| c + m)
                     .min()
-                    .unwrap_or(INFINITE);
+                    .unwrap_or(FORBIDDEN);
                 take(least, moved, cost);
             }
         } else {
-            let mut least = vec![INFINITE; width];
+            let mut least = vec![FORBIDDEN; width];
             for (row, moved) in self.table.chunks_exact(width).zip(&self.from_a) {
                 for (least, cost) in least.iter_mut().zip(row) {
                     *least = (*least).min(cost + moved);
@@ -229,7 +234,7 @@ impl Joint {
 /// at both ends.
 fn take(least: i64, moved: &mut i64, cost: &mut i64) {
     if least >= IMPOSSIBLE {
-        (*cost, *moved) = (INFINITE, INFINITE);
+        (*cost, *moved) = (FORBIDDEN, FORBIDDEN);
     } else {
         *cost += *moved + least;
         *moved = -least;

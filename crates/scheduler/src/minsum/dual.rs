@@ -5,7 +5,7 @@
 //! what is left stays at the node, so that all sums are kept exactly. Deciding when to stop is the search's.
 
 use super::core::{Core, UNDECIDED};
-use super::{IMPOSSIBLE, INFINITE};
+use super::{FORBIDDEN, IMPOSSIBLE};
 
 /// Goes once over all nodes, forwards or backwards, and gives the assignment that taking the best state of each node in
 /// that order leads to. The lower bound is `core.constant` afterwards; it never falls.
@@ -49,9 +49,9 @@ const fn is_passed(node: usize, other: usize, forwards: bool) -> bool {
 }
 
 fn normalise(core: &mut Core, node: usize) {
-    let least = core.unary[node].iter().copied().min().unwrap_or(INFINITE);
+    let least = core.unary[node].iter().copied().min().unwrap_or(FORBIDDEN);
     if least >= IMPOSSIBLE {
-        core.constant = INFINITE;
+        core.constant = FORBIDDEN;
         return;
     }
     core.constant += least;
@@ -80,7 +80,7 @@ fn share(core: &mut Core, node: usize, forwards: bool) {
             continue;
         }
         for ((moved, part), cost) in joint.from(node).iter_mut().zip(&parts).zip(&core.unary[node]) {
-            *moved = if *cost < IMPOSSIBLE { *moved + part } else { INFINITE };
+            *moved = if *cost < IMPOSSIBLE { *moved + part } else { FORBIDDEN };
         }
     }
     let after = i64::try_from(after).unwrap_or(i64::MAX);

@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 
 use super::core::Core;
-use super::{IMPOSSIBLE, INFINITE, Limits};
+use super::{FORBIDDEN, IMPOSSIBLE, Limits};
 
 /// An order of elimination that keeps within limits, and how many entries it looks at.
 #[derive(Debug)]
@@ -78,7 +78,7 @@ pub(super) fn eliminate(core: &Core, plan: &Plan) -> Option<(i64, Vec<usize>)> {
         let mut table = joint.table.clone();
         for (row, moved) in table.chunks_exact_mut(joint.from_b.len().max(1)).zip(&joint.from_a) {
             for (cost, other) in row.iter_mut().zip(&joint.from_b) {
-                *cost = (*cost + moved + other).min(INFINITE);
+                *cost = (*cost + moved + other).min(FORBIDDEN);
             }
         }
         let scope = vec![joint.a, joint.b];
@@ -154,11 +154,11 @@ fn fold(core: &Core, node: usize, involved: &[Factor]) -> (Factor, Vec<u32>) {
         for ((factor, base), step) in involved.iter().zip(&bases).zip(&own_strides) {
             let entries = factor.table[*base..].iter().step_by((*step).max(1));
             for (sum, cost) in sums.iter_mut().zip(entries) {
-                *sum = (*sum + cost).min(INFINITE);
+                *sum = (*sum + cost).min(FORBIDDEN);
             }
         }
         let best = sums.iter().zip(0u32..).min_by_key(|(cost, state)| (**cost, *state));
-        let (cost, state) = best.map_or((INFINITE, 0), |(cost, state)| (*cost, state));
+        let (cost, state) = best.map_or((FORBIDDEN, 0), |(cost, state)| (*cost, state));
         table.push(cost);
         choices.push(state);
         advance(&mut counter, &mut bases, &strides, &scope, core);

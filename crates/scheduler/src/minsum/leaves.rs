@@ -1,27 +1,37 @@
 //! Folding variables with at most one neighbour into that neighbour, again and again: all of a forest, the fringe of
 //! anything else.
 //!
-//! Tables are written when a leaf is folded and forgotten: ten thousand pairs take the memory of one. Variables with more
-//! neighbours are elimination's.
-
-use std::collections::BTreeMap;
+//! Tables are written when a leaf is folded and forgotten, or, where single costs can be had, never written: of the leaf's
+//! states, cheapest first, only those are looked at that may still be the best. Variables with more neighbours are
+//! elimination's.
 
 use crate::effort::Effort;
 
-use super::{COST_MAX, IMPOSSIBLE, INFINITE, MinsumError, Model, Place, checked};
+use super::rows::Rows;
+use super::{COST_MAX, FORBIDDEN, IMPOSSIBLE, MinsumError, Model, Pairs, Place, checked};
+
+/// Two variables with a pair or more between them.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bond {
+    /// The lower of the two.
+    pub(super) a: usize,
+    pub(super) b: usize,
+    /// Its pairs: where they stand in [`Folded::pairs`].
+    start: usize,
+    end: usize,
+}
 
 /// A folded variable.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 enum Step {
     /// Had no neighbour left; `cost` is the least of all that was folded into it.
     Alone { variable: usize, state: usize, cost: i64 },
-    /// Where the neighbour has state `s`, `choices[s]` is the best state, at the cost `best[s]`.
+    /// Its row of [`Folded::best`] and [`Folded::choices`] says, by the neighbour's states, what it costs and where it is.
     Leaf {
         variable: usize,
         neighbour: usize,
-        pairs: Vec<usize>,
-        best: Vec<i64>,
-        choices: Vec<u32>,
+        bond: usize,
+        row: usize,
     },
 }
 
@@ -33,50 +43,52 @@ pub(super) struct Folded {
     /// Variables that are left, in order.
     pub(super) left: Vec<usize>,
     /// Costs of all variables, with what was folded into them.
-    pub(super) unary: Vec<Vec<i64>>,
-    /// Pairs of the model by their two variables, the lower first; only those between variables that are left.
-    pub(super) joints: BTreeMap<(usize, usize), Vec<usize>>,
+    pub(super) unary: Rows<i64>,
+    /// All bonds by their two variables.
+    bonds: Vec<Bond>,
+    /// The model's pairs, sorted by their variables.
+    pairs: Vec<usize>,
+    is_folded: Vec<bool>,
     /// Sum of the dearest finite costs seen, against [`COST_MAX`].
-    pub(super) dearest: i64,
+    dearest: i64,
     steps: Vec<Step>,
+    best: Rows<i64>,
+    choices: Rows<u32>,
 }
 
 impl Folded {
     /// Sum over the variables left of their least cost.
     pub(super) fn trivial_bound(&self) -> i64 {
-        let least = |v: &usize| self.unary[*v].iter().copied().min().unwrap_or(INFINITE);
+        let least = |v: &usize| self.unary.row(*v).iter().copied().min().unwrap_or(FORBIDDEN);
         self.left.iter().map(least).fold(0, i64::saturating_add)
     }
 
     /// The least state of each variable left, looked at alone.
     pub(super) fn trivial_choice(&self) -> Vec<usize> {
-        let least = |v: &usize| {
-            self.unary[*v]
-                .iter()
-                .enumerate()
-                .min_by_key(|(state, cost)| (**cost, *state))
-        };
-        self.left
-            .iter()
-            .map(|v| least(v).map_or(0, |(state, _)| state))
-            .collect()
+        self.left.iter().map(|v| least(self.unary.row(*v)).0).collect()
+    }
+
+    /// Bonds between variables that are left.
+    pub(super) fn bonds_left(&self) -> Vec<Bond> {
+        let left = |bond: &&Bond| !self.is_folded[bond.a] && !self.is_folded[bond.b];
+        self.bonds.iter().filter(left).copied().collect()
     }
 
     /// The states of all variables from those of the variables left.
-    pub(super) fn unfold(&self, model: &Model<'_>, left: &[usize]) -> Vec<usize> {
-        let mut states = vec![0; model.unary.len()];
+    pub(super) fn unfold(&self, left: &[usize]) -> Vec<usize> {
+        let mut states = vec![0; self.unary.len()];
         for (&variable, &state) in self.left.iter().zip(left) {
             states[variable] = state;
         }
         for step in self.steps.iter().rev() {
-            match step {
-                Step::Alone { variable, state, .. } => states[*variable] = *state,
+            match *step {
+                Step::Alone { variable, state, .. } => states[variable] = state,
                 Step::Leaf {
                     variable,
                     neighbour,
-                    choices,
+                    row,
                     ..
-                } => states[*variable] = choices[states[*neighbour]] as usize,
+                } => states[variable] = self.choices.row(row)[states[neighbour]] as usize,
             }
         }
         states
@@ -84,258 +96,373 @@ impl Folded {
 
     /// For each state of each variable a lower bound of what the whole costs with it: `left` for those of the variables
     /// left (without what is folded away in full), `bound` for the whole; exact for a forest whose bound is exact.
-    pub(super) fn marginals(
+    pub(super) fn marginals<P: Pairs>(
         &mut self,
-        model: &Model<'_>,
+        model: &Model<'_, P>,
         left: Vec<Vec<i64>>,
         bound: i64,
-    ) -> Result<Vec<Vec<i64>>, MinsumError> {
-        let mut marginals = vec![Vec::new(); model.unary.len()];
+    ) -> Result<Rows<i64>, MinsumError> {
+        let mut marginals = self.unary.map(|_| FORBIDDEN);
+        let whole = |cost: i64, others: i64| cost.saturating_add(others).clamp(bound, FORBIDDEN);
         for (&variable, costs) in self.left.iter().zip(left) {
-            let whole = |cost: i64| cost.saturating_add(self.constant).clamp(bound, INFINITE);
-            marginals[variable] = costs.into_iter().map(whole).collect();
+            for (marginal, cost) in marginals.row_mut(variable).iter_mut().zip(costs) {
+                *marginal = whole(cost, self.constant);
+            }
         }
-        let mut table = Vec::new();
-        let steps = std::mem::take(&mut self.steps);
-        for step in steps.iter().rev() {
-            match step {
+        let mut outwards = Outwards::default();
+        for at in (0..self.steps.len()).rev() {
+            match self.steps[at] {
                 Step::Alone { variable, cost, .. } => {
-                    let others = bound.saturating_sub(*cost);
-                    let whole = |own: &i64| own.saturating_add(others).clamp(bound, INFINITE);
-                    marginals[*variable] = self.unary[*variable].iter().map(whole).collect();
+                    let others = bound.saturating_sub(cost);
+                    for (marginal, own) in marginals.row_mut(variable).iter_mut().zip(self.unary.row(variable)) {
+                        *marginal = whole(*own, others);
+                    }
                 }
                 Step::Leaf {
                     variable,
                     neighbour,
-                    pairs,
-                    best,
-                    ..
+                    bond,
+                    row,
                 } => {
-                    let joined = joint_table(self, model, pairs, *neighbour, *variable, &mut table)?;
-                    let without: Vec<i64> = marginals[*neighbour].iter().zip(best).map(|(m, b)| m - b).collect();
-                    let own = &self.unary[*variable];
-                    marginals[*variable] = outwards(&without, best, &joined, own, bound);
+                    outwards.start(marginals.row(neighbour), self.best.row(row));
+                    outwards.go(self, model, bond, (neighbour, variable))?;
+                    let own = self.unary.row(variable);
+                    let costs = outwards.least.iter().zip(own);
+                    for (marginal, (cost, own)) in marginals.row_mut(variable).iter_mut().zip(costs) {
+                        *marginal = whole(*cost, *own);
+                    }
                 }
             }
         }
-        self.steps = steps;
         Ok(marginals)
     }
 
     /// Adds to the sum of dearest costs.
-    pub(super) fn count(&mut self, dearest: i64) -> Result<(), MinsumError> {
+    fn count(&mut self, dearest: i64) -> Result<(), MinsumError> {
         self.dearest = self.dearest.saturating_add(dearest);
         if self.dearest > COST_MAX {
             return Err(MinsumError::TooDear { at: Place::Sum });
         }
         Ok(())
     }
+
+    /// The sum of the tables of a bond, the states of `first` outermost.
+    pub(super) fn table<P: Pairs>(
+        &mut self,
+        model: &Model<'_, P>,
+        bond: Bond,
+        (first, second): (usize, usize),
+        sum: &mut Vec<i64>,
+    ) -> Result<(), MinsumError> {
+        let (rows, columns) = (model.unary.row(first).len(), model.unary.row(second).len());
+        let pairs = bond.start..bond.end;
+        if pairs.len() == 1 && model.pairs[self.pairs[bond.start]].0 == first {
+            let dearest = model.table(self.pairs[bond.start], sum)?;
+            return self.count(dearest);
+        }
+        sum.clear();
+        sum.resize(rows * columns, 0);
+        let mut table = Vec::new();
+        for at in pairs {
+            let pair = self.pairs[at];
+            let dearest = model.table(pair, &mut table)?;
+            self.count(dearest)?;
+            let is_turned = model.pairs[pair].0 != first;
+            for row in 0..rows {
+                for column in 0..columns {
+                    let at = if is_turned {
+                        column * rows + row
+                    } else {
+                        row * columns + column
+                    };
+                    let cell = &mut sum[row * columns + column];
+                    *cell = (*cell + table[at]).min(FORBIDDEN);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What a bond costs by the states of `first` and of the other.
+    fn single<'m, P: Pairs>(
+        &'m self,
+        model: &'m Model<'_, P>,
+        bond: Bond,
+        first: usize,
+    ) -> impl Fn(usize, usize) -> i64 + use<'m, P> {
+        let pair = self.pairs[bond.start];
+        let (cost, is_turned) = (model.costs.single(pair), model.pairs[pair].0 != first);
+        let others = &self.pairs[bond.start + 1..bond.end];
+        move |state, other| {
+            let mut sum = if is_turned {
+                cost(other, state)
+            } else {
+                cost(state, other)
+            };
+            for &pair in others {
+                let cost = model.costs.single(pair);
+                let is_turned = model.pairs[pair].0 != first;
+                let more = if is_turned {
+                    cost(other, state)
+                } else {
+                    cost(state, other)
+                };
+                sum = sum.saturating_add(more);
+            }
+            sum.min(FORBIDDEN)
+        }
+    }
+
+    fn fold_alone(&mut self, variable: usize) {
+        let (state, cost) = least(self.unary.row(variable));
+        self.constant = self.constant.saturating_add(cost).min(FORBIDDEN);
+        self.steps.push(Step::Alone { variable, state, cost });
+    }
+
+    /// Folds a variable into its only neighbour; gives how many costs were looked at.
+    fn fold_leaf<P: Pairs>(
+        &mut self,
+        model: &Model<'_, P>,
+        variable: usize,
+        number: usize,
+        scratch: &mut Scratch,
+    ) -> Result<usize, MinsumError> {
+        let bond = self.bonds[number];
+        let neighbour = if bond.a == variable { bond.b } else { bond.a };
+        scratch.best.clear();
+        scratch.choices.clear();
+        let looked_at = if P::HAS_SINGLE {
+            for at in bond.start..bond.end {
+                self.count(model.costs.dearest(self.pairs[at]))?;
+            }
+            self.by_single(model, bond, (neighbour, variable), scratch)
+        } else {
+            self.table(model, bond, (neighbour, variable), &mut scratch.table)?;
+            by_row(self.unary.row(variable), self.unary.row(neighbour).len(), scratch);
+            scratch.table.len()
+        };
+        for (cost, more) in self.unary.row_mut(neighbour).iter_mut().zip(&scratch.best) {
+            *cost = (*cost + more).min(FORBIDDEN);
+        }
+        self.steps.push(Step::Leaf {
+            variable,
+            neighbour,
+            bond: number,
+            row: self.best.len(),
+        });
+        self.best.push(scratch.best.iter().copied());
+        self.choices.push(scratch.choices.iter().copied());
+        Ok(looked_at)
+    }
+
+    /// The best of the leaf for each state of the neighbour, its own states looked at from the cheapest on until none can
+    /// be better.
+    fn by_single<P: Pairs>(
+        &self,
+        model: &Model<'_, P>,
+        bond: Bond,
+        (neighbour, leaf): (usize, usize),
+        scratch: &mut Scratch,
+    ) -> usize {
+        let own = self.unary.row(leaf).iter().copied().zip(0u32..);
+        sort_allowed(&mut scratch.order, own);
+        let joint = self.single(model, bond, neighbour);
+        let mut looked_at = 0;
+        for state in 0..self.unary.row(neighbour).len() {
+            let (mut least, mut at) = (IMPOSSIBLE, 0u32);
+            for &(cost, own) in &scratch.order {
+                if cost >= least {
+                    break;
+                }
+                looked_at += 1;
+                let sum = cost + joint(state, own as usize);
+                if sum < least {
+                    (least, at) = (sum, own);
+                }
+            }
+            scratch.best.push(if least >= IMPOSSIBLE { FORBIDDEN } else { least });
+            scratch.choices.push(at);
+        }
+        looked_at
+    }
+}
+
+/// What folding one leaf needs and the next one can use again.
+#[derive(Debug, Default)]
+struct Scratch {
+    table: Vec<i64>,
+    order: Vec<(i64, u32)>,
+    best: Vec<i64>,
+    choices: Vec<u32>,
+}
+
+/// States that are not forbidden, cheapest first.
+fn sort_allowed(order: &mut Vec<(i64, u32)>, states: impl Iterator<Item = (i64, u32)>) {
+    order.clear();
+    order.extend(states.filter(|(cost, _)| *cost < IMPOSSIBLE));
+    order.sort_unstable();
+}
+
+/// The state of least cost, and the cost.
+fn least(costs: &[i64]) -> (usize, i64) {
+    let best = costs.iter().enumerate().min_by_key(|(state, cost)| (**cost, *state));
+    best.map_or((0, FORBIDDEN), |(state, cost)| (state, *cost))
 }
 
 /// Folds all leaves. Pairs of a variable with itself are added to its costs first.
-pub(super) fn fold(model: &Model<'_>, effort: &mut Effort<'_>) -> Result<Folded, MinsumError> {
+pub(super) fn fold<P: Pairs>(model: &Model<'_, P>, effort: &mut Effort<'_>) -> Result<Folded, MinsumError> {
     let mut folded = start(model)?;
-    let mut neighbours: Vec<Vec<usize>> = vec![Vec::new(); model.unary.len()];
-    for &(a, b) in folded.joints.keys() {
-        neighbours[a].push(b);
-        neighbours[b].push(a);
+    let count = folded.unary.len();
+    // Of each variable its bonds that are left: how many, and their numbers exclusively or-ed, which is the number of the
+    // last one.
+    let (mut degree, mut link) = (vec![0usize; count], vec![0usize; count]);
+    for (number, bond) in folded.bonds.iter().enumerate() {
+        for end in [bond.a, bond.b] {
+            degree[end] += 1;
+            link[end] ^= number;
+        }
     }
-    let mut degree: Vec<usize> = neighbours.iter().map(Vec::len).collect();
-    let mut gone = vec![false; degree.len()];
-    let mut table = Vec::new();
+    let mut scratch = Scratch::default();
     let mut looked_at = 0;
-    for first in 0..degree.len() {
+    for first in 0..count {
         // From a leaf inwards, as long as the next one has become a leaf too.
         let mut next = Some(first);
         while let Some(variable) = next.take() {
-            if gone[variable] || degree[variable] > 1 {
+            if folded.is_folded[variable] || degree[variable] > 1 {
                 break;
             }
-            gone[variable] = true;
-            let Some(&neighbour) = neighbours[variable].iter().find(|n| !gone[**n]) else {
-                fold_alone(&mut folded, variable);
+            folded.is_folded[variable] = true;
+            if degree[variable] == 0 {
+                folded.fold_alone(variable);
                 break;
-            };
-            looked_at += folded.unary[variable].len() * folded.unary[neighbour].len();
-            fold_leaf(&mut folded, model, variable, neighbour, &mut table)?;
+            }
+            let number = link[variable];
+            looked_at += folded.fold_leaf(model, variable, number, &mut scratch)?;
+            let Bond { a, b, .. } = folded.bonds[number];
+            let neighbour = if a == variable { b } else { a };
             degree[neighbour] -= 1;
+            link[neighbour] ^= number;
             next = Some(neighbour);
         }
     }
     effort.spend(looked_at as u64 / 1000);
-    folded.left = (0..gone.len()).filter(|v| !gone[*v]).collect();
+    folded.left = (0..count).filter(|v| !folded.is_folded[*v]).collect();
     Ok(folded)
 }
 
-fn start(model: &Model<'_>) -> Result<Folded, MinsumError> {
+fn start<P: Pairs>(model: &Model<'_, P>) -> Result<Folded, MinsumError> {
+    let count = model.unary.len();
     let mut folded = Folded {
         constant: 0,
         left: Vec::new(),
         unary: model.unary.clone(),
-        joints: BTreeMap::new(),
+        bonds: Vec::new(),
+        pairs: Vec::new(),
+        is_folded: vec![false; count],
         dearest: 0,
-        steps: Vec::with_capacity(model.unary.len()),
+        steps: Vec::with_capacity(count),
+        best: Rows::with_capacity(count, 0),
+        choices: Rows::with_capacity(count, 0),
     };
-    for variable in 0..folded.unary.len() {
-        let dearest = checked(&mut folded.unary[variable], Place::Variable(variable))?;
+    for variable in 0..count {
+        let dearest = checked(folded.unary.row_mut(variable), Place::Variable(variable))?;
         folded.count(dearest)?;
     }
     let mut table = Vec::new();
+    let mut sorted = Vec::with_capacity(model.pairs.len());
     for (pair, &(a, b)) in model.pairs.iter().enumerate() {
         if a == b {
             let dearest = model.table(pair, &mut table)?;
             folded.count(dearest)?;
-            let width = folded.unary[a].len();
-            for (state, cost) in folded.unary[a].iter_mut().enumerate() {
-                *cost = (*cost + table[state * width + state]).min(INFINITE);
+            let width = folded.unary.row(a).len();
+            for (state, cost) in folded.unary.row_mut(a).iter_mut().enumerate() {
+                *cost = (*cost + table[state * width + state]).min(FORBIDDEN);
             }
         } else {
-            folded.joints.entry((a.min(b), a.max(b))).or_default().push(pair);
+            sorted.push((a.min(b), a.max(b), pair));
+        }
+    }
+    sorted.sort_unstable();
+    for (a, b, pair) in sorted {
+        let at = folded.pairs.len();
+        folded.pairs.push(pair);
+        match folded.bonds.last_mut() {
+            Some(last) if (last.a, last.b) == (a, b) => last.end = at + 1,
+            _ => folded.bonds.push(Bond {
+                a,
+                b,
+                start: at,
+                end: at + 1,
+            }),
         }
     }
     Ok(folded)
 }
 
-fn fold_alone(folded: &mut Folded, variable: usize) {
-    let costs = &folded.unary[variable];
-    let best = costs.iter().enumerate().min_by_key(|(state, cost)| (**cost, *state));
-    let (state, cost) = best.map_or((0, INFINITE), |(state, cost)| (state, *cost));
-    folded.constant = folded.constant.saturating_add(cost).min(INFINITE);
-    folded.steps.push(Step::Alone { variable, state, cost });
+/// What the whole costs by a leaf's states, from what it costs without the leaf by the neighbour's.
+#[derive(Debug, Default)]
+struct Outwards {
+    /// The neighbour's states with what all but the leaf costs there.
+    without: Vec<(i64, u32)>,
+    least: Vec<i64>,
+    table: Vec<i64>,
 }
 
-fn fold_leaf(
-    folded: &mut Folded,
-    model: &Model<'_>,
-    variable: usize,
-    neighbour: usize,
-    table: &mut Vec<i64>,
-) -> Result<(), MinsumError> {
-    let rows = folded.unary[neighbour].len();
-    let pairs = folded
-        .joints
-        .remove(&(variable.min(neighbour), variable.max(neighbour)));
-    let pairs = pairs.unwrap_or_default();
-    let mut best = vec![INFINITE; rows];
-    let mut choices = vec![0u32; rows];
-    if let [pair] = pairs[..] {
-        let dearest = model.table(pair, table)?;
-        folded.count(dearest)?;
-        let own = &folded.unary[variable];
-        if model.pairs[pair].0 == neighbour {
-            by_row(own, table, &mut best, &mut choices);
+impl Outwards {
+    fn start(&mut self, whole: &[i64], best: &[i64]) {
+        // Where nothing of the leaf goes with a state of the neighbour, that state leads nowhere.
+        let rest = |(whole, best): (&i64, &i64)| if *best >= IMPOSSIBLE { FORBIDDEN } else { whole - best };
+        sort_allowed(&mut self.without, whole.iter().zip(best).map(rest).zip(0u32..));
+    }
+
+    fn go<P: Pairs>(
+        &mut self,
+        folded: &mut Folded,
+        model: &Model<'_, P>,
+        bond: usize,
+        (neighbour, leaf): (usize, usize),
+    ) -> Result<(), MinsumError> {
+        let bond = folded.bonds[bond];
+        let width = folded.unary.row(leaf).len();
+        self.least.clear();
+        self.least.resize(width, FORBIDDEN);
+        if P::HAS_SINGLE {
+            let joint = folded.single(model, bond, neighbour);
+            self.lower(joint);
         } else {
-            by_column(own, table, &mut best, &mut choices);
+            folded.table(model, bond, (neighbour, leaf), &mut self.table)?;
+            let table = std::mem::take(&mut self.table);
+            self.lower(|state, own| table[state * width + own]);
+            self.table = table;
         }
-    } else {
-        let joined = joint_table(folded, model, &pairs, neighbour, variable, table)?;
-        by_row(&folded.unary[variable], &joined, &mut best, &mut choices);
+        Ok(())
     }
-    for (cost, more) in folded.unary[neighbour].iter_mut().zip(&best) {
-        *cost = (*cost + more).min(INFINITE);
-    }
-    folded.steps.push(Step::Leaf {
-        variable,
-        neighbour,
-        pairs,
-        best,
-        choices,
-    });
-    Ok(())
-}
 
-/// The sum of the tables of `pairs`, the states of `first` outermost.
-pub(super) fn joint_table(
-    folded: &mut Folded,
-    model: &Model<'_>,
-    pairs: &[usize],
-    first: usize,
-    second: usize,
-    table: &mut Vec<i64>,
-) -> Result<Vec<i64>, MinsumError> {
-    let (rows, columns) = (model.unary[first].len(), model.unary[second].len());
-    if let [pair] = pairs
-        && model.pairs[*pair].0 == first
-    {
-        let dearest = model.table(*pair, table)?;
-        folded.count(dearest)?;
-        return Ok(table.clone());
-    }
-    let mut sum = vec![0i64; rows * columns];
-    for &pair in pairs {
-        let dearest = model.table(pair, table)?;
-        folded.count(dearest)?;
-        let turned = model.pairs[pair].0 != first;
-        for row in 0..rows {
-            for column in 0..columns {
-                let at = if turned {
-                    column * rows + row
-                } else {
-                    row * columns + column
-                };
-                let cell = &mut sum[row * columns + column];
-                *cell = (*cell + table[at]).min(INFINITE);
+    /// Looks at the neighbour's states from the cheapest on, until none can be better.
+    fn lower(&mut self, joint: impl Fn(usize, usize) -> i64) {
+        for (own, least) in self.least.iter_mut().enumerate() {
+            for &(rest, state) in &self.without {
+                if rest >= *least {
+                    break;
+                }
+                *least = (*least).min(rest + joint(state as usize, own));
             }
         }
     }
-    Ok(sum)
 }
 
-/// What the whole costs by the leaf's states: what it costs `without` the leaf by the neighbour's states, and the table.
-fn outwards(without: &[i64], best: &[i64], table: &[i64], own: &[i64], bound: i64) -> Vec<i64> {
-    let mut least = vec![INFINITE; own.len()];
-    if own.is_empty() {
-        return least;
-    }
-    for ((row, rest), best) in table.chunks_exact(own.len()).zip(without).zip(best) {
-        // Nothing of the leaf goes with this state of the neighbour.
-        if *best >= IMPOSSIBLE {
-            continue;
-        }
-        for (least, cost) in least.iter_mut().zip(row) {
-            *least = (*least).min(cost + rest);
-        }
-    }
-    least
-        .iter()
-        .zip(own)
-        .map(|(cost, own)| cost.saturating_add(*own).clamp(bound, INFINITE))
-        .collect()
-}
-
-/// Rows are the neighbour's states, columns the leaf's.
-fn by_row(own: &[i64], table: &[i64], best: &mut [i64], choices: &mut [u32]) {
-    if own.is_empty() {
-        return;
-    }
-    for ((row, best), choice) in table.chunks_exact(own.len()).zip(best).zip(choices) {
+/// The best of the leaf for each state of the neighbour, by the table whose rows are the neighbour's states.
+fn by_row(own: &[i64], rows: usize, scratch: &mut Scratch) {
+    for row in 0..rows {
+        let costs = &scratch.table[row * own.len()..(row + 1) * own.len()];
         let (mut least, mut at) = (IMPOSSIBLE, 0u32);
-        for ((cost, more), state) in own.iter().zip(row).zip(0u32..) {
+        for ((cost, more), state) in own.iter().zip(costs).zip(0u32..) {
             let sum = cost + more;
             if sum < least {
                 (least, at) = (sum, state);
             }
         }
-        *choice = at;
-        *best = if least >= IMPOSSIBLE { INFINITE } else { least };
-    }
-}
-
-/// Rows are the leaf's states, columns the neighbour's.
-fn by_column(own: &[i64], table: &[i64], best: &mut [i64], choices: &mut [u32]) {
-    if best.is_empty() {
-        return;
-    }
-    best.fill(IMPOSSIBLE);
-    for ((row, cost), state) in table.chunks_exact(best.len()).zip(own).zip(0u32..) {
-        for ((more, least), at) in row.iter().zip(best.iter_mut()).zip(choices.iter_mut()) {
-            let sum = cost + more;
-            if sum < *least {
-                (*least, *at) = (sum, state);
-            }
-        }
-    }
-    for least in best.iter_mut().filter(|least| **least >= IMPOSSIBLE) {
-        *least = INFINITE;
+        scratch.best.push(if least >= IMPOSSIBLE { FORBIDDEN } else { least });
+        scratch.choices.push(at);
     }
 }

@@ -19,6 +19,7 @@ mod core;
 mod dual;
 mod eliminate;
 mod leaves;
+mod rows;
 mod search;
 
 #[cfg(test)]
@@ -32,33 +33,60 @@ use crate::effort::Effort;
 
 use self::core::Core;
 
-/// The cost of what may not be.
-pub(crate) const FORBIDDEN: i64 = i64::MAX;
+pub(crate) use self::rows::Rows;
+
+/// The cost of what may not be; far enough below the largest number that a few of them can be added.
+pub(crate) const FORBIDDEN: i64 = 1 << 60;
 
 /// Largest sum of finite costs (the dearest entry of each table, added up) that is accepted: far below what sums of
 /// forbidden entries and messages need to stay inside an `i64`.
 pub(crate) const COST_MAX: i64 = 1 << 57;
 
-/// Stands for [`FORBIDDEN`] inside, so that a few of them can be added.
-const INFINITE: i64 = 1 << 60;
-
 /// From here on a value holds something forbidden.
 const IMPOSSIBLE: i64 = 1 << 59;
 
-/// Variables with their costs, and pairs of variables whose costs are written when needed.
-pub(crate) struct Model<'a> {
-    unary: Vec<Vec<i64>>,
-    pairs: Vec<(usize, usize)>,
-    fill: &'a dyn Fn(usize, &mut [i64]),
+/// What pairs of variables cost. Equal questions must get equal answers.
+pub(crate) trait Pairs {
+    /// Whether [`Pairs::single`] gives single costs quicker than writing a table; [`Pairs::dearest`] must be given then too.
+    const HAS_SINGLE: bool;
+
+    /// Writes all costs of a pair, the states of its first variable outermost; at least 0, [`FORBIDDEN`] or more for what
+    /// may not be.
+    fn fill(&self, pair: usize, table: &mut [i64]);
+
+    /// The cost of a pair by the states of its first and its second variable.
+    fn single(&self, pair: usize) -> impl Fn(usize, usize) -> i64;
+
+    /// No finite cost of a pair is more.
+    fn dearest(&self, _pair: usize) -> i64 {
+        0
+    }
 }
 
-impl<'a> Model<'a> {
-    /// `unary[v][s]` is what state `s` of variable `v` costs; `pairs` are two variables each (several may join the same
-    /// two, and the two may be one); `fill(p, table)` writes the costs of pair `p` into `table`, all entries, the states
-    /// of the first variable outermost. Costs are at least 0, or [`FORBIDDEN`]. `fill` is asked once or a few times for
-    /// each pair and must answer the same.
-    pub(crate) fn new(unary: Vec<Vec<i64>>, pairs: Vec<(usize, usize)>, fill: &'a dyn Fn(usize, &mut [i64])) -> Self {
-        Self { unary, pairs, fill }
+impl<F: Fn(usize, &mut [i64])> Pairs for F {
+    const HAS_SINGLE: bool = false;
+
+    fn fill(&self, pair: usize, table: &mut [i64]) {
+        self(pair, table);
+    }
+
+    fn single(&self, _pair: usize) -> impl Fn(usize, usize) -> i64 {
+        |_, _| 0
+    }
+}
+
+/// Variables with their costs, and pairs of variables whose costs are asked for when needed.
+pub(crate) struct Model<'a, P> {
+    unary: Rows<i64>,
+    pairs: Vec<(usize, usize)>,
+    costs: &'a P,
+}
+
+impl<'a, P: Pairs> Model<'a, P> {
+    /// A row of `unary` is what each state of a variable costs; `pairs` are two variables each (several may join the same
+    /// two, and the two may be one). Costs are at least 0, or [`FORBIDDEN`].
+    pub(crate) const fn new(unary: Rows<i64>, pairs: Vec<(usize, usize)>, costs: &'a P) -> Self {
+        Self { unary, pairs, costs }
     }
 
     /// What an assignment costs; `None`: it is forbidden.
@@ -69,26 +97,26 @@ impl<'a> Model<'a> {
         }
         let mut table = Vec::new();
         for (pair, &(a, b)) in self.pairs.iter().enumerate() {
-            let width = self.unary[b].len();
+            let width = self.unary.row(b).len();
             table.clear();
-            table.resize(self.unary[a].len() * width, 0);
-            (self.fill)(pair, &mut table);
+            table.resize(self.unary.row(a).len() * width, 0);
+            self.costs.fill(pair, &mut table);
             sum = add(sum, table[states[a] * width + states[b]])?;
         }
         Some(sum)
     }
 
-    /// The table of a pair with forbidden entries as [`INFINITE`], and its dearest finite entry.
+    /// The table of a pair, and its dearest finite entry.
     fn table(&self, pair: usize, into: &mut Vec<i64>) -> Result<i64, MinsumError> {
         let (a, b) = self.pairs[pair];
         into.clear();
-        into.resize(self.unary[a].len() * self.unary[b].len(), 0);
-        (self.fill)(pair, into);
+        into.resize(self.unary.row(a).len() * self.unary.row(b).len(), 0);
+        self.costs.fill(pair, into);
         checked(into, Place::Pair(pair))
     }
 }
 
-impl fmt::Debug for Model<'_> {
+impl<P> fmt::Debug for Model<'_, P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Model({} variables, {} pairs)", self.unary.len(), self.pairs.len())
     }
@@ -98,12 +126,12 @@ fn add(sum: i64, cost: i64) -> Option<i64> {
     (cost < IMPOSSIBLE).then(|| sum.saturating_add(cost))
 }
 
-/// Turns forbidden entries into [`INFINITE`] and gives the dearest other one.
+/// Cuts forbidden entries to [`FORBIDDEN`] and gives the dearest other one.
 fn checked(costs: &mut [i64], at: Place) -> Result<i64, MinsumError> {
     let (mut most, mut least) = (0, 0);
     for cost in costs.iter_mut() {
-        if *cost == FORBIDDEN {
-            *cost = INFINITE;
+        if *cost >= FORBIDDEN {
+            *cost = FORBIDDEN;
         } else {
             most = most.max(*cost);
             least = least.min(*cost);
@@ -153,7 +181,7 @@ pub(crate) struct Outcome {
     pub(crate) bound: i64,
     /// For each state of each variable, no assignment with it is cheaper than this (or than what was to be beaten): what
     /// is not below the cost of a known assignment need not be looked at again. Empty unless wanted.
-    pub(crate) marginals: Vec<Vec<i64>>,
+    pub(crate) marginals: Rows<i64>,
 }
 
 /// Where a cost stands.
@@ -203,15 +231,15 @@ pub(crate) enum MinsumError {
 }
 
 /// The assignment of least cost below `beat` ([`FORBIDDEN`]: any), as far as `effort` allows; a unit of effort is a
-/// thousand table entries looked at, plus one for each question. Ties go to the lower state, then as the order of
-/// elimination has it; equal input gives an equal outcome.
+/// thousand table entries looked at, plus one for each question. Equal input gives an equal outcome; of equal states that
+/// which is cheaper by itself is taken, then the lower, then as the order of elimination has it.
 ///
 /// Costs O(states of both) per pair for forests, and O(product of the states of a clique) under elimination.
 ///
 /// # Errors
 /// [`MinsumError`]: a negative or too large cost, or a pair without its variables.
-pub(crate) fn solve(
-    model: &Model<'_>,
+pub(crate) fn solve<P: Pairs>(
+    model: &Model<'_, P>,
     limits: &Limits,
     beat: i64,
     effort: &mut Effort<'_>,
@@ -229,13 +257,13 @@ pub(crate) fn solve(
     };
     let best = found.best.and_then(|(cost, chosen)| {
         let cost = cost + folded.constant;
-        (cost < beat).then(|| (cost, folded.unfold(model, &chosen)))
+        (cost < beat).then(|| (cost, folded.unfold(&chosen)))
     });
-    let bound = found.bound.saturating_add(folded.constant).min(INFINITE);
+    let bound = found.bound.saturating_add(folded.constant).min(FORBIDDEN);
     let marginals = if limits.marginals {
         folded.marginals(model, found.marginals, bound)?
     } else {
-        Vec::new()
+        Rows::with_capacity(0, 0)
     };
     let bound = if bound >= beat && best.is_none() {
         FORBIDDEN
@@ -246,7 +274,7 @@ pub(crate) fn solve(
 }
 
 /// Where the tables may not be held: the least of each variable alone is a bound, and its state an answer.
-fn too_large(folded: &leaves::Folded, model: &Model<'_>) -> search::Found {
+fn too_large<P: Pairs>(folded: &leaves::Folded, model: &Model<'_, P>) -> search::Found {
     let chosen = folded.trivial_choice();
     let allowed = |states: &[usize]| {
         model
@@ -255,11 +283,15 @@ fn too_large(folded: &leaves::Folded, model: &Model<'_>) -> search::Found {
             .zip(states)
             .all(|(costs, state)| *state < costs.len())
     };
-    let states = folded.unfold(model, &chosen);
+    let states = folded.unfold(&chosen);
     let cost = if allowed(&states) { model.cost(&states) } else { None };
     search::Found {
         best: cost.map(|cost| (cost - folded.constant, chosen)),
         bound: folded.trivial_bound(),
-        marginals: folded.left.iter().map(|v| vec![0; folded.unary[*v].len()]).collect(),
+        marginals: folded
+            .left
+            .iter()
+            .map(|v| vec![0; folded.unary.row(*v).len()])
+            .collect(),
     }
 }

@@ -8,7 +8,7 @@ use crate::effort::Effort;
 use super::core::Core;
 use super::dual::{gather, pass};
 use super::eliminate::{eliminate, plan};
-use super::{FORBIDDEN, IMPOSSIBLE, INFINITE, Limits};
+use super::{FORBIDDEN, IMPOSSIBLE, Limits};
 
 /// Passes over a node of the search before its states are looked through; a pass goes once forwards and once back.
 const PASSES_PER_ROUND: usize = 3;
@@ -68,7 +68,7 @@ pub(super) fn minimise(core: Core, limits: &Limits, beat: i64, effort: &mut Effo
     let room = usize::try_from(limits.entries_max / entries).unwrap_or(usize::MAX);
     let open_max = room.clamp(2, OPEN_NODES_MAX);
     let mut stack = vec![(core, 0)];
-    let mut abandoned = INFINITE;
+    let mut abandoned = FORBIDDEN;
     let mut is_root = true;
     while let Some((core, bound)) = stack.pop() {
         if bound >= search.beat {
@@ -141,14 +141,14 @@ impl Search<'_> {
 
     /// Lower bounds by state after one round of passes.
     fn marginals(&mut self, core: &mut Core) -> Vec<Vec<i64>> {
-        let mut marginals: Vec<Vec<i64>> = core.all_states.iter().map(|count| vec![INFINITE; *count]).collect();
+        let mut marginals: Vec<Vec<i64>> = core.all_states.iter().map(|count| vec![FORBIDDEN; *count]).collect();
         if !core.is_empty() {
             self.passes(core);
         }
         for (node, marginals) in marginals.iter_mut().enumerate() {
             gather(core, node);
             for (name, cost) in core.names[node].iter().zip(&core.unary[node]) {
-                marginals[*name as usize] = core.constant.saturating_add(*cost).min(INFINITE);
+                marginals[*name as usize] = core.constant.saturating_add(*cost).min(FORBIDDEN);
             }
         }
         marginals
@@ -174,10 +174,10 @@ impl Search<'_> {
             gather(core, node);
             let room = self.beat - core.constant;
             for cost in core.unary[node].iter_mut().filter(|cost| **cost >= room) {
-                *cost = INFINITE;
+                *cost = FORBIDDEN;
             }
         }
-        core.drop_states(&vec![None; core.unary.len()], INFINITE)
+        core.drop_states(&vec![None; core.unary.len()], FORBIDDEN)
     }
 }
 
@@ -222,7 +222,7 @@ fn branches(core: Core) -> Vec<Core> {
         let mut half = core.clone();
         let mut only = vec![None; half.unary.len()];
         only[node] = Some((state, wanted));
-        half.drop_states(&only, INFINITE);
+        half.drop_states(&only, FORBIDDEN);
         half
     };
     vec![half(false), half(true)]

@@ -1,17 +1,19 @@
 //! The solver against enumeration on small models of every shape, and against itself with its limits taken away.
 
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
+
 use super::*;
 
-/// SplitMix64, as in the integration tests.
-struct Dice(u64);
+struct Dice(ChaCha8Rng);
 
 impl Dice {
+    fn new(seed: u64) -> Self {
+        Self(ChaCha8Rng::seed_from_u64(seed))
+    }
+
     fn roll(&mut self, sides: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % sides
+        self.0.next_u64() % sides
     }
 
     fn below(&mut self, n: usize) -> usize {
@@ -56,9 +58,25 @@ impl Case {
         }
     }
 
+    /// By tables, and where the work does not end also by single costs: the same must come out.
     fn solve(&self, limits: &Limits, beat: i64, units: u64) -> Outcome {
         let fill = |pair: usize, table: &mut [i64]| table.copy_from_slice(&self.tables[pair]);
-        let model = Model::new(self.unary.clone(), self.pairs.clone(), &fill);
+        let unary: Rows<i64> = self.unary.iter().cloned().collect();
+        if units == u64::MAX {
+            let model = Model::new(unary.clone(), self.pairs.clone(), self);
+            let single = solve(&model, limits, beat, &mut Effort::units(units)).unwrap();
+            let model = Model::new(unary.clone(), self.pairs.clone(), &fill);
+            let tables = solve(&model, limits, beat, &mut Effort::units(units)).unwrap();
+            let costs = |outcome: &Outcome| outcome.best.as_ref().map(|(cost, _)| *cost);
+            assert_eq!(
+                (costs(&single), single.bound, &single.marginals),
+                (costs(&tables), tables.bound, &tables.marginals)
+            );
+            if let Some((cost, states)) = &single.best {
+                assert_eq!(Some(*cost), model.cost(states), "the cost is that of the assignment");
+            }
+        }
+        let model = Model::new(unary, self.pairs.clone(), &fill);
         let outcome = solve(&model, limits, beat, &mut Effort::units(units)).unwrap();
         if let Some((cost, states)) = &outcome.best {
             assert_eq!(Some(*cost), model.cost(states), "the cost is that of the assignment");
@@ -93,6 +111,24 @@ impl Case {
     }
 }
 
+impl Pairs for Case {
+    const HAS_SINGLE: bool = true;
+
+    fn fill(&self, pair: usize, table: &mut [i64]) {
+        table.copy_from_slice(&self.tables[pair]);
+    }
+
+    fn single(&self, pair: usize) -> impl Fn(usize, usize) -> i64 {
+        let width = self.unary[self.pairs[pair].1].len();
+        move |first, second| self.tables[pair][first * width + second]
+    }
+
+    fn dearest(&self, pair: usize) -> i64 {
+        let finite = self.tables[pair].iter().filter(|cost| **cost < FORBIDDEN);
+        finite.copied().max().unwrap_or(0)
+    }
+}
+
 /// Nothing may be eliminated beyond leaves and what fits three states: the bound and the branching must do it.
 const NARROW: Limits = Limits {
     table_entries_max: 3,
@@ -103,7 +139,7 @@ const NARROW: Limits = Limits {
 
 #[test]
 fn small_models_are_solved_as_by_enumeration() {
-    let mut dice = Dice(1);
+    let mut dice = Dice::new(1);
     for _ in 0..3000 {
         let (variables, pairs) = (1 + dice.below(6), dice.below(10));
         let case = Case::random(&mut dice, variables, 4, pairs);
@@ -122,7 +158,7 @@ fn small_models_are_solved_as_by_enumeration() {
 
 #[test]
 fn marginals_are_below_the_cost_with_each_state_and_exact_for_forests() {
-    let mut dice = Dice(5);
+    let mut dice = Dice::new(5);
     for round in 0..1500 {
         let mut case = Case::random(&mut dice, 5, 3, 6);
         let is_forest = round % 2 == 0;
@@ -152,7 +188,7 @@ fn marginals_are_below_the_cost_with_each_state_and_exact_for_forests() {
                     tables: case.tables.clone(),
                 }
                 .least();
-                let marginal = outcome.marginals[variable][state];
+                let marginal = outcome.marginals.row(variable)[state];
                 assert!(marginal <= least);
                 if is_forest {
                     assert_eq!(marginal >= IMPOSSIBLE, least == FORBIDDEN);
@@ -165,7 +201,7 @@ fn marginals_are_below_the_cost_with_each_state_and_exact_for_forests() {
 
 #[test]
 fn elimination_and_branching_agree_on_wider_models() {
-    let mut dice = Dice(2);
+    let mut dice = Dice::new(2);
     for _ in 0..60 {
         let case = Case::random(&mut dice, 12, 5, 22);
         let exact = case.solve(&Limits::default(), FORBIDDEN, u64::MAX);
@@ -177,7 +213,7 @@ fn elimination_and_branching_agree_on_wider_models() {
 
 #[test]
 fn a_bound_holds_wherever_the_work_ends() {
-    let mut dice = Dice(3);
+    let mut dice = Dice::new(3);
     for _ in 0..40 {
         let case = Case::random(&mut dice, 14, 6, 40);
         let exact = case.solve(&Limits::default(), FORBIDDEN, u64::MAX);
@@ -192,7 +228,7 @@ fn a_bound_holds_wherever_the_work_ends() {
 
 #[test]
 fn tables_that_may_not_be_held_leave_a_bound() {
-    let mut dice = Dice(4);
+    let mut dice = Dice::new(4);
     let limits = Limits {
         entries_max: 1,
         ..Limits::default()
@@ -212,7 +248,7 @@ fn bad_costs_are_refused() {
     let unary = vec![vec![0, 1], vec![2]];
     let refuse = |unary: &Vec<Vec<i64>>, pair: (usize, usize), cost: i64| {
         let fill = move |_: usize, table: &mut [i64]| table.fill(cost);
-        let model = Model::new(unary.clone(), vec![pair], &fill);
+        let model = Model::new(unary.iter().cloned().collect(), vec![pair], &fill);
         solve(&model, &Limits::default(), FORBIDDEN, &mut Effort::units(1))
             .unwrap_err()
             .to_string()

@@ -144,6 +144,43 @@ fn a_bound_holds_wherever_the_work_ends() {
 }
 
 #[test]
+fn a_bound_within_a_deadline_holds_wherever_the_work_ends() {
+    let mut dice = Dice::new(11);
+    let mut open = 0;
+    for _ in 0..60 {
+        // A chain with edges past every second task: a path may be late of which every pair of tasks is in time.
+        let mut case = random(&mut dice, Shape::Chain, 8, 3);
+        for (from, to) in [("t0", "t2"), ("t2", "t4"), ("t4", "t6")] {
+            let bytes = skyloom_core::Bytes::from_gib(1);
+            let (from, to) = (from.into(), to.into());
+            case.dag.edges.push(skyloom_scheduler::dag::Edge { from, to, bytes });
+        }
+        for candidate in case.dag.tasks.iter_mut().flat_map(|task| &mut task.candidates) {
+            candidate.run_seconds = f64::from(u32::try_from(1 + dice.roll(9000)).unwrap());
+        }
+        let mut all = case.all();
+        all.sort_unstable();
+        // A little faster than the cheapest.
+        let (_, deadline) = all[all.len() / 50];
+        let least = cheapest(&all, deadline).unwrap();
+        let objective = Objective::CostByDeadline {
+            seconds: std::time::Duration::from_millis(deadline).as_secs_f64(),
+        };
+        for units in [0, 30, 100, 300] {
+            match case.plan_with(objective, &by_splitting(&case.config), units) {
+                Ok(plan) => {
+                    check_plan(&case, &all, &plan);
+                    assert!(plan.cost_lower_bound.as_micros() <= least, "{units}: {case:#?}");
+                    open += u32::from(plan.gap > 0.0);
+                }
+                Err(error) => assert!(matches!(error, DagError::OutOfWork { .. }), "{error}"),
+            }
+        }
+    }
+    assert!(open > 0, "work ends before the proof somewhere");
+}
+
+#[test]
 fn deadlines_of_single_tasks_hold() {
     let mut dice = Dice::new(4);
     let (mut met, mut refused) = (0, 0);

@@ -204,14 +204,14 @@ impl Case {
         }
     }
 
-    fn place(&self, picks: &[usize], id: &NodeId) -> RegionKey {
+    pub(crate) fn place(&self, picks: &[usize], id: &NodeId) -> RegionKey {
         match self.dag.tasks.iter().position(|t| t.id == *id) {
             Some(task) => self.dag.tasks[task].candidates[picks[task]].region.clone(),
             None => self.dag.data.iter().find(|d| d.id == *id).unwrap().region.clone(),
         }
     }
 
-    fn cost(&self, picks: &[usize]) -> i64 {
+    pub(crate) fn cost(&self, picks: &[usize]) -> i64 {
         let mut micros = 0i128;
         for (task, pick) in self.dag.tasks.iter().zip(picks) {
             let candidate = &task.candidates[*pick];
@@ -298,7 +298,7 @@ impl Case {
 }
 
 /// What a month's volume costs, in 2^-30 micro-dollars: of each tier what lies between its edges.
-fn up_to(tiers: &[(Option<u64>, i64)], volume: u64) -> i128 {
+pub(crate) fn up_to(tiers: &[(Option<u64>, i64)], volume: u64) -> i128 {
     let mut cost = 0;
     let mut below = 0u128;
     for (edge, rate) in tiers {

@@ -8,6 +8,7 @@ mod checker;
 mod clusters;
 mod clusters_oracle;
 mod dag;
+mod dag_baselines;
 mod dag_rules;
 mod dag_world;
 mod fleet;

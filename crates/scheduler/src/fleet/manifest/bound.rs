@@ -17,7 +17,7 @@ use crate::fleet::fold::{Fold, fold};
 use crate::fleet::problem::FleetProblem;
 use crate::fleet::values::{bound, values};
 use crate::fleet::{greedy, solve};
-use crate::minsum::{self, FORBIDDEN, Limits, Model as Sum};
+use crate::minsum::{self, FORBIDDEN, Limits, Model as Sum, Rows};
 use crate::model::{Model, Target};
 use crate::state::HOURS;
 
@@ -194,7 +194,7 @@ fn joint(model: &Model<'_>, placed: &[u64], worths: &Worths, rates: &Rates<'_, '
         };
         sites.iter().map(cost).collect::<Vec<i64>>()
     };
-    let costs: Vec<Vec<i64>> = services.iter().zip(&sites).map(unary).collect();
+    let costs: Rows<i64> = services.iter().zip(&sites).map(unary).collect();
     let joints = joints(model, placed, &services);
     let pairs = joints.iter().map(|joint| joint.pair).collect();
     let fill = |at: usize, table: &mut [i64]| {
