@@ -5,7 +5,7 @@
 //! table 2.1 (ANN, AAdN, AAdA) and the growth of the variance of table 6.1. Start values are read off the beginning of
 //! the series instead of being searched for: with a hundred samples and a season they would outnumber the data.
 
-use super::method::{Fallback, Fitted, Forecaster, Training};
+use super::method::{Fallback, Fitted, Forecaster, SeasonUse, Training};
 use super::naive::Naive;
 use super::search::minimise;
 use crate::num;
@@ -28,6 +28,8 @@ pub struct HoltWinters;
 const DAMPING: (f64, f64) = (0.8, 0.98);
 /// Evaluations of the sum of squares per start point: the simplex has settled by then (four dimensions at most).
 const EVALUATIONS: usize = 120;
+/// Steps of the recursion that one search may take: long series get by with fewer evaluations, because each says more.
+const STEPS_MAX: usize = 30_000;
 /// Start points of the level's speed: slow, middling, quick. One alone gets caught in a local minimum.
 const LEVEL_STARTS: [f64; 3] = [0.1, 0.4, 0.85];
 /// A later start must win by this much: two searches that end in the same place must not be told apart by rounding.
@@ -101,8 +103,8 @@ impl Forecaster for HoltWinters {
     fn name(&self) -> &'static str {
         "holt-winters"
     }
-    fn is_seasonal(&self) -> bool {
-        true
+    fn seasons(&self) -> SeasonUse {
+        SeasonUse::Each
     }
     fn needs(&self, periods: &[usize]) -> usize {
         periods.first().map_or(TREND_LEN_MIN, |p| Ets::seasonal(*p).needs())
@@ -205,7 +207,9 @@ fn search<const N: usize>(theta: impl Fn(&[f64; N]) -> Theta, values: &[f64], st
     for alpha in LEVEL_STARTS {
         let mut start = [0.1; N];
         start[0] = alpha;
-        let found = minimise(start, EVALUATIONS, |x| state.run(values, theta(x)));
+        let found = minimise(start, EVALUATIONS.min(STEPS_MAX / values.len()).max(20), |x| {
+            state.run(values, theta(x))
+        });
         if best.1.is_infinite() || found.1 < best.1 * (1.0 - CLEARLY_BETTER) {
             best = found;
         }
@@ -250,22 +254,27 @@ impl FittedEts {
         self.levels.truncate(1);
         self.trends.truncate(1);
         self.seasons.truncate(m);
-        let (mut level, mut trend) = (self.levels[0], self.trends[0]);
         let mut sum = 0.0;
-        for (t, value) in values.iter().enumerate() {
-            let season = if m > 0 { self.seasons[t] } else { 0.0 };
-            let ahead = level + theta.damping * trend;
-            let error = value - ahead - season;
-            level = ahead + theta.alpha * error;
-            trend = theta.damping * trend + theta.beta * error;
-            self.levels.push(level);
-            self.trends.push(trend);
-            if m > 0 {
-                self.seasons.push(season + theta.gamma * error);
-            }
+        for value in values {
+            let error = self.step(*value);
             sum += error * error;
         }
         sum / num::count(values.len().max(1))
+    }
+
+    /// Takes in one value and gives its one-step error.
+    fn step(&mut self, value: f64) -> f64 {
+        let (theta, t) = (self.theta, self.levels.len() - 1);
+        let (level, trend) = (self.levels[t], self.trends[t]);
+        let season = self.ets.period.map_or(0.0, |_| self.seasons[t]);
+        let ahead = level + theta.damping * trend;
+        let error = value - ahead - season;
+        self.levels.push(ahead + theta.alpha * error);
+        self.trends.push(theta.damping * trend + theta.beta * error);
+        if self.ets.period.is_some() {
+            self.seasons.push(season + theta.gamma * error);
+        }
+        error
     }
 }
 
@@ -281,6 +290,10 @@ impl Fitted for FittedEts {
                 level + damped * trend + season
             })
             .collect()
+    }
+
+    fn push(&mut self, value: f64) {
+        self.step(value);
     }
 
     fn first_origin(&self) -> usize {

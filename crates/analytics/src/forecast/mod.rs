@@ -4,20 +4,27 @@
 //! the automatic choice ([`Auto`]) and the docs iterate over that table. Intervals do not belong to the methods: they
 //! come from each method's own hindcasts (`interval`), so that a new one gets honest intervals for free.
 
+mod analog;
 mod auto;
+mod combine;
 mod config;
 mod ets;
 mod interval;
+mod lagged;
+mod linear;
 mod method;
 mod naive;
 mod run;
+mod scale;
 mod search;
 mod season;
 
-pub use auto::Auto;
+pub use analog::Analog;
+pub use auto::{Auto, Fast};
 pub use config::{ForecastConfig, ForecastConfigError, HISTORY_MAX, HORIZON_MAX, Level, PERIODS_MAX, Seasons};
 pub use ets::{Ets, FittedEts, HoltDamped, HoltWinters, SimpleExp};
-pub use method::{Fallback, Fitted, Forecaster, Member, Training};
+pub use lagged::Lagged;
+pub use method::{Candidacy, Fallback, Fitted, Forecaster, Member, SeasonUse, Training};
 pub use naive::{Drift, Naive, SeasonalNaive};
 pub use run::{Forecast, ForecastError, ForecastStep, IntervalSource, forecast, forecast_with};
 pub use season::detect_period;
@@ -30,7 +37,15 @@ pub const BUILTIN: &[&dyn Forecaster] = &[
     &SimpleExp,
     &HoltDamped,
     &HoltWinters,
+    &Analog,
+    &lagged::LAGGED,
+    &lagged::LAGGED_ROOT,
+    &lagged::LAGGED_STEP,
+    &lagged::LAGGED_SEASON,
+    &lagged::LAGGED_FOURIER,
+    &lagged::LAGGED_PROFILE,
     &Auto,
+    &Fast,
 ];
 
 /// The built-in method of that name, as [`Forecaster::name`] gives it.

@@ -7,6 +7,7 @@ use thiserror::Error;
 use super::config::{ForecastConfig, HISTORY_MAX, Level, Seasons};
 use super::interval::interval;
 use super::method::{Fallback, Fitted, Forecaster, Member, Training};
+use super::scale::{Bend, Shape};
 use super::season::detect_period;
 use super::{Auto, Naive};
 use crate::RegularSeries;
@@ -14,6 +15,9 @@ use crate::num::{Unit, saturate};
 
 /// Steps of [`Forecaster::simpler`] that are followed before the naive method is used; the built-in chain has three.
 const SIMPLER_MAX: usize = 8;
+
+/// Values from which on an interval may widen with the level: fewer cannot tell a bend from luck.
+const BEND_LEN_MIN: usize = 60;
 
 /// A forecast and how it came about.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -139,10 +143,16 @@ pub fn forecast_with(
     let training = Training {
         values: &values,
         periods: &periods,
+        horizon: config.horizon,
     };
     let (name, fitted, fallback) = fit(method, &training);
     let path = fitted.path(values.len(), config.horizon);
-    let reach = interval(fitted.as_ref(), &values, config.horizon, config.level);
+    let bend = if values.len() < BEND_LEN_MIN {
+        Bend::STRAIGHT
+    } else {
+        Bend::fit(Shape::Log, &values, periods.first().copied())
+    };
+    let reach = interval(fitted.as_ref(), &values, config.horizon, config.level, bend);
     let steps = (0..config.horizon)
         .map(|lead| {
             let z = if path[lead].is_nan() {
@@ -153,9 +163,9 @@ pub fn forecast_with(
             let to_value = |z: f64| saturate(unit.to_value(saturate(z)).clamp(config.floor, config.ceiling));
             ForecastStep {
                 at: series.at(all.len() + lead),
-                lo: to_value(z - reach.below[lead]),
+                lo: to_value(bend.undo(bend.apply(z) - reach.reach[lead]).min(z)),
                 point: to_value(z),
-                hi: to_value(z + reach.above[lead]),
+                hi: to_value(bend.undo(bend.apply(z) + reach.reach[lead]).max(z)),
             }
         })
         .collect();

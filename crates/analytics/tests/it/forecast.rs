@@ -5,8 +5,9 @@ use std::time::Duration;
 use proptest::prelude::*;
 use skyloom_analytics::RegularSeries;
 use skyloom_analytics::forecast::{
-    Auto, BUILTIN, Drift, Ets, Fallback, Fitted, Forecast, ForecastConfig, ForecastConfigError, ForecastError,
-    HORIZON_MAX, HoltWinters, IntervalSource, Naive, SeasonalNaive, by_name, detect_period, forecast, forecast_with,
+    Auto, BUILTIN, Candidacy, Drift, Ets, Fallback, Fitted, Forecast, ForecastConfig, ForecastConfigError,
+    ForecastError, HORIZON_MAX, HoltWinters, IntervalSource, Naive, SeasonalNaive, by_name, detect_period, forecast,
+    forecast_with,
 };
 use skyloom_core::Timestamp;
 
@@ -358,11 +359,11 @@ proptest! {
         use skyloom_analytics::forecast::{Forecaster, Training};
         let periods = [3];
         for method in [&Naive as &dyn Forecaster, &SeasonalNaive, &Drift] {
-            let Ok(whole) = method.fit(&Training { values: &values, periods: &periods }) else { continue };
+            let Ok(whole) = method.fit(&Training { values: &values, periods: &periods, horizon: 8 }) else { continue };
             let first = whole.first_origin();
             let span = real(values.len() - first) * cut;
             let origin = first + (0..values.len()).filter(|k| real(*k) < span).count().min(values.len() - first);
-            if let Ok(part) = method.fit(&Training { values: &values[..origin], periods: &periods }) {
+            if let Ok(part) = method.fit(&Training { values: &values[..origin], periods: &periods, horizon: 8 }) {
                 prop_assert_eq!(whole.path(origin, 7), part.path(origin, 7));
             }
         }
@@ -375,7 +376,7 @@ fn the_automatic_choice_is_in_the_table_once_and_names_are_unique() {
     names.sort_unstable();
     names.dedup();
     assert_eq!(names.len(), BUILTIN.len());
-    assert_eq!(BUILTIN.iter().filter(|m| !m.is_candidate()).count(), 1);
+    assert_eq!(BUILTIN.iter().filter(|m| m.candidacy() == Candidacy::Never).count(), 2);
     assert!(by_name("nothing").is_none());
     let auto: &dyn skyloom_analytics::forecast::Forecaster = &Auto;
     assert!(auto.simpler().is_some());
