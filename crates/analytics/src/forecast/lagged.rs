@@ -278,7 +278,7 @@ fn harmonics(periods: &[usize]) -> Vec<(usize, usize)> {
     let mut all = Vec::new();
     for (i, &period) in periods.iter().enumerate() {
         let most = if i == 0 { HARMONICS_SHORT } else { HARMONICS_LONG };
-        let is_new = |k: &usize| periods[..i].iter().all(|shorter| (k * shorter) % period != 0);
+        let is_new = |k: &usize| periods[..i].iter().all(|shorter| !(k * shorter).is_multiple_of(period));
         all.extend((1..=most.min((period - 1) / 2)).filter(is_new).map(|k| (period, k)));
     }
     all

@@ -229,8 +229,8 @@ impl Cholesky {
         for i in (0..self.size).rev() {
             right[i] /= self.lower[i * self.size + i];
             let x = right[i];
-            for j in 0..i {
-                right[j] -= x * self.lower[i * self.size + j];
+            for (r, l) in right[..i].iter_mut().zip(&self.lower[i * self.size..]) {
+                *r -= x * l;
             }
         }
     }

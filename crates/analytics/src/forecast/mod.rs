@@ -16,6 +16,7 @@ mod method;
 mod naive;
 mod run;
 mod scale;
+pub mod score;
 mod search;
 mod season;
 
@@ -27,7 +28,7 @@ pub use lagged::Lagged;
 pub use method::{Candidacy, Fallback, Fitted, Forecaster, Member, SeasonUse, Training};
 pub use naive::{Drift, Naive, SeasonalNaive};
 pub use run::{Forecast, ForecastError, ForecastStep, IntervalSource, forecast, forecast_with};
-pub use season::detect_period;
+pub use season::{detect_period, detect_periods};
 
 /// Every built-in method. A new one is one file and one line here.
 pub const BUILTIN: &[&dyn Forecaster] = &[

@@ -8,7 +8,7 @@ use super::config::{ForecastConfig, HISTORY_MAX, Level, Seasons};
 use super::interval::interval;
 use super::method::{Fallback, Fitted, Forecaster, Member, Training};
 use super::scale::{Bend, Shape};
-use super::season::detect_period;
+use super::season::detect_periods;
 use super::{Auto, Naive};
 use crate::RegularSeries;
 use crate::num::{Unit, saturate};
@@ -29,6 +29,8 @@ pub struct Forecast {
     pub members: Vec<Member>,
     /// Why something simpler than asked for was used; `None` when nothing was.
     pub fallback: Option<Fallback>,
+    /// Values of the history that were used: the latest, at most [`HISTORY_MAX`].
+    pub values_used: usize,
     /// Seasonal periods that were given or found, in steps of the grid.
     pub periods: Vec<usize>,
     /// Share of the future that the interval is meant to hold.
@@ -138,7 +140,7 @@ pub fn forecast_with(
     let periods = match &config.seasons {
         Seasons::None => Vec::new(),
         Seasons::Given(periods) => periods.clone(),
-        Seasons::Detect => detect_period(&values).into_iter().collect(),
+        Seasons::Detect => detect_periods(&values),
     };
     let training = Training {
         values: &values,
@@ -178,6 +180,7 @@ pub fn forecast_with(
         method: name.to_owned(),
         members,
         fallback,
+        values_used: history.len(),
         periods,
         level: config.level,
         interval: if reach.is_conformal {
@@ -214,6 +217,7 @@ fn constant(series: &RegularSeries, config: &ForecastConfig) -> Forecast {
         method: Naive.name().to_owned(),
         members: Vec::new(),
         fallback: Some(Fallback::Constant),
+        values_used: series.len().min(HISTORY_MAX),
         periods: Vec::new(),
         level: config.level,
         interval: IntervalSource::Constant,
