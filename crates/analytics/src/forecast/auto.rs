@@ -5,8 +5,10 @@
 //! weights, and how the naive methods guard, is `combine`'s.
 
 use super::combine;
+use super::ets_auto::AutoEts;
 use super::method::{Candidacy, Fallback, Fitted, Forecaster, Member, SeasonUse, Training};
 use super::naive::{Naive, SeasonalNaive};
+use super::theta::Theta;
 use crate::num;
 
 /// Weights all methods of [`BUILTIN`](super::BUILTIN) by their errors in a rolling-origin back-test: the default.
@@ -29,8 +31,13 @@ const LEN_MIN: usize = 10;
 const LEAD_SHARE: usize = 4;
 /// Longest back-test path: a few seasons of hourly data; farther leads are extrapolated by every method alike.
 const LEAD_MAX: usize = 96;
+/// Errors from each earlier cut count so much less.
+const RECENCY: f64 = 0.8;
 /// Hindcasts begin this share of a path apart.
 const HINDCASTS: usize = 4;
+/// Cycles a season must have been seen to be judged, and what is used before.
+const CYCLES_SEEN: usize = 2;
+const UNPROVEN: [&dyn Forecaster; 3] = [&SeasonalNaive, &Theta, &AutoEts];
 /// Errors this close are a tie, and the plainer method is the guard: rounding must not decide.
 const TIE: f64 = 1e-9;
 
@@ -102,7 +109,10 @@ fn choose(training: &Training<'_>, is_fast: bool) -> Result<Box<dyn Fitted>, Fal
     if len < LEN_MIN {
         return Err(Fallback::TooShort { len, needed: LEN_MIN });
     }
-    let shares = shares(back_test(training, is_fast));
+    let shares = match unproven(training, is_fast) {
+        Some(candidates) => candidates,
+        None => shares(back_test(training, is_fast)),
+    };
     let mut members = Vec::with_capacity(shares.len());
     for (candidate, weight) in shares {
         let fitted = candidate.method.fit(&Training {
@@ -125,6 +135,29 @@ fn choose(training: &Training<'_>, is_fast: bool) -> Result<Box<dyn Fitted>, Fal
         });
     }
     Ok(Box::new(FittedAuto { len, members }))
+}
+
+/// The seasonal methods in equal shares, when the history shows a season for the first time: the prefixes of a back-test
+/// would not show it, and the choice would be made among methods that are blind to it.
+fn unproven<'a>(training: &Training<'a>, is_fast: bool) -> Option<Vec<(Candidate<'a>, f64)>> {
+    let (len, shortest) = (training.values.len(), *training.periods.first()?);
+    let lead = Cuts::of(len, training.horizon, 0, is_fast).lead;
+    let seen = shortest.saturating_mul(CYCLES_SEEN);
+    if len < seen || len - lead >= seen {
+        return None;
+    }
+    let share = 1.0 / num::count(UNPROVEN.len());
+    let candidate = |method: &&'static dyn Forecaster| {
+        let candidate = Candidate {
+            method: *method,
+            periods: training.periods,
+            error: 0.0,
+            errors: Vec::new(),
+            proofs: Vec::new(),
+        };
+        (candidate, share)
+    };
+    Some(UNPROVEN.iter().map(candidate).collect())
 }
 
 impl Cuts {
@@ -196,7 +229,8 @@ fn prove<'a>(method: &'static dyn Forecaster, training: &Training<'a>, cuts: &Cu
         }
         for origin in (cut..until).step_by((cuts.lead / HINDCASTS).max(1)) {
             let path = fitted.path(origin, cuts.lead);
-            errors.extend(path.iter().zip(&values[origin..]).map(|(p, v)| p - v));
+            let weight = RECENCY.powi(i32::try_from(cuts.at.len() - 1 - k).unwrap_or(i32::MAX));
+            errors.extend(path.iter().zip(&values[origin..]).map(|(p, v)| weight * (p - v)));
         }
         proofs.push((cut, fitted));
     }
@@ -267,8 +301,8 @@ impl Fitted for FittedAuto {
     }
 
     fn first_origin(&self) -> usize {
-        let cuts = self.members.iter().filter_map(|m| m.proofs.first());
-        cuts.map(|(cut, _)| *cut).max().unwrap_or(1)
+        let first = |p: &Proven| p.proofs.first().map_or(p.fitted.first_origin(), |(cut, _)| *cut);
+        self.members.iter().map(first).max().unwrap_or(1)
     }
 
     /// The fastest growth of any member: the law is for what the hindcasts cannot tell, and there caution is cheap.
@@ -282,9 +316,10 @@ impl Fitted for FittedAuto {
         most
     }
 
-    /// None that its hindcasts have seen.
+    /// None that hindcasts of fits to prefixes have seen.
     fn parameters(&self) -> usize {
-        0
+        let seen = |p: &Proven| if p.proofs.is_empty() { p.fitted.parameters() } else { 0 };
+        self.members.iter().map(seen).max().unwrap_or(0)
     }
 
     fn members(&self) -> Vec<Member> {

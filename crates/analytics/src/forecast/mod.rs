@@ -8,27 +8,37 @@ mod analog;
 mod auto;
 mod combine;
 mod config;
+mod decompose;
+mod double;
 mod ets;
+mod ets_auto;
 mod interval;
 mod lagged;
 mod linear;
 mod method;
+mod mstl;
 mod naive;
 mod run;
 mod scale;
 pub mod score;
 mod search;
 mod season;
+mod theta;
 
 pub use analog::Analog;
 pub use auto::{Auto, Fast};
 pub use config::{ForecastConfig, ForecastConfigError, HISTORY_MAX, HORIZON_MAX, Level, PERIODS_MAX, Seasons};
-pub use ets::{Ets, FittedEts, HoltDamped, HoltWinters, SimpleExp};
+pub use decompose::{Decomposition, decompose};
+pub use double::DoubleSeason;
+pub use ets::{Ets, FittedEts, HoltDamped, HoltWinters, Season, SimpleExp, Trend};
+pub use ets_auto::AutoEts;
 pub use lagged::Lagged;
 pub use method::{Candidacy, Fallback, Fitted, Forecaster, Member, SeasonUse, Training};
+pub use mstl::Mstl;
 pub use naive::{Drift, Naive, SeasonalNaive};
 pub use run::{Forecast, ForecastError, ForecastStep, IntervalSource, forecast, forecast_with};
 pub use season::{detect_period, detect_periods};
+pub use theta::Theta;
 
 /// Every built-in method. A new one is one file and one line here.
 pub const BUILTIN: &[&dyn Forecaster] = &[
@@ -38,6 +48,10 @@ pub const BUILTIN: &[&dyn Forecaster] = &[
     &SimpleExp,
     &HoltDamped,
     &HoltWinters,
+    &AutoEts,
+    &Theta,
+    &Mstl,
+    &DoubleSeason,
     &Analog,
     &lagged::LAGGED,
     &lagged::LAGGED_ROOT,

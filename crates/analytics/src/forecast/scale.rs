@@ -71,6 +71,11 @@ impl Bend {
         best.1
     }
 
+    /// What is added to a value on the unit scale to get twice its distance from the origin in ranges.
+    pub(crate) fn offset(self) -> f64 {
+        1.0 + 2.0 * self.origin
+    }
+
     pub(crate) fn apply(self, unit: f64) -> f64 {
         let from_origin = (f64::midpoint(unit, 1.0) + self.origin).max(self.origin * NEAREST);
         match self.shape {
