@@ -71,7 +71,7 @@ pub fn detect_period(values: &[f64]) -> Option<usize> {
 /// days). At most three.
 ///
 /// ```
-/// let hour_of_week = |t: u32| f64::from(t % 24) + if t / 24 % 7 < 5 { 40.0 } else { 0.0 };
+/// let hour_of_week = |t: u32| f64::from(t % 24) + if t / 24 % 7 < 5 { 10.0 } else { 0.0 };
 /// let hourly: Vec<f64> = (0..24 * 7 * 4).map(hour_of_week).collect();
 /// assert_eq!(skyloom_analytics::forecast::detect_periods(&hourly), [24, 168]);
 /// ```
