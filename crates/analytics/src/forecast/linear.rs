@@ -255,3 +255,82 @@ pub(crate) fn dot(a: &[f64], b: &[f64]) -> f64 {
     }
     lanes.iter().sum::<f64>() + tail
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn noise(i: usize) -> f64 {
+        f64::from(u16::try_from((i * 7919 + i * i * 31) % 1009).unwrap()) / 1009.0 - 0.5
+    }
+
+    fn columns(rows: usize) -> Vec<Vec<f64>> {
+        (0..3)
+            .map(|c| (0..rows).map(|i| noise(i * 3 + c * 101 + 1)).collect())
+            .collect()
+    }
+
+    fn problem<'a>(columns: &'a [Vec<f64>], target: &'a [f64], profile: Option<Profile>) -> Problem<'a> {
+        Problem {
+            columns: columns.iter().map(Vec::as_slice).collect(),
+            target,
+            weights: None,
+            ridge_share: 0.0,
+            ridge: &[0.0; 3],
+            profile,
+        }
+    }
+
+    #[test]
+    fn coefficients_and_profile_of_an_exact_model_come_back() {
+        let columns = columns(120);
+        let table = [0.5, -1.0, 0.25, 2.0];
+        let target: Vec<f64> = (0..120)
+            .map(|i| 2.0 * columns[0][i] - columns[1][i] + 0.5 * columns[2][i] + table[(i + 1) % 4])
+            .collect();
+        let profile = Profile {
+            period: 4,
+            first: 1,
+            ridge: 1e-12,
+        };
+        let found = solve(&problem(&columns, &target, Some(profile)), 3);
+        for (beta, truth) in found.columns.iter().zip([2.0, -1.0, 0.5]) {
+            assert!((beta - truth).abs() < 1e-8);
+        }
+        for (value, truth) in found.profile.iter().zip(table) {
+            assert!((value - truth).abs() < 1e-8);
+        }
+    }
+
+    /// At the M-estimate the bounded residuals are orthogonal to every column: its definition, not its algorithm.
+    #[test]
+    fn bounded_residuals_are_orthogonal_and_outliers_do_not_pull() {
+        let columns = columns(200);
+        let mut target: Vec<f64> = (0..200).map(|i| columns[0][i] + 0.02 * noise(i + 7)).collect();
+        for i in (0..200).step_by(10) {
+            target[i] += 50.0;
+        }
+        let plain = solve(&problem(&columns, &target, None), 1);
+        let robust = solve(&problem(&columns, &target, None), 60);
+        assert!((robust.columns[0] - 1.0).abs() < 0.05 && (plain.columns[0] - 1.0).abs() > 0.2);
+        let mut residuals = target.clone();
+        subtract_fit(&problem(&columns, &target, None), &robust, &mut residuals);
+        let mut sizes: Vec<f64> = residuals.iter().map(|r| r.abs()).collect();
+        let reach = HUBER * MAD_TO_SD * median(&mut sizes);
+        let bounded: Vec<f64> = residuals.iter().map(|r| r.clamp(-reach, reach)).collect();
+        for column in &columns {
+            assert!(dot(column, &bounded).abs() < 1e-4, "{}", dot(column, &bounded));
+        }
+    }
+
+    #[test]
+    fn equal_and_empty_columns_are_left_out_without_harm() {
+        let mut columns = columns(50);
+        columns[1] = columns[0].clone();
+        columns[2] = vec![0.0; 50];
+        let target: Vec<f64> = columns[0].iter().map(|x| 3.0 * x).collect();
+        let found = solve(&problem(&columns, &target, None), 5);
+        assert!(found.columns.iter().all(|b| b.is_finite()));
+        assert!((found.columns[0] + found.columns[1] - 3.0).abs() < 1e-6);
+    }
+}
