@@ -7,9 +7,8 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::ValueEnum;
 use skyloom::analytics::forecast::{
-    Auto, Fast, Forecast, ForecastConfig, ForecastConfigError, ForecastError, ForecastStep, Forecaster, forecast_with,
+    BUILTIN, Forecast, ForecastConfig, ForecastConfigError, ForecastError, ForecastStep, Forecaster, by_name, forecast_with,
 };
 use skyloom::analytics::{RegularSeries, RegularSeriesError};
 use skyloom::core::Timestamp;
@@ -38,17 +37,10 @@ pub(crate) struct Args {
     /// Write `lo|mid|hi` with an interval that holds this share of the future.
     #[arg(long)]
     intervals: Option<f64>,
-    /// How much work each series is worth.
-    #[arg(long, value_enum, default_value_t = Preset::Auto)]
-    preset: Preset,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Preset {
-    /// All methods, the default.
-    Auto,
-    /// The quick ones only.
-    Fast,
+    /// How much work each series is worth: `auto` (all methods, the default), `fast` (the quick ones), or one built-in
+    /// method by its name.
+    #[arg(long, default_value = "auto")]
+    preset: String,
 }
 
 /// Why series cannot be forecast.
@@ -62,6 +54,8 @@ pub(crate) enum ForecastFileError {
     Write { path: PathBuf, source: csv::Error },
     #[error("{0}")]
     Config(#[from] ForecastConfigError),
+    #[error("find the preset `{asked}` among {known}")]
+    Preset { asked: String, known: String },
     #[error("forecast series `{id}`: it could not {source}")]
     Series { id: String, source: RegularSeriesError },
     #[error("forecast series `{id}`: it could not {source}")]
@@ -77,10 +71,11 @@ pub(crate) fn run(args: &Args) -> Result<(), ForecastFileError> {
         let given: Vec<usize> = periods.iter().copied().filter(|p| *p != 0).collect();
         config = config.with_periods(&given)?;
     }
-    let method: &dyn Forecaster = match args.preset {
-        Preset::Auto => &Auto,
-        Preset::Fast => &Fast,
+    let unknown = || ForecastFileError::Preset {
+        asked: args.preset.clone(),
+        known: BUILTIN.iter().map(|m| m.name()).collect::<Vec<_>>().join(", "),
     };
+    let method = by_name(&args.preset).ok_or_else(unknown)?;
     let path = || args.input.clone();
     let file = File::open(&args.input).map_err(|source| ForecastFileError::Open { path: path(), source })?;
     let rows = read(file).map_err(|source| ForecastFileError::Read { path: path(), source })?;
