@@ -8,7 +8,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use skyloom::analytics::forecast::{
-    BUILTIN, Forecast, ForecastConfig, ForecastConfigError, ForecastError, ForecastStep, Forecaster, by_name, forecast_with,
+    BUILTIN, Forecast, ForecastConfig, ForecastConfigError, ForecastError, ForecastStep, Forecaster, by_name,
+    forecast_with,
 };
 use skyloom::analytics::{RegularSeries, RegularSeriesError};
 use skyloom::core::Timestamp;

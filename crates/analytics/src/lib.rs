@@ -33,3 +33,7 @@ pub use regular::{RegularSeries, RegularSeriesError};
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/insight.md")]
 struct Guide;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/analytics/forecast.md")]
+struct ForecastGuide;
