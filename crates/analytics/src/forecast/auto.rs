@@ -5,7 +5,7 @@
 //! weights, and how the naive methods guard, is `combine`'s.
 
 use super::combine;
-use super::ets_auto::AutoEts;
+use super::ets_auto::QuickEts;
 use super::method::{Candidacy, Fallback, Fitted, Forecaster, Member, SeasonUse, Training};
 use super::naive::{Naive, SeasonalNaive};
 use super::theta::Theta;
@@ -37,7 +37,7 @@ const RECENCY: f64 = 0.8;
 const HINDCASTS: usize = 4;
 /// Cycles a season must have been seen to be judged, and what is used before.
 const CYCLES_SEEN: usize = 2;
-const UNPROVEN: [&dyn Forecaster; 3] = [&SeasonalNaive, &Theta, &AutoEts];
+const UNPROVEN: [&dyn Forecaster; 3] = [&SeasonalNaive, &Theta, &QuickEts];
 /// Errors this close are a tie, and the plainer method is the guard: rounding must not decide.
 const TIE: f64 = 1e-9;
 

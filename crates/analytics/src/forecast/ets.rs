@@ -218,7 +218,8 @@ impl Ets {
     /// # Errors
     /// [`Fallback::TooShort`].
     pub fn fit(self, values: &[f64]) -> Result<FittedEts, Fallback> {
-        self.fit_from(values, &LEVEL_STARTS, EVALUATIONS)
+        let evaluations = EVALUATIONS.min(STEPS_MAX / values.len().max(1));
+        self.fit_from(values, &LEVEL_STARTS, evaluations)
             .map(|(fitted, _)| fitted)
     }
 
@@ -236,7 +237,7 @@ impl Ets {
                 needed: self.needs(),
             });
         }
-        let evaluations = evaluations.min(STEPS_MAX / values.len()).max(EVALUATIONS_MIN);
+        let evaluations = evaluations.max(EVALUATIONS_MIN);
         let mut state = self.start(values);
         let (theta, cost) = match self.parameters() {
             1 => search(self, |x: &[f64; 1]| x.to_vec(), values, &state, (speeds, evaluations)),

@@ -14,11 +14,18 @@ use crate::num;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AutoEts;
 
-/// Evaluations of the search with which forms are compared.
-const EVALUATIONS_FIRST: usize = 30;
+/// As [`AutoEts`] with short searches and forms compared on the latest values only: the one that automatic choices use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QuickEts;
+
+/// Evaluations of the search with which [`AutoEts`] compares forms, from each start; [`QuickEts`] looks once, and less the
+/// longer the values are.
+const EVALUATIONS: usize = 150;
+const EVALUATIONS_QUICK: usize = 30;
 /// Where that search begins.
-const SPEED_FIRST: [f64; 1] = [0.3];
-/// Forms are compared on the latest values only: so many cycles, and so many values at least.
+const SPEEDS: [f64; 2] = [0.1, 0.5];
+const SPEED_QUICK: [f64; 1] = [0.3];
+/// [`QuickEts`] compares forms on so many cycles, and so many values at least.
 const CYCLES_COMPARED: usize = 8;
 const LEN_COMPARED: usize = 200;
 /// Values the simplest form needs.
@@ -32,7 +39,7 @@ impl Forecaster for AutoEts {
         SeasonUse::All
     }
     fn candidacy(&self) -> Candidacy {
-        Candidacy::Thorough
+        Candidacy::Never
     }
     fn needs(&self, _periods: &[usize]) -> usize {
         LEN_MIN
@@ -41,25 +48,50 @@ impl Forecaster for AutoEts {
         Some(&Naive)
     }
     fn fit(&self, training: &Training<'_>) -> Result<Box<dyn Fitted>, Fallback> {
-        Ok(Box::new(chosen(training)?.fit(training.values)?))
+        let form = chosen(training.values, training.periods, &SPEEDS, EVALUATIONS)?;
+        let (fitted, _) = form.fit_from(training.values, &SPEEDS, EVALUATIONS)?;
+        Ok(Box::new(fitted))
+    }
+}
+
+impl Forecaster for QuickEts {
+    fn name(&self) -> &'static str {
+        "ets-quick"
+    }
+    fn seasons(&self) -> SeasonUse {
+        SeasonUse::All
+    }
+    fn needs(&self, _periods: &[usize]) -> usize {
+        LEN_MIN
+    }
+    fn simpler(&self) -> Option<&'static dyn Forecaster> {
+        Some(&Naive)
+    }
+    fn fit(&self, training: &Training<'_>) -> Result<Box<dyn Fitted>, Fallback> {
+        let longest = training
+            .periods
+            .first()
+            .map_or(0, |p| p.saturating_mul(CYCLES_COMPARED));
+        let recent = training.values.len().saturating_sub(longest.max(LEN_COMPARED));
+        let form = chosen(
+            &training.values[recent..],
+            training.periods,
+            &SPEED_QUICK,
+            EVALUATIONS_QUICK,
+        )?;
+        Ok(Box::new(form.fit(training.values)?))
     }
 }
 
 /// The form with the least criterion; the first of equals, which is the plainest.
-fn chosen(training: &Training<'_>) -> Result<Ets, Fallback> {
-    let longest = training
-        .periods
-        .first()
-        .map_or(0, |p| p.saturating_mul(CYCLES_COMPARED));
-    let recent = training.values.len().saturating_sub(longest.max(LEN_COMPARED));
-    let values = &training.values[recent..];
+fn chosen(values: &[f64], periods: &[usize], speeds: &[f64], evaluations: usize) -> Result<Ets, Fallback> {
     let len = values.len();
     let mut best: Option<(f64, Ets)> = None;
-    for form in forms(training.periods) {
+    for form in forms(periods) {
         if len < form.needs() || criterion_penalty(form, len).is_none() {
             continue;
         }
-        let (_, square) = form.fit_from(values, &SPEED_FIRST, EVALUATIONS_FIRST)?;
+        let (_, square) = form.fit_from(values, speeds, evaluations)?;
         let penalty = criterion_penalty(form, len).unwrap_or(f64::INFINITY);
         let criterion = num::count(len) * libm::log(square.max(f64::MIN_POSITIVE)) + penalty;
         if best.is_none_or(|(least, _)| criterion < least) {

@@ -33,7 +33,7 @@ pub use config::{ForecastConfig, ForecastConfigError, HISTORY_MAX, HORIZON_MAX, 
 pub use decompose::{Decomposition, decompose};
 pub use double::DoubleSeason;
 pub use ets::{Ets, FittedEts, HoltDamped, HoltWinters, Season, SimpleExp, Trend};
-pub use ets_auto::AutoEts;
+pub use ets_auto::{AutoEts, QuickEts};
 pub use lagged::Lagged;
 pub use method::{Candidacy, Fallback, Fitted, Forecaster, Member, SeasonUse, Training};
 pub use mstl::Mstl;
@@ -52,6 +52,7 @@ pub const BUILTIN: &[&dyn Forecaster] = &[
     &HoltDamped,
     &HoltWinters,
     &AutoEts,
+    &QuickEts,
     &Theta,
     &Mstl,
     &DoubleSeason,

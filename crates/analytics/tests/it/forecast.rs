@@ -170,7 +170,7 @@ fn a_given_season_is_used_as_soon_as_two_cycles_can_be_back_tested() {
     let values: Vec<f64> = (0..36).map(|i| profile[i % 12] * 4.0 + 0.1 * noise.normal()).collect();
     let ahead = forecast(&series(&values), &asked(12).with_periods(&[12]).unwrap()).unwrap();
     assert!(
-        ahead.members.iter().any(|m| m.name == "theta" || m.name == "ets"),
+        ahead.members.iter().any(|m| m.name == "theta" || m.name == "ets-quick"),
         "{:?}",
         ahead.members
     );
@@ -376,7 +376,7 @@ fn the_automatic_choice_is_in_the_table_once_and_names_are_unique() {
     names.sort_unstable();
     names.dedup();
     assert_eq!(names.len(), BUILTIN.len());
-    assert_eq!(BUILTIN.iter().filter(|m| m.candidacy() == Candidacy::Never).count(), 3);
+    assert_eq!(BUILTIN.iter().filter(|m| m.candidacy() == Candidacy::Never).count(), 4);
     assert!(by_name("nothing").is_none());
     let auto: &dyn skyloom_analytics::forecast::Forecaster = &Auto;
     assert!(auto.simpler().is_some());

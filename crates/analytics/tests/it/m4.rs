@@ -12,8 +12,12 @@ use crate::sim::{real, series};
 const PERIODS: [usize; 2] = [24, 168];
 const HORIZON: usize = 48;
 
+/// A series a line.
+type Table = Vec<Vec<f64>>;
+
 /// Histories and futures, or `None` with a word on the error stream.
-fn hourly() -> Option<(Vec<Vec<f64>>, Vec<Vec<f64>>)> {
+#[expect(clippy::disallowed_methods, reason = "a test reads what the engine may not")]
+fn hourly() -> Option<(Table, Table)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/m4");
     let read = |name: &str| {
         let text = fs::read_to_string(folder.join(name)).ok()?;
@@ -28,7 +32,7 @@ fn hourly() -> Option<(Vec<Vec<f64>>, Vec<Vec<f64>>)> {
 }
 
 /// Mean sMAPE and MASE of what a function makes of each history.
-fn means(data: &(Vec<Vec<f64>>, Vec<Vec<f64>>), every: usize, ahead: impl Fn(&[f64]) -> Vec<f64>) -> (f64, f64) {
+fn means(data: &(Table, Table), every: usize, ahead: impl Fn(&[f64]) -> Vec<f64>) -> (f64, f64) {
     let (mut smape, mut mase, mut count) = (0.0, 0.0, 0.0);
     for (history, truth) in data.0.iter().zip(&data.1).step_by(every) {
         let points = ahead(history);
