@@ -163,9 +163,7 @@ impl Lagged {
         columns.extend(fixed.iter().map(Vec::as_slice));
         let mut ridge = vec![0.0; columns.len()];
         if self.terms == Terms::Profile {
-            for (i, r) in ridge.iter_mut().enumerate().skip(lags.len() + 1) {
-                *r = if i > lags.len() { RIDGE_PROFILE } else { 0.0 };
-            }
+            ridge[lags.len() + 1..].fill(RIDGE_PROFILE);
         }
         let profile = match (self.terms, periods.last()) {
             (Terms::Profile, Some(&period)) => Some(Profile {
