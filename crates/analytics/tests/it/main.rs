@@ -11,4 +11,5 @@ mod m4;
 mod online;
 mod prepare;
 mod sim;
+mod sketch;
 mod warn;
