@@ -2,16 +2,17 @@
 # The whole comparison, unattended: installs the peers apart from the system, builds ours and the naive baseline, runs all on
 # the same instances, prints the tables, draws the plots. Results: comparison/results/*.json; a second run keeps what is there.
 #
-#   comparison/run.sh [--quick] [--fresh] [--only ours|peers] [--part fleet|dag|online]…
+#   comparison/run.sh [--quick] [--fresh] [--only ours|peers] [--part fleet|dag|online|forecast]…
 #                     [--pair TYPES.csv PODS.csv]… [--fleet-folder FOLDER]   # tables of the `fleet` example; a folder: all its pairs
 #                     [--catalog FOLDER]                                    # price lists in SkyPilot's form, FOLDER/<cloud>/vms.csv
 #                     [--nodes NODES.csv --pods PODS.csv]                   # tables of the `replay` example
+#                     [--train TRAIN.csv --test TEST.csv]                   # tables of the `forecast` example
 #                     [--plots FOLDER]                                      # comparison/results/plots by default
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 results="$here/results"
 cache="${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/skyloom-comparison"
-quick=() only=() pairs=() catalog=(--builtin "$here/../crates/core/src/catalogue/builtin") cluster=() parts=() plots="$results/plots"
+quick=() only=() pairs=() catalog=(--builtin "$here/../crates/core/src/catalogue/builtin") cluster=() series=() parts=() plots="$results/plots"
 
 while (($#)); do
   case "$1" in
@@ -29,11 +30,12 @@ while (($#)); do
       shift 2 ;;
     --catalog) catalog=(--catalog "$(realpath "$2")"); shift 2 ;;
     --nodes | --pods) cluster+=("$1" "$(realpath "$2")"); shift 2 ;;
+    --train | --test) series+=("$1" "$(realpath "$2")"); shift 2 ;;
     --plots) mkdir -p "$2"; plots=$(realpath "$2"); shift 2 ;;
     *) echo "failed to understand \`$1\`" >&2; exit 2 ;;
   esac
 done
-((${#parts[@]})) || parts=(fleet dag online)
+((${#parts[@]})) || parts=(fleet dag online forecast)
 
 export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$cache/target}"
 mkdir -p "$cache" "$results"
@@ -41,8 +43,8 @@ python="$cache/venv/bin/python"
 [[ -x "$python" ]] || python3 -m venv "$cache/venv"
 "$python" -m pip install --quiet --requirement "$here/requirements.txt"
 
-cargo build --release --quiet --manifest-path "$here/Cargo.toml"
-declare -A example=([fleet]=fleet [dag]=dag [online]=replay)
+cargo build --release --quiet --workspace --manifest-path "$here/Cargo.toml"
+declare -A example=([fleet]=fleet [dag]=dag [online]=replay [forecast]=forecast)
 for part in "${parts[@]}"; do
   cargo build --release --quiet --manifest-path "$here/../Cargo.toml" -p skyloom-examples --example "${example[$part]}"
 done
@@ -55,6 +57,7 @@ for part in "${parts[@]}"; do
   case "$part" in
     fleet) "$python" -m compare.fleet "${ours[@]}" "${only[@]}" "${pairs[@]}" ;;
     dag) "$python" -m compare.dag "${ours[@]}" "${catalog[@]}" ;;
+    forecast) "$python" -m compare.forecast "${ours[@]}" --peers "$built/forecast-peers" "${series[@]}" ;;
     online) "$python" -m compare.online "${ours[@]}" --scan "$built/scan" "${cluster[@]}" ;;
   esac
 done

@@ -1,18 +1,27 @@
-//! Insight from the command line: `forecast -- detect --input FILE_OR_DIR --out DIR` judges series value by value.
+//! Insight from the command line: forecasts of a file of series, with intervals, and alarms in files of values.
 //!
-//! The reader learns how little it takes to run the default detector over files (`detect.rs`).
+//! The reader learns what a forecast of hundreds of series takes (`forecast.rs`), how series are read (`table.rs`), and how
+//! little it takes to run the default detector over files (`detect.rs`).
+//! `forecast --input train.csv --horizon 48 --periods 24,168 --out forecast.csv --intervals 0.95`
+//! `forecast detect --input FILE_OR_DIR --out DIR`
 
 mod detect;
+mod forecast;
+mod table;
 
+use std::fmt::Display;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 /// Insight from the command line.
 #[derive(Debug, Parser)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 struct Arguments {
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
+    #[command(flatten)]
+    forecast: Option<forecast::Args>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -23,10 +32,23 @@ enum Command {
 
 fn main() -> ExitCode {
     // A second `--` (`forecast -- detect -- --input …`) says nothing new.
-    let arguments = std::env::args_os().filter(|argument| argument != "--");
-    let outcome = match Arguments::parse_from(arguments).command {
-        Command::Detect(args) => detect::run(args),
-    };
+    let arguments = Arguments::parse_from(std::env::args_os().filter(|argument| argument != "--"));
+    match arguments {
+        Arguments {
+            command: Some(Command::Detect(args)),
+            ..
+        } => ended(detect::run(args)),
+        Arguments {
+            forecast: Some(args), ..
+        } => ended(forecast::run(&args)),
+        Arguments { .. } => Arguments::command()
+            .error(clap::error::ErrorKind::MissingRequiredArgument, "--input, --horizon and --out are needed")
+            .exit(),
+    }
+}
+
+/// Exit code 2 with the reason when something failed.
+fn ended<E: Display>(outcome: Result<(), E>) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

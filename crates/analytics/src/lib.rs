@@ -46,3 +46,7 @@ struct DetectGuide;
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/analytics/warn.md")]
 struct WarnGuide;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/analytics/forecast.md")]
+struct ForecastGuide;

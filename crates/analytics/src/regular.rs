@@ -121,6 +121,24 @@ impl RegularSeries {
             .saturating_add(Duration::from_micros(u64::try_from(micros).unwrap_or(u64::MAX)))
     }
 
+    /// The last values, at most so many, at their times.
+    pub(crate) fn latest(&self, len_max: usize) -> Self {
+        let from = self.len().saturating_sub(len_max);
+        Self {
+            start: self.at(from),
+            step: self.step,
+            values: self.values[from..].to_vec(),
+        }
+    }
+
+    /// The series with finite values behind it.
+    pub(crate) fn extended(&self, more: &[f64]) -> Self {
+        Self {
+            values: [&self.values, more].concat(),
+            ..*self
+        }
+    }
+
     /// The same grid with other values; used by steps that keep time.
     pub(crate) fn with_values(&self, values: Vec<f64>) -> Result<Self, RegularSeriesError> {
         Self::new(self.start, self.step, values)

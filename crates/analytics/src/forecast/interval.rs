@@ -7,18 +7,20 @@
 //! American Statistical Association 113, 2018), and Student's t where the errors are too few for it.
 //! A plain normal interval was not taken: real metrics have tails, and it is always too narrow for short series.
 
-use statrs::distribution::{ContinuousCDF, StudentsT};
+use statrs::distribution::{ContinuousCDF, Normal, StudentsT};
 
 use super::config::Level;
 use super::method::Fitted;
+use super::scale::Bend;
 use crate::num;
 
 /// Below this many errors the tails are Student's t alone.
 const CONFORMAL_MIN: usize = 20;
-/// From this many errors on each side has a tail of its own; before, both share one twice as well known.
-const SIGNED_MIN: usize = 200;
+/// Independent errors that a hindcast path counts as, and the most that few paths may widen an interval.
+const ERRORS_PER_PATH: f64 = 4.0;
+const CAUTION_MAX: f64 = 2.0;
 /// Origins used for the growth with the lead: neighbouring ones tell the same.
-const ORIGINS_MAX: usize = 256;
+const ORIGINS_MAX: usize = 160;
 /// Independent errors that the model's law of growth weighs as much as: chosen so that the law rules where fewer than
 /// about eight independent errors were seen.
 const LAW_WEIGHT: f64 = 8.0;
@@ -26,87 +28,123 @@ const LAW_WEIGHT: f64 = 8.0;
 /// Largest inflation for fitted parameters: beyond, there are hardly more errors than parameters and Student's t is wide.
 const INFLATION_MAX: f64 = 3.0;
 
-/// Distances from the point to the two ends, for each lead; both non-negative and never falling with the lead.
+/// Distance from the point to either end, for each lead, on the bent scale; non-negative and never falling with the lead.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Interval {
-    pub(crate) below: Vec<f64>,
-    pub(crate) above: Vec<f64>,
+    pub(crate) reach: Vec<f64>,
     /// Whether the level came from the errors (conformal), not from Student's t.
     pub(crate) is_conformal: bool,
     /// One-step errors it was made from.
     pub(crate) errors: usize,
 }
 
+/// Errors of the hindcasts: a row for each origin, shorter where the history ends.
+struct Hindcasts {
+    rows: Vec<Vec<f64>>,
+    /// Distance of the origins.
+    stride: usize,
+}
+
 /// The interval of a fitted method on the unit scale; `values` is its history.
-pub(crate) fn interval(fitted: &dyn Fitted, values: &[f64], horizon: usize, level: Level) -> Interval {
-    let first = fitted.first_origin().clamp(1, values.len() - 1);
-    let errors: Vec<f64> = (first..values.len())
-        .map(|origin| values[origin] - fitted.path(origin, 1)[0])
-        .collect();
-    let (count, parameters) = (num::count(errors.len()), num::count(fitted.parameters()));
-    let rms = num::rms(&errors);
+pub(crate) fn interval(fitted: &dyn Fitted, values: &[f64], horizon: usize, level: Level, bend: Bend) -> Interval {
+    let hindcasts = Hindcasts::of(fitted, values, horizon, bend);
+    let firsts: Vec<f64> = hindcasts.rows.iter().map(|row| row[0]).collect();
+    let (count, parameters) = (num::count(firsts.len()), num::count(fitted.parameters()));
+    let one = num::rms(&firsts);
     let freedom = (count - parameters).max(1.0);
     // Residuals are too small by (n - p) / n because the fit has seen them; the forecast adds p / n of its own.
     let inflation = ((count + parameters) / freedom).sqrt().clamp(1.0, INFLATION_MAX);
-    let growth = growth(fitted, values, first, horizon, rms);
-    let (below, above, is_conformal) = tails(&errors, rms, freedom, level);
-    let scale = rms * inflation;
+    let growth = hindcasts.growth(&fitted.spread(horizon), one);
+    let standard: Vec<f64> = hindcasts
+        .rows
+        .iter()
+        .flat_map(|row| row.iter().zip(&growth).map(|(e, g)| e / (one * g)))
+        .collect();
+    let (reach, is_conformal) = tails(&standard, firsts.len(), freedom, level);
+    // Student's t has been careful already.
+    let caution = if is_conformal {
+        hindcasts.caution(horizon, level)
+    } else {
+        1.0
+    };
+    let scale = one * inflation * caution;
     Interval {
-        below: growth.iter().map(|g| below * scale * g).collect(),
-        above: growth.iter().map(|g| above * scale * g).collect(),
+        reach: growth.iter().map(|g| reach * scale * g).collect(),
         is_conformal,
-        errors: errors.len(),
+        errors: firsts.len(),
     }
 }
 
-/// Size of the error at each lead relative to the first, never falling.
-fn growth(fitted: &dyn Fitted, values: &[f64], first: usize, horizon: usize, rms: f64) -> Vec<f64> {
-    let law = fitted.spread(horizon);
-    if rms <= 0.0 {
-        return law;
-    }
-    let seen = horizon.min(values.len() - first);
-    let stride = (values.len() - first).div_ceil(ORIGINS_MAX);
-    let (mut squares, mut counts) = (vec![0.0; seen], vec![0_usize; seen]);
-    for origin in (first..values.len()).step_by(stride) {
-        let path = fitted.path(origin, seen.min(values.len() - origin));
-        for (lead, (p, v)) in path.iter().zip(&values[origin..]).enumerate() {
-            squares[lead] += (v - p) * (v - p);
-            counts[lead] += 1;
+impl Hindcasts {
+    fn of(fitted: &dyn Fitted, values: &[f64], horizon: usize, bend: Bend) -> Self {
+        let first = fitted.first_origin().clamp(1, values.len() - 1);
+        let stride = (values.len() - first).div_ceil(ORIGINS_MAX);
+        let row = |origin: usize| {
+            let path = fitted.path(origin, horizon.min(values.len() - origin));
+            path.iter()
+                .zip(&values[origin..])
+                .map(|(p, v)| bend.apply(*v) - bend.apply(*p))
+                .collect()
+        };
+        Self {
+            rows: (first..values.len()).step_by(stride).map(row).collect(),
+            stride,
         }
     }
-    let mut largest = 1.0_f64;
-    let mut correction = 0.0; // log of shown over law; beyond the leads that were seen the last one holds
-    (0..horizon)
-        .map(|lead| {
-            if lead < seen && counts[lead] > 0 && squares[lead] > 0.0 {
-                let shown = (squares[lead] / num::count(counts[lead])).sqrt() / rms;
-                let independent = num::count(counts[lead] * stride) / num::count(lead + 1);
-                let trust = independent / (independent + LAW_WEIGHT);
-                correction = trust * libm::log(shown / law[lead]);
-            }
-            largest = largest.max(law[lead] * libm::exp(correction));
-            largest
-        })
-        .collect()
+
+    /// Independent errors at a lead, from 0: those of neighbouring origins overlap.
+    fn independent(&self, lead: usize) -> f64 {
+        let seen = self.rows.iter().filter(|row| row.len() > lead).count();
+        num::count(seen * self.stride) / num::count(lead + 1)
+    }
+
+    /// Size of the error at each lead relative to the first, never falling.
+    fn growth(&self, law: &[f64], one: f64) -> Vec<f64> {
+        if one <= 0.0 {
+            return law.to_vec();
+        }
+        let mut largest = 1.0_f64;
+        let mut correction = 0.0; // log of shown over law; beyond the leads that were seen the last one holds
+        let sized = |lead: usize| {
+            let errors: Vec<f64> = self.rows.iter().filter_map(|row| row.get(lead)).copied().collect();
+            num::rms(&errors)
+        };
+        (0..law.len())
+            .map(|lead| {
+                let shown = sized(lead) / one;
+                if shown > 0.0 {
+                    let independent = self.independent(lead);
+                    let trust = independent / (independent + LAW_WEIGHT);
+                    correction = trust * libm::log(shown / law[lead]);
+                }
+                largest = largest.max(law[lead] * libm::exp(correction));
+                largest
+            })
+            .collect()
+    }
+
+    /// How much wider for having seen few independent paths: Student's t over the normal quantile.
+    fn caution(&self, horizon: usize, level: Level) -> f64 {
+        let span = num::count(self.rows.len() * self.stride);
+        let freedom = (ERRORS_PER_PATH * span / num::count(horizon)).max(1.0);
+        let normal = Normal::standard().inverse_cdf(f64::midpoint(level.get(), 1.0));
+        if normal > 0.0 {
+            (student(freedom, level) / normal).clamp(1.0, CAUTION_MAX)
+        } else {
+            1.0
+        }
+    }
 }
 
-/// How many root mean squares the interval reaches below and above, and whether the errors decided it. Both never fall
-/// with the level: intervals nest.
-fn tails(errors: &[f64], rms: f64, freedom: f64, level: Level) -> (f64, f64, bool) {
+/// How many sizes the interval reaches below and above, and whether the errors decided it. Both never fall with the
+/// level: intervals nest.
+fn tails(standard: &[f64], origins: usize, freedom: f64, level: Level) -> (f64, bool) {
     let student = student(freedom, level);
-    if rms <= 0.0 || errors.len() < CONFORMAL_MIN {
-        return (student, student, false);
+    if origins < CONFORMAL_MIN || standard.iter().any(|e| !e.is_finite()) {
+        return (student, false);
     }
-    if errors.len() < SIGNED_MIN {
-        let sizes = errors.iter().map(|e| e.abs() / rms).collect();
-        let (reach, enough) = conformal(sizes, level.get(), student);
-        return (reach, reach, enough);
-    }
-    let one_sided = f64::midpoint(level.get(), 1.0);
-    let (above, enough) = conformal(errors.iter().map(|e| e / rms).collect(), one_sided, student);
-    let (below, _) = conformal(errors.iter().map(|e| -e / rms).collect(), one_sided, student);
-    (below.max(0.0), above.max(0.0), enough)
+    let sizes = standard.iter().map(|e| e.abs()).collect();
+    conformal(sizes, level.get(), student)
 }
 
 /// The conformal quantile: the `⌈(n + 1)·share⌉`-th smallest. Where that is beyond the last, the larger of the last and
@@ -153,14 +191,14 @@ mod tests {
 
     #[test]
     fn tails_never_shrink_when_the_level_rises() {
-        for n in [1_usize, 5, 19, 20, 60, 199, 200, 500] {
+        for n in [1_usize, 5, 19, 20, 60, 200] {
             let errors: Vec<f64> = (0..n).map(|i| num::count((i * 7919) % 101) / 101.0 - 0.3).collect();
-            let (rms, mut last) = (num::rms(&errors), (0.0, 0.0));
+            let mut last = 0.0;
             for k in 1..200 {
                 let level = Level::new(f64::from(k) / 200.0).unwrap();
-                let (below, above, _) = tails(&errors, rms, num::count(n), level);
-                assert!(below >= last.0 && above >= last.1, "{n} {k}");
-                last = (below, above);
+                let (reach, _) = tails(&errors, n, num::count(n), level);
+                assert!(reach >= last, "{n} {k}");
+                last = reach;
             }
         }
     }

@@ -15,6 +15,30 @@ pub struct Training<'a> {
     pub values: &'a [f64],
     /// Seasonal periods in steps, rising, each at least 2; may be empty, may be longer than the values.
     pub periods: &'a [usize],
+    /// Steps ahead that will be asked for, at least 1.
+    pub horizon: usize,
+}
+
+/// How a method uses the seasons it is given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SeasonUse {
+    /// It reads none.
+    None,
+    /// It reads the first one; the automatic choice tries it once for each.
+    Each,
+    /// It reads all of them at once, and does without when there is none.
+    All,
+}
+
+/// Which automatic choice may use a method; rising.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Candidacy {
+    /// Neither: it chooses among others, or is a part of another method.
+    Never,
+    /// The default one.
+    Thorough,
+    /// The fast one too.
+    Quick,
 }
 
 /// Why something simpler was done than what was asked for. It is in the result, never silent.
@@ -56,14 +80,14 @@ pub trait Forecaster: fmt::Debug + Send + Sync {
     /// Short, lower-case, unique in [`BUILTIN`](super::BUILTIN).
     fn name(&self) -> &'static str;
 
-    /// Whether it reads `periods`; the automatic choice then tries it once for each period.
-    fn is_seasonal(&self) -> bool {
-        false
+    /// Whether and how it reads `periods`.
+    fn seasons(&self) -> SeasonUse {
+        SeasonUse::None
     }
 
-    /// Whether the automatic choice may use it; false only for methods that choose among others.
-    fn is_candidate(&self) -> bool {
-        true
+    /// Which automatic choice may use it.
+    fn candidacy(&self) -> Candidacy {
+        Candidacy::Thorough
     }
 
     /// The least number of values it can be fitted to, with the first of these periods when it is seasonal.
@@ -85,6 +109,10 @@ pub trait Fitted: fmt::Debug + Send + Sync {
     /// `origin` values alone and the fitted parameters. `first_origin() <= origin <= len`; `origin = len` is the
     /// forecast, smaller ones are hindcasts that the interval is made from. Finite, of length `horizon`.
     fn path(&self, origin: usize, horizon: usize) -> Vec<f64>;
+
+    /// Takes in the value after the last one, with the parameters as they are; origins up to the new length are then
+    /// allowed.
+    fn push(&mut self, value: f64);
 
     /// The first origin whose path does not lean on values after it (start values may be averages of the beginning).
     fn first_origin(&self) -> usize;

@@ -3,7 +3,7 @@
 //! Source: Hyndman and Athanasopoulos, Forecasting: Principles and Practice, 3rd ed., section 5.2 (methods) and
 //! section 5.5 (growth of their standard errors).
 
-use super::method::{Fallback, Fitted, Forecaster, Training};
+use super::method::{Candidacy, Fallback, Fitted, Forecaster, SeasonUse, Training};
 use crate::num;
 
 /// Repeats the last value. Fits anything.
@@ -33,6 +33,9 @@ impl Forecaster for Naive {
     fn name(&self) -> &'static str {
         "naive"
     }
+    fn candidacy(&self) -> Candidacy {
+        Candidacy::Quick
+    }
     fn needs(&self, _periods: &[usize]) -> usize {
         1
     }
@@ -47,6 +50,9 @@ impl Forecaster for Naive {
 impl Forecaster for Drift {
     fn name(&self) -> &'static str {
         "drift"
+    }
+    fn candidacy(&self) -> Candidacy {
+        Candidacy::Quick
     }
     fn needs(&self, _periods: &[usize]) -> usize {
         DRIFT_LEN_MIN
@@ -63,8 +69,11 @@ impl Forecaster for SeasonalNaive {
     fn name(&self) -> &'static str {
         "seasonal-naive"
     }
-    fn is_seasonal(&self) -> bool {
-        true
+    fn seasons(&self) -> SeasonUse {
+        SeasonUse::Each
+    }
+    fn candidacy(&self) -> Candidacy {
+        Candidacy::Quick
     }
     /// One season to repeat, and one value to see an error of.
     fn needs(&self, periods: &[usize]) -> usize {
@@ -122,6 +131,10 @@ impl Fitted for FittedNaive {
         (0..horizon)
             .map(|lead| season[lead % self.period] + slope * num::count(lead + 1))
             .collect()
+    }
+
+    fn push(&mut self, value: f64) {
+        self.values.push(value);
     }
 
     fn first_origin(&self) -> usize {

@@ -1,19 +1,14 @@
-//! One forecast from start to end: scale, find the season, fit (or fall back and say so), add the interval, scale back.
+//! A forecast as the caller sees it: what it says, how it came about, why there is none. How it is made is `trained`'s.
 
 use serde::{Deserialize, Serialize};
 use skyloom_core::{Class, Timestamp};
 use thiserror::Error;
 
-use super::config::{ForecastConfig, HISTORY_MAX, Level, Seasons};
-use super::interval::interval;
-use super::method::{Fallback, Fitted, Forecaster, Member, Training};
-use super::season::detect_period;
-use super::{Auto, Naive};
+use super::Auto;
+use super::config::{ForecastConfig, HISTORY_MAX, Level};
+use super::method::{Fallback, Forecaster, Member};
+use super::trained::Trained;
 use crate::RegularSeries;
-use crate::num::{Unit, saturate};
-
-/// Steps of [`Forecaster::simpler`] that are followed before the naive method is used; the built-in chain has three.
-const SIMPLER_MAX: usize = 8;
 
 /// A forecast and how it came about.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -25,6 +20,8 @@ pub struct Forecast {
     pub members: Vec<Member>,
     /// Why something simpler than asked for was used; `None` when nothing was.
     pub fallback: Option<Fallback>,
+    /// Values of the history that were used: the latest, at most [`HISTORY_MAX`].
+    pub values_used: usize,
     /// Seasonal periods that were given or found, in steps of the grid.
     pub periods: Vec<usize>,
     /// Share of the future that the interval is meant to hold.
@@ -123,97 +120,6 @@ pub fn forecast_with(
     config: &ForecastConfig,
 ) -> Result<Forecast, ForecastError> {
     let all = series.values();
-    if all.len() < 2 {
-        return Err(ForecastError::TooShort { len: all.len() });
-    }
-    let history = &all[all.len().saturating_sub(HISTORY_MAX)..];
-    let Some(unit) = Unit::of(history) else {
-        return Ok(constant(series, config));
-    };
-    let values: Vec<f64> = history.iter().map(|v| unit.to_unit(*v)).collect();
-    let periods = match &config.seasons {
-        Seasons::None => Vec::new(),
-        Seasons::Given(periods) => periods.clone(),
-        Seasons::Detect => detect_period(&values).into_iter().collect(),
-    };
-    let training = Training {
-        values: &values,
-        periods: &periods,
-    };
-    let (name, fitted, fallback) = fit(method, &training);
-    let path = fitted.path(values.len(), config.horizon);
-    let reach = interval(fitted.as_ref(), &values, config.horizon, config.level);
-    let steps = (0..config.horizon)
-        .map(|lead| {
-            let z = if path[lead].is_nan() {
-                values[values.len() - 1]
-            } else {
-                path[lead]
-            };
-            let to_value = |z: f64| saturate(unit.to_value(saturate(z)).clamp(config.floor, config.ceiling));
-            ForecastStep {
-                at: series.at(all.len() + lead),
-                lo: to_value(z - reach.below[lead]),
-                point: to_value(z),
-                hi: to_value(z + reach.above[lead]),
-            }
-        })
-        .collect();
-    let mut members = fitted.members();
-    for member in &mut members {
-        member.error = saturate(member.error * unit.half());
-    }
-    let errors = reach.errors;
-    Ok(Forecast {
-        method: name.to_owned(),
-        members,
-        fallback,
-        periods,
-        level: config.level,
-        interval: if reach.is_conformal {
-            IntervalSource::Conformal { errors }
-        } else {
-            IntervalSource::StudentT { errors }
-        },
-        steps,
-    })
-}
-
-/// Fits the method, or the first simpler one that fits; the reason kept is the first one.
-fn fit(method: &dyn Forecaster, training: &Training<'_>) -> (&'static str, Box<dyn Fitted>, Option<Fallback>) {
-    let mut reason = match method.fit(training) {
-        Ok(fitted) => return (method.name(), fitted, None),
-        Err(reason) => Some(reason),
-    };
-    let mut next = method.simpler();
-    for _ in 0..SIMPLER_MAX {
-        let Some(simpler) = next else { break };
-        match simpler.fit(training) {
-            Ok(fitted) => return (simpler.name(), fitted, reason),
-            Err(other) => reason = reason.or(Some(other)),
-        }
-        next = simpler.simpler();
-    }
-    (Naive.name(), Naive::fitted(training.values), reason)
-}
-
-/// The forecast of a series that never varied.
-fn constant(series: &RegularSeries, config: &ForecastConfig) -> Forecast {
-    let value = saturate(series.values()[series.len() - 1].clamp(config.floor, config.ceiling));
-    Forecast {
-        method: Naive.name().to_owned(),
-        members: Vec::new(),
-        fallback: Some(Fallback::Constant),
-        periods: Vec::new(),
-        level: config.level,
-        interval: IntervalSource::Constant,
-        steps: (0..config.horizon)
-            .map(|lead| ForecastStep {
-                at: series.at(series.len() + lead),
-                lo: value,
-                point: value,
-                hi: value,
-            })
-            .collect(),
-    }
+    let trained = Trained::on(method, &all[all.len().saturating_sub(HISTORY_MAX)..], config)?;
+    Ok(trained.ahead(config, |lead| series.at(all.len() + lead)))
 }

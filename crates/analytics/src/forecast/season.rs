@@ -12,6 +12,8 @@ const PERIOD_MAX: usize = 1024;
 const PEAK_MIN: f64 = 0.3;
 /// A shorter peak this close to the highest is preferred: multiples of a period correlate as well as the period.
 const PEAK_TIE: f64 = 0.8;
+/// Most seasons detected.
+const DETECTED_MAX: usize = 3;
 /// Share of the detrended variance the seasonal profile must explain (seasonal strength of Wang, Smith and Hyndman, Data
 /// Mining and Knowledge Discovery 13, 2006, with degrees of freedom). Their usual 0.64 misses a quarter of the seasons
 /// of ten cycles at a signal-to-noise ratio of four; this one a tenth, and noise still has none (see the tests).
@@ -62,6 +64,51 @@ pub fn detect_period(values: &[f64]) -> Option<usize> {
         .into_iter()
         .filter(|&lag| fair(lag) >= PEAK_TIE * highest)
         .find(|&lag| strength(&level, lag) >= STRENGTH_MIN)
+}
+
+/// The seasonal periods of these values in steps, rising: the clearest short one ([`detect_period`]), and those that are
+/// left when its profile has been taken out, or that its cycles' means show (a week in hourly values is a season of seven
+/// days). At most three.
+///
+/// ```
+/// let hour_of_week = |t: u32| f64::from(t % 24) + if t / 24 % 7 < 5 { 10.0 } else { 0.0 };
+/// let hourly: Vec<f64> = (0..24 * 7 * 4).map(hour_of_week).collect();
+/// assert_eq!(skyloom_analytics::forecast::detect_periods(&hourly), [24, 168]);
+/// ```
+#[must_use]
+pub fn detect_periods(values: &[f64]) -> Vec<usize> {
+    let mut periods: Vec<usize> = Vec::new();
+    let mut rest = values.to_vec();
+    while let Some(period) = detect_period(&rest).filter(|p| !periods.contains(p)) {
+        periods.push(period);
+        let cycles: Vec<f64> = rest.chunks_exact(period).map(num::mean).collect();
+        let longer = detect_period(&cycles).map(|cycles| cycles * period);
+        if let Some(longer) = longer.filter(|longer| !periods.contains(longer)) {
+            periods.push(longer);
+        }
+        if periods.len() >= DETECTED_MAX {
+            break;
+        }
+        rest = without_profiles(values, &periods);
+    }
+    periods.sort_unstable();
+    periods.truncate(DETECTED_MAX);
+    periods
+}
+
+/// The values minus the mean of their phase, for each period in turn.
+fn without_profiles(values: &[f64], periods: &[usize]) -> Vec<f64> {
+    let mut rest = values.to_vec();
+    for &period in periods {
+        for phase in 0..period {
+            let of_phase: Vec<f64> = rest.iter().skip(phase).step_by(period).copied().collect();
+            let mean = num::mean(&of_phase);
+            for value in rest.iter_mut().skip(phase).step_by(period) {
+                *value -= mean;
+            }
+        }
+    }
+    rest
 }
 
 /// The values minus their least-squares line.

@@ -8,11 +8,13 @@ mod order;
 mod outlier;
 mod pipeline;
 mod resample;
+mod sketch;
 mod step;
 mod transform;
 
 pub use pipeline::{Pipeline, PipelineError, PrepareError, Prepared, Report, StepReport};
 pub use resample::GRID_LEN_MAX;
+pub use sketch::{LatencySketch, SKETCH_ERROR, SketchError};
 pub use step::{Aggregate, Disorder, Duplicates, Fill, Hampel, Inversion, LongGap, Order, Resample, Step};
 pub use transform::Inverse;
 

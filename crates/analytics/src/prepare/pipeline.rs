@@ -10,7 +10,7 @@ use super::step::{Aggregate, Disorder, Duplicates, Fill, Hampel, Inversion, Long
 use super::transform::Inverse;
 use super::{RawSample, order, outlier, resample};
 use crate::RegularSeries;
-use crate::forecast::Forecast;
+use crate::forecast::{Forecast, detect_periods};
 
 /// Widest neighbourhood of a Hampel step: its cost is the length times this.
 const HALF_WINDOW_MAX: usize = 1000;
@@ -143,6 +143,8 @@ pub struct Prepared {
     pub earlier: Vec<RegularSeries>,
     /// Takes prepared values back into the unit of the samples.
     pub inverse: Inverse,
+    /// Seasonal periods of [`Prepared::regular`], in steps of its grid, rising; empty without [`Step::Seasons`].
+    pub periods: Vec<usize>,
     /// Whether some step changed the unit for good (a counter became a rate per second).
     pub is_unit_changed: bool,
     /// What was changed.
@@ -189,7 +191,7 @@ impl Pipeline {
                 Step::Order(_) => index == 0,
                 Step::CounterToRate | Step::Resample(_) => !on_grid,
                 Step::Hampel(_) => true,
-                Step::Log1p | Step::BoxCox { .. } | Step::Standardise => on_grid,
+                Step::Log1p | Step::BoxCox { .. } | Step::Seasons | Step::Standardise => on_grid,
             };
             if !fits {
                 return Err(PipelineError::Misplaced {
@@ -263,6 +265,7 @@ impl Pipeline {
             steps: Vec::with_capacity(self.steps.len()),
         };
         let mut inverse = Inverse::default();
+        let mut periods: Vec<usize> = Vec::new();
         let mut samples: Vec<Sample> = raw.to_vec();
         let mut segments: Vec<RegularSeries> = Vec::new();
         for step in &self.steps {
@@ -291,6 +294,7 @@ impl Pipeline {
                     segments = resample::resample(&samples, *settings, &mut changes)?;
                     samples = Vec::new();
                 }
+                Step::Seasons => periods = segments.last().map_or_else(Vec::new, |s| detect_periods(s.values())),
                 Step::Log1p | Step::BoxCox { .. } | Step::Standardise => {
                     map(&mut segments, |values| inverse.transform(step, values))?;
                 }
@@ -312,6 +316,7 @@ impl Pipeline {
             regular,
             earlier: segments,
             inverse,
+            periods,
             is_unit_changed: self.steps.iter().any(|s| s.inversion() == Inversion::ChangesUnit),
             report,
         })

@@ -24,6 +24,9 @@ pub enum Step {
         /// The power, or `None` to fit it.
         lambda: Option<f64>,
     },
+    /// Finds the seasonal periods ([`detect_periods`](crate::forecast::detect_periods)) of the values as they are at this
+    /// point and puts them beside the result; changes no value.
+    Seasons,
     /// Subtracts the mean and divides by the standard deviation (by 1 when that is 0).
     Standardise,
 }
@@ -33,7 +36,7 @@ pub enum Step {
 pub enum Inversion {
     /// Yes: [`Prepared::invert`](super::Prepared::invert) does it.
     Invertible,
-    /// No, and there is no need: it repairs samples and keeps their unit. What was dropped is gone.
+    /// No, and there is no need: it repairs or observes samples and keeps their unit. What was dropped is gone.
     Repair,
     /// No, and the unit changes: forecasts stay in the new one.
     ChangesUnit,
@@ -136,6 +139,7 @@ impl Step {
             Self::Resample(_) => "resample",
             Self::Log1p => "log1p",
             Self::BoxCox { .. } => "box-cox",
+            Self::Seasons => "seasons",
             Self::Standardise => "standardise",
         }
     }
@@ -144,7 +148,7 @@ impl Step {
     #[must_use]
     pub const fn inversion(&self) -> Inversion {
         match self {
-            Self::Order(_) | Self::Hampel(_) | Self::Resample(_) => Inversion::Repair,
+            Self::Order(_) | Self::Hampel(_) | Self::Resample(_) | Self::Seasons => Inversion::Repair,
             Self::CounterToRate => Inversion::ChangesUnit,
             Self::Log1p | Self::BoxCox { .. } | Self::Standardise => Inversion::Invertible,
         }

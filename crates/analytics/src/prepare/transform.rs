@@ -58,7 +58,7 @@ impl Inverse {
                 lambda: lambda.unwrap_or_else(|| likeliest(&all)),
             },
             Step::Standardise => standard(&all),
-            Step::Order(_) | Step::CounterToRate | Step::Hampel(_) | Step::Resample(_) => return Ok(()),
+            Step::Order(_) | Step::CounterToRate | Step::Hampel(_) | Step::Resample(_) | Step::Seasons => return Ok(()),
         };
         for (index, value) in segments.iter_mut().flatten().enumerate() {
             *value = applied.apply(*value);
@@ -114,7 +114,12 @@ fn check_domain(step: &Step, segments: &[Vec<f64>]) -> Result<(), PrepareError> 
     let above = match step {
         Step::Log1p => -1.0,
         Step::BoxCox { .. } => 0.0,
-        Step::Order(_) | Step::CounterToRate | Step::Hampel(_) | Step::Resample(_) | Step::Standardise => return Ok(()),
+        Step::Order(_)
+        | Step::CounterToRate
+        | Step::Hampel(_)
+        | Step::Resample(_)
+        | Step::Seasons
+        | Step::Standardise => return Ok(()),
     };
     match segments.iter().flatten().enumerate().find(|(_, v)| **v <= above) {
         Some((index, &value)) => Err(PrepareError::OutOfDomain {

@@ -329,7 +329,7 @@ fn forecasts_come_back_in_the_unit_of_the_samples() {
     let ahead = forecast(&prepared.regular, &ForecastConfig::new(10, 0.9).unwrap()).unwrap();
     for step in prepared.invert(&ahead).steps {
         assert!(
-            5e5 < step.lo && step.lo < step.point && step.point < step.hi && step.hi < 2e6,
+            4e5 < step.lo && step.lo < step.point && step.point < step.hi && step.hi < 2.5e6,
             "{step:?}"
         );
     }
