@@ -2,15 +2,14 @@
 //!
 //! Records are written in batches with one sync each; calls run beside each other as tasks. Nothing is decided here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::AssertUnwindSafe;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::FutureExt as _;
-use serde::{Deserialize, Serialize};
-use skyloom_core::{Action, Class, Manifest, Plan, ResourceId, StepId, StopSpec};
-use skyloom_orchestrator::{Command, Event as SagaEvent, Record, Saga, SagaConfig, SagaError, SagaStatus};
+use skyloom_core::{Action, Class, Manifest, Plan, ResourceId, ServiceName, StepId, StopSpec};
+use skyloom_orchestrator::{Command, Event as SagaEvent, Record, Saga, SagaConfig, SagaError, SagaStatus, jobs};
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinError, JoinSet};
 use tokio::time::{sleep, timeout};
@@ -19,25 +18,7 @@ use crate::call::{self, Call};
 use crate::error::Error;
 use crate::event::Event;
 use crate::shared::Shared;
-use crate::store::{FileJournal, State, StoreError};
-
-/// An entry of the control plane's journal.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", tag = "entry")]
-pub(crate) enum JournalEntry {
-    /// The plan that the following records belong to, with the manifest that it brings into force.
-    Plan {
-        /// The plan.
-        plan: Box<Plan>,
-        /// The manifest; `None` when the deployment is taken down.
-        manifest: Option<Box<Manifest>>,
-    },
-    /// A record of the saga.
-    Saga {
-        /// The record.
-        record: Record,
-    },
-}
+use crate::store::{FileJournal, JournalEntry, State, StoreError};
 
 /// A plan under way.
 pub(crate) struct Applying<'a> {
@@ -45,6 +26,8 @@ pub(crate) struct Applying<'a> {
     journal: &'a Arc<Mutex<FileJournal>>,
     state: &'a mut State,
     plan: Arc<Plan>,
+    /// Services whose replicas may end with success.
+    jobs: Arc<BTreeSet<ServiceName>>,
     saga: Saga,
     /// Calls under way, and removals of strays.
     tasks: JoinSet<Ended>,
@@ -78,9 +61,10 @@ impl<'a> Applying<'a> {
         journal: &'a Arc<Mutex<FileJournal>>,
         state: &'a mut State,
         plan: Plan,
+        manifest: Option<&Manifest>,
     ) -> Result<Self, Error> {
         let saga = Saga::new(plan.clone(), saga_config(shared), shared.epoch())?;
-        Ok(Self::over(shared, journal, state, plan, saga))
+        Ok(Self::over(shared, journal, state, (plan, manifest), saga))
     }
 
     /// A plan from where its journal ends.
@@ -89,27 +73,30 @@ impl<'a> Applying<'a> {
         journal: &'a Arc<Mutex<FileJournal>>,
         state: &'a mut State,
         plan: Plan,
+        manifest: Option<&Manifest>,
         records: &[Record],
     ) -> Result<Self, Error> {
         let saga = Saga::resume(plan.clone(), saga_config(shared), shared.epoch(), records).map_err(Error::Replay)?;
         for record in records {
             state.record(&plan, record);
         }
-        Ok(Self::over(shared, journal, state, plan, saga))
+        Ok(Self::over(shared, journal, state, (plan, manifest), saga))
     }
 
     fn over(
         shared: &'a Arc<Shared>,
         journal: &'a Arc<Mutex<FileJournal>>,
         state: &'a mut State,
-        plan: Plan,
+        (plan, manifest): (Plan, Option<&Manifest>),
         saga: Saga,
     ) -> Self {
+        let jobs = manifest.map(jobs).into_iter().flatten().cloned().collect();
         Self {
             shared,
             journal,
             state,
             plan: Arc::new(plan),
+            jobs: Arc::new(jobs),
             saga,
             tasks: JoinSet::new(),
             calls: 0,
@@ -279,7 +266,12 @@ impl<'a> Applying<'a> {
     fn spawn(&mut self, call: Call) {
         self.calls += 1;
         let (step, number, is_wait) = (call.step(), self.calls, matches!(call, Call::AwaitReady { .. }));
-        let carried_out = call::carry_out(Arc::clone(self.shared), Arc::clone(&self.plan), call);
+        let carried_out = call::carry_out(
+            Arc::clone(self.shared),
+            Arc::clone(&self.plan),
+            Arc::clone(&self.jobs),
+            call,
+        );
         let handle = self.tasks.spawn(async move {
             // Nothing that a panic could leave half-changed is used afterwards: locks are taken all the same, see
             // `Shared`.

@@ -11,8 +11,7 @@ use skyloom_security::audit::LogKey;
 use skyloom_sync::Store;
 
 use super::ControlPlane;
-use super::plane::{Inner, Interrupted};
-use crate::apply::JournalEntry;
+use super::plane::Inner;
 use crate::clock::{Clock, SystemClock};
 use crate::config::RuntimeConfig;
 use crate::data::{DataPlace, DataPlaces};
@@ -22,7 +21,7 @@ use crate::env::{EnvSecrets, SecretResolver};
 use crate::error::Error;
 use crate::insight::Metrics;
 use crate::shared::{Parts, Shared};
-use crate::store::{AuditFile, FileJournal, Lease, State, StoreError, seed};
+use crate::store::{AuditFile, FileJournal, Interrupted, JournalEntry, Lease, State, StoreError, seed};
 
 /// The parts of a control plane. Only the folder and a driver are needed.
 #[derive(Debug)]
