@@ -1,6 +1,7 @@
 //! Carrying out a plan: the saga says what to do, this does it and tells what happened.
 //!
-//! Records are written in batches with one sync each; calls run beside each other as tasks. Nothing is decided here.
+//! Calls run beside each other as tasks; the records that follow from all answers that are there share one sync (group
+//! commit). Nothing is decided here.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::AssertUnwindSafe;
@@ -130,6 +131,16 @@ impl<'a> Applying<'a> {
             if let Some(event) = self.next_event().await {
                 self.take(event);
             }
+            self.take_what_is_there();
+        }
+    }
+
+    /// Takes every answer that has come by now, so that what follows from all of them is made durable with one sync.
+    fn take_what_is_there(&mut self) {
+        while let Some(ended) = self.tasks.try_join_next() {
+            if let Some(event) = self.event_of(ended) {
+                self.take(event);
+            }
         }
     }
 
@@ -212,7 +223,8 @@ impl<'a> Applying<'a> {
             _ => None,
         });
         let mut effects = effects.peekable();
-        if effects.peek().is_none() {
+        // Counting what is done costs as much as there are steps.
+        if effects.peek().is_none() || self.shared.events.receiver_count() == 0 {
             return;
         }
         let done = self.saga.progress().done;

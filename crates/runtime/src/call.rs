@@ -341,11 +341,9 @@ impl Shared {
         replica: &ReplicaId,
         tracker: HealthTracker,
     ) -> Result<(), crate::store::StoreError> {
-        let endpoint = Endpoint {
-            replica: replica.clone(),
-            ports: resource.endpoints.clone(),
-        };
-        self.endpoints().enter(&resource.id, endpoint)?;
+        if let Some(endpoint) = Endpoint::of(resource, replica) {
+            self.endpoints().enter(&resource.id, endpoint)?;
+        }
         self.set_health(&resource.id, tracker);
         self.tell(crate::event::Event::Healthy {
             replica: replica.clone(),

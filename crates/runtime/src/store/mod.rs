@@ -13,7 +13,7 @@ mod log;
 mod seed;
 mod state;
 
-pub use atomic::{read_if_there, replace_file};
+pub use atomic::{read_if_there, replace_file, swap_file};
 pub use audit_file::AuditFile;
 pub use entry::{Interrupted, JournalEntry};
 pub use error::StoreError;

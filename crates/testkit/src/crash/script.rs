@@ -47,6 +47,8 @@ pub(super) struct Script {
     pub(super) saga: SagaConfig,
     pub(super) calls_per_second: u32,
     pub(super) burst: u32,
+    /// A provider that answers no call of the second plan: every repetition has to end.
+    pub(super) dead: bool,
     /// How many things of before break down between the two wishes.
     pub(super) damage: usize,
     /// A provider that says what it was given.
@@ -91,6 +93,7 @@ impl Script {
             saga: saga(&mut dice),
             calls_per_second,
             burst,
+            dead: dice.one_in(12),
             damage: dice.below(3),
             talkative: dice.one_in(3),
             cancel_at: dice.one_in(8).then(|| dice.below(60)),

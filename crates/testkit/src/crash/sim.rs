@@ -222,9 +222,9 @@ impl Sim {
             return;
         }
         self.world.deliver_late();
-        let in_force = self.world.mutant == Some(Mutant::EndlessRetry) && self.stage == Stage::Test;
-        if in_force {
-            self.world.cloud.set_faults(always_throttled());
+        if self.world.script.dead && self.stage == Stage::Test {
+            let faults = if chosen.is_some() { dead() } else { self.world.script.faults };
+            self.world.cloud.set_faults(faults);
         }
         match chosen {
             None => self.between_plans(),
@@ -417,7 +417,8 @@ impl Sim {
     }
 }
 
-fn always_throttled() -> SimFaults {
+/// Nothing arrives.
+fn dead() -> SimFaults {
     let always = skyloom_provider::PerMille::ALWAYS;
     SimFaults::none().with_calls(skyloom_provider::FaultRates::none().with_lost_requests(always))
 }
