@@ -8,7 +8,6 @@
 
 mod noop;
 
-use std::fmt::Write as _;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -16,12 +15,22 @@ use std::time::{Duration, Instant};
 use clap::{Parser, ValueEnum};
 use rustix::time::{ClockId, clock_gettime};
 use serde::Serialize;
-use skyloom::core::RetryPolicy;
+use skyloom::core::{Condition, Dependency, RetryPolicy, ServiceName};
 use skyloom::orchestrator::SagaConfig;
-use skyloom::scheduler::BestFit;
+use skyloom::scheduler::{BestFit, PlaceConfig};
 use skyloom::{Catalogue, Manifest, Principal, RuntimeConfig, Skyloom};
 
 use noop::Noop;
+
+/// The service that all others are like.
+const ONE: &str = r#"
+version = 1
+name = "layers"
+[[service]]
+name = "model"
+resources = { cpu = "1m", memory = "1MiB" }
+run = { command = ["noop"] }
+"#;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -104,17 +113,22 @@ async fn main() -> ExitCode {
 
 async fn measure(arguments: &Arguments) -> Result<Measured, Failure> {
     let (nodes, width) = (arguments.nodes.get(), arguments.width.get());
-    let manifest = Manifest::parse(&layers(nodes, width)?, "layers.toml")?;
+    let manifest = layers(nodes, width)?;
     let folder = tempfile::tempdir()?;
     let provider = Noop::new();
     let saga = SagaConfig::new()
         .with_parallelism(arguments.parallelism)
-        .with_retry(RetryPolicy::new(3, Duration::from_millis(10), Duration::from_millis(100)));
+        .with_retry(RetryPolicy::new(
+            3,
+            Duration::from_millis(10),
+            Duration::from_millis(100),
+        ));
+    let place = PlaceConfig::new().with_replicas_max(u32::try_from(nodes)?);
     let sky = Skyloom::builder()
         .state_dir(folder.path())
         .provider(provider.clone())
         .catalogue(Catalogue::builtin().retain(|offer| offer.key.to_string() == OFFER))
-        .config(RuntimeConfig::new().with_saga(saga))
+        .config(RuntimeConfig::new().with_saga(saga).with_place(place))
         .build()?;
 
     let before = cpu();
@@ -150,31 +164,38 @@ async fn measure(arguments: &Arguments) -> Result<Measured, Failure> {
     })
 }
 
-/// A manifest of layers, as text: what a user would write.
-fn layers(nodes: usize, width: usize) -> Result<String, Failure> {
-    let mut text = String::from("version = 1\nname = \"layers\"\n");
+/// A manifest of layers. Made from one service that is read as text, because a text may name ten thousand at most.
+fn layers(nodes: usize, width: usize) -> Result<Manifest, Failure> {
+    let mut manifest = Manifest::parse(ONE, "layers.toml")?;
+    let model = manifest.services.remove(0);
+    let name = |node: usize| ServiceName::new(format!("n{node}"));
     for node in 0..nodes {
-        write!(
-            text,
-            "[[service]]\nname = \"n{node}\"\nresources = {{ cpu = \"1m\", memory = \"1MiB\" }}\nrun = {{ command = [\"noop\"] }}\n"
-        )?;
+        let mut service = model.clone();
+        service.name = name(node)?;
         if let Some(above) = (node / width).checked_sub(1) {
-            let (one, other) = (node % width, (node + 1) % width);
-            let mut needs = vec![above * width + one];
-            if other != one {
-                needs.push(above * width + other);
+            let mut needed = vec![node % width, (node + 1) % width];
+            needed.dedup();
+            for place in needed {
+                service.depends_on.push(Dependency {
+                    service: name(above * width + place)?,
+                    condition: Condition::Healthy,
+                    at: None,
+                });
             }
-            let needs: Vec<String> = needs.iter().map(|needed| format!("\"n{needed}\"")).collect();
-            writeln!(text, "depends_on = [{}]", needs.join(", "))?;
         }
+        manifest.services.push(service);
     }
-    Ok(text)
+    Ok(manifest)
 }
 
 /// Processor time of this process, all threads, in seconds.
 fn cpu() -> f64 {
     let spent = clock_gettime(ClockId::ProcessCPUTime);
-    Duration::new(u64::try_from(spent.tv_sec).unwrap_or(0), u32::try_from(spent.tv_nsec).unwrap_or(0)).as_secs_f64()
+    Duration::new(
+        u64::try_from(spent.tv_sec).unwrap_or(0),
+        u32::try_from(spent.tv_nsec).unwrap_or(0),
+    )
+    .as_secs_f64()
 }
 
 /// The largest resident size so far, as Linux counts it.
@@ -197,9 +218,21 @@ fn show(measured: &Measured, json: bool) {
         }
         return;
     }
-    println!("{} services in layers of {}, {} steps", measured.nodes, measured.width, measured.steps);
-    println!("plan         {:.3} s CPU, {:.0} MiB", measured.plan_cpu_seconds, measured.plan_peak_mib);
-    println!("apply        {:.3} s, {:.3} s CPU", measured.apply_seconds, measured.apply_cpu_seconds);
-    println!("second plan  {:.3} s CPU, {} steps", measured.second_plan_cpu_seconds, measured.second_plan_steps);
+    println!(
+        "{} services in layers of {}, {} steps",
+        measured.nodes, measured.width, measured.steps
+    );
+    println!(
+        "plan         {:.3} s CPU, {:.0} MiB",
+        measured.plan_cpu_seconds, measured.plan_peak_mib
+    );
+    println!(
+        "apply        {:.3} s, {:.3} s CPU",
+        measured.apply_seconds, measured.apply_cpu_seconds
+    );
+    println!(
+        "second plan  {:.3} s CPU, {} steps",
+        measured.second_plan_cpu_seconds, measured.second_plan_steps
+    );
     println!("peak         {:.0} MiB", measured.peak_mib);
 }

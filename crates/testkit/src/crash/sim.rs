@@ -223,7 +223,11 @@ impl Sim {
         }
         self.world.deliver_late();
         if self.world.script.dead && self.stage == Stage::Test {
-            let faults = if chosen.is_some() { dead() } else { self.world.script.faults };
+            let faults = if chosen.is_some() {
+                dead()
+            } else {
+                self.world.script.faults
+            };
             self.world.cloud.set_faults(faults);
         }
         match chosen {

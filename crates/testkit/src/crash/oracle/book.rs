@@ -275,9 +275,9 @@ const TABLE: [u32; 256] = table();
 
 const fn table() -> [u32; 256] {
     let mut table = [0; 256];
-    let mut byte = 0;
+    let mut byte = 0_u32;
     while byte < 256 {
-        let mut rest = byte as u32;
+        let mut rest = byte;
         let mut bit = 0;
         while bit < 8 {
             rest = if rest & 1 == 1 {
@@ -287,7 +287,7 @@ const fn table() -> [u32; 256] {
             };
             bit += 1;
         }
-        table[byte] = rest;
+        table[byte as usize] = rest;
         byte += 1;
     }
     table
