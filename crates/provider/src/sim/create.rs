@@ -295,19 +295,26 @@ impl State {
 
     /// Addresses for the ports: the machine's address with the number asked for, or with the lowest free one.
     fn give_ports(&self, on: &ResourceId, address: Ipv4Addr, asked: &[PortSpec]) -> Result<Ports, Cause> {
-        let on_machine = self
-            .things
-            .values()
-            .filter(|thing| thing.is_on(on) && !thing.has_ended())
-            .filter_map(Thing::replica);
-        let taken = on_machine
-            .flat_map(|replica| replica.ports.values())
-            .map(|(protocol, at)| (*protocol, at.port()));
-        let mut taken: BTreeSet<(Protocol, u16)> = taken.collect();
+        // What has ended holds its numbers against being drawn again, so that it can be started again, but not against
+        // whoever asks for one of them.
+        let (mut held, mut taken) = (BTreeSet::new(), BTreeSet::new());
+        for thing in self.things.values().filter(|thing| thing.is_on(on)) {
+            let ports = thing.replica().into_iter().flat_map(|replica| replica.ports.values());
+            let numbers = ports.map(|(protocol, at)| (*protocol, at.port()));
+            if thing.has_ended() {
+                held.extend(numbers);
+            } else {
+                taken.extend(numbers);
+            }
+        }
         let (fixed, free): (Vec<_>, Vec<_>) = asked.iter().partition(|port| port.port.is_some());
         let mut given = Ports::new();
         for port in fixed.into_iter().chain(free) {
-            let lowest = || (PORT_FIRST..=u16::MAX).find(|number| !taken.contains(&(port.protocol, *number)));
+            let is_free = |number: &u16| {
+                let key = (port.protocol, *number);
+                !taken.contains(&key) && !held.contains(&key)
+            };
+            let lowest = || (PORT_FIRST..=u16::MAX).find(is_free);
             let number = port.port.map(std::num::NonZeroU16::get).or_else(lowest);
             let number = number.ok_or_else(|| Cause::SystemExhausted {
                 what: "ports".to_owned(),

@@ -1,6 +1,7 @@
 //! How calls reach a provider: at what rate, and what becomes of those that nobody could find out about.
 
 use std::num::NonZeroU32;
+use std::time::Duration;
 
 use skyloom_core::Manifest;
 use skyloom_provider::sim::{SimCloud, SimConfig, SimEvent, SimEventKind};
@@ -61,6 +62,8 @@ async fn what_was_left_in_doubt_is_found_by_the_next_plan() {
     let failed = sky.apply(proposal, &world.me).await.unwrap_err();
     assert!(matches!(failed, Error::PlanFailed(_)), "{failed}");
     assert_eq!(world.names().len(), 1, "the machine is there, and nobody knows");
+    // Until it runs; a machine that is pending takes nothing yet.
+    tokio::time::sleep(Duration::from_secs(120)).await;
     let again = sky.plan(&one_service()).await.unwrap();
     assert!(sky.status().await.unwrap().strangers.is_empty(), "now it is known");
     sky.apply(again, &world.me).await.unwrap();
