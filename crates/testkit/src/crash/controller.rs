@@ -529,7 +529,7 @@ impl Controller {
             if state.in_doubt.is_empty() || until <= world.cloud.now() {
                 break;
             }
-            world.cloud.advance(Duration::from_millis(500));
+            world.pass(Duration::from_millis(500));
         }
         state.in_doubt.clear();
         world.disk.replace(STATE, &state.to_bytes());
@@ -602,12 +602,12 @@ impl Controller {
     ) -> Result<T, String> {
         for _ in 0..LOOKS_MAX {
             if let Admission::Wait(wait) = self.pace.take(world.cloud.now()) {
-                world.cloud.advance(wait);
+                world.pass(wait);
                 let _ = self.pace.take(world.cloud.now());
             }
             match ask(&world.port(self.epoch)) {
                 Ok(answer) => return Ok(answer),
-                Err(error) if error.class().is_retryable() => world.cloud.advance(Duration::from_millis(300)),
+                Err(error) if error.class().is_retryable() => world.pass(Duration::from_millis(300)),
                 Err(error) => return Err(error.to_string()),
             }
         }

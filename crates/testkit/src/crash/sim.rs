@@ -114,8 +114,20 @@ impl World {
         answer
     }
 
+    /// Lets this much time pass for somebody who waits within one move.
+    pub(super) fn pass(&mut self, time: Duration) {
+        let until = self.cloud.now().saturating_add(time);
+        let next = self.late.iter().map(|late| late.at).filter(|at| *at <= until).min();
+        if let Some(at) = next {
+            self.cloud.advance(at.saturating_since(self.cloud.now()));
+            self.deliver_late();
+        }
+        self.cloud.advance(until.saturating_since(self.cloud.now()));
+        self.deliver_late();
+    }
+
     /// Lets calls arrive whose caller is dead.
-    fn deliver_late(&mut self) {
+    pub(super) fn deliver_late(&mut self) {
         let now = self.cloud.now();
         let (due, left): (Vec<Late>, Vec<Late>) = std::mem::take(&mut self.late)
             .into_iter()

@@ -26,7 +26,7 @@ fn the_number_of_threads_changes_nothing() {
 
 #[test]
 fn every_way_to_break_the_protocol_is_caught() {
-    let caught = mutants(12);
+    let caught = mutants(20);
     let missed: Vec<Mutant> = caught
         .iter()
         .filter(|(_, shown)| shown.is_none())
