@@ -181,6 +181,8 @@ pub(super) struct Shelf {
     ids: BTreeSet<String>,
     /// Operations whose things are still looked for.
     doubts: BTreeSet<String>,
+    /// All that ever were.
+    doubted: BTreeSet<String>,
     /// What services of the deployment before waited for.
     pub(super) needs: BTreeMap<String, Vec<(String, String)>>,
     pub(super) epoch: u64,
@@ -210,6 +212,7 @@ impl Shelf {
             .into_iter()
             .flat_map(|map| map.keys().cloned());
         self.doubts = doubts.collect();
+        self.doubted.extend(self.doubts.iter().cloned());
         self.ids.extend(
             value["replicas"]
                 .as_object()
@@ -228,6 +231,11 @@ impl Shelf {
 
     pub(super) fn looks_for(&self, operation: &str) -> bool {
         self.doubts.contains(operation)
+    }
+
+    /// A creation in doubt may come about when its plan has ended and its intent is gone; it is looked for all the same.
+    pub(super) fn was_in_doubt(&self, operation: &str) -> bool {
+        self.doubted.contains(operation)
     }
 
     pub(super) fn knows(&self, id: &str) -> bool {

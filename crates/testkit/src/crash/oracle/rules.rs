@@ -93,7 +93,7 @@ impl Oracle {
     }
 
     fn made(&mut self, id: &str, thing: Thing) {
-        if !self.book.tokens.contains(&thing.token) {
+        if !self.book.tokens.contains(&thing.token) && !self.shelf.was_in_doubt(&thing.operation) {
             let why = format!("{} was made with a token that is in no durable intent", thing.name);
             self.blame(Invariant::I1, why);
         }
