@@ -45,7 +45,7 @@ mod saga;
 pub use check::{Change, StalePlan, diff, verify, verify_from};
 pub use graph::{Cycle, CycleStep, GraphError, ServiceGraph};
 pub use heal::{HEAL_VERSION, HealAction, HealDecision, HealHistory, HealPolicy, Sickness, WaitReason, heal};
-pub use plan::{PlanError, destroy, plan};
+pub use plan::{PlanError, destroy, jobs, plan};
 pub use render::render_mermaid;
 pub use saga::{
     Command, Event, Failure, MalformedPlan, OnCancel, Outcome, Progress, RECORD_VERSION, Record, ReplayError, Saga,

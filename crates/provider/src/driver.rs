@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use skyloom_core::{CloudId, OwnerTag, ResourceId, StopSpec, Token};
+use skyloom_core::{CloudId, OperationId, OwnerTag, ResourceId, StopSpec, Token};
 
 use crate::{CreateRequest, DriverError, Epoch, ExecOutput, Kind, Quota, Resource, Usage};
 
@@ -109,4 +109,24 @@ pub trait Driver: Send + Sync + fmt::Debug {
 
     /// Quotas that hold here, each named once; empty where there are none.
     async fn quotas(&self) -> Result<Vec<Quota>, DriverError>;
+}
+
+/// What a creation whose answer is not known has left: looked for by its token, then by owner tag and operation, because
+/// a provider may have forgotten the token. `None`: nothing can be seen, which means nothing before
+/// [`Capabilities::consistency_window`] has passed.
+///
+/// # Errors
+/// Those of [`Driver::find_by_token`] and [`Driver::list`].
+pub async fn find_made(
+    driver: &dyn Driver,
+    owner: &OwnerTag,
+    operation: &OperationId,
+    token: &Token,
+) -> Result<Option<ResourceId>, DriverError> {
+    if let Some(found) = driver.find_by_token(owner, token).await? {
+        return Ok(Some(found.id));
+    }
+    let all = driver.list(owner).await?;
+    let made = all.into_iter().find(|resource| resource.operation == *operation);
+    Ok(made.map(|resource| resource.id))
 }

@@ -15,7 +15,7 @@ pub mod sim;
 
 pub use decorate::{FaultInjecting, RecordedCall, Recording};
 pub use dice::PerMille;
-pub use driver::{Capabilities, Driver};
+pub use driver::{Capabilities, Driver, find_made};
 pub use error::{Cause, DriverError};
 pub use faults::{FaultPlan, FaultRates, Verdict};
 pub use operation::Operation;
@@ -23,5 +23,5 @@ pub use rate::{Admission, RateLimit};
 pub use resource::{CreateRequest, Epoch, ExecOutput, Kind, NewReplica, Quota, Resource, ResourceState, Usage, What};
 
 #[cfg(doctest)]
-#[doc = include_str!("../../../docs/simulated-cloud.md")]
+#[doc = include_str!("../../../docs/provider/simulated-cloud.md")]
 struct SimulatedCloudGuide;

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use skyloom_core::{
-    Bytes, Digest, Machine, OperationId, OwnerTag, PortName, ReplicaSpec, ResourceId, Secret, Site, Timestamp, Token,
+    Bytes, Digest, EnvValue, Machine, OperationId, OwnerTag, PortName, ReplicaSpec, ResourceId, Secret, Site,
+    Timestamp, Token,
 };
 
 /// Counts controllers: each new holder of the lease has a higher one, and a driver refuses lower ones than it has seen.
@@ -38,6 +39,20 @@ impl CreateRequest {
             What::Machine(machine) => Digest::of(&(&self.owner, &self.operation, machine)),
             What::Replica(new) => Digest::of(&(&self.owner, &self.operation, &new.spec, &new.machine)),
         }
+    }
+
+    /// `text` with every value taken out that the plan names as a secret, for logs and journals: what a provider says
+    /// may quote what it was given.
+    #[must_use]
+    pub fn redact(&self, mut text: String) -> String {
+        let What::Replica(new) = &self.what else { return text };
+        for (name, value) in &new.env {
+            let is_secret = matches!(new.spec.run.env.get(name), Some(EnvValue::Secret(_)));
+            if is_secret && !value.expose().is_empty() {
+                text = text.replace(value.expose(), "[redacted]");
+            }
+        }
+        text
     }
 
     /// The kind of thing asked for.

@@ -1,16 +1,16 @@
 //! Carrying out a plan: the saga says what to do, this does it and tells what happened.
 //!
-//! Records are written in batches with one sync each; calls run beside each other as tasks. Nothing is decided here.
+//! Calls run beside each other as tasks; the records that follow from all answers that are there share one sync (group
+//! commit). Nothing is decided here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::AssertUnwindSafe;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::FutureExt as _;
-use serde::{Deserialize, Serialize};
-use skyloom_core::{Action, Class, Manifest, Plan, ResourceId, StepId, StopSpec};
-use skyloom_orchestrator::{Command, Event as SagaEvent, Record, Saga, SagaConfig, SagaError, SagaStatus};
+use skyloom_core::{Action, Class, Manifest, Plan, ResourceId, ServiceName, StepId, StopSpec};
+use skyloom_orchestrator::{Command, Event as SagaEvent, Record, Saga, SagaConfig, SagaError, SagaStatus, jobs};
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinError, JoinSet};
 use tokio::time::{sleep, timeout};
@@ -19,25 +19,7 @@ use crate::call::{self, Call};
 use crate::error::Error;
 use crate::event::Event;
 use crate::shared::Shared;
-use crate::store::{FileJournal, State, StoreError};
-
-/// An entry of the control plane's journal.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", tag = "entry")]
-pub(crate) enum JournalEntry {
-    /// The plan that the following records belong to, with the manifest that it brings into force.
-    Plan {
-        /// The plan.
-        plan: Box<Plan>,
-        /// The manifest; `None` when the deployment is taken down.
-        manifest: Option<Box<Manifest>>,
-    },
-    /// A record of the saga.
-    Saga {
-        /// The record.
-        record: Record,
-    },
-}
+use crate::store::{FileJournal, JournalEntry, State, StoreError};
 
 /// A plan under way.
 pub(crate) struct Applying<'a> {
@@ -45,6 +27,8 @@ pub(crate) struct Applying<'a> {
     journal: &'a Arc<Mutex<FileJournal>>,
     state: &'a mut State,
     plan: Arc<Plan>,
+    /// Services whose replicas may end with success.
+    jobs: Arc<BTreeSet<ServiceName>>,
     saga: Saga,
     /// Calls under way, and removals of strays.
     tasks: JoinSet<Ended>,
@@ -78,9 +62,10 @@ impl<'a> Applying<'a> {
         journal: &'a Arc<Mutex<FileJournal>>,
         state: &'a mut State,
         plan: Plan,
+        manifest: Option<&Manifest>,
     ) -> Result<Self, Error> {
         let saga = Saga::new(plan.clone(), saga_config(shared), shared.epoch())?;
-        Ok(Self::over(shared, journal, state, plan, saga))
+        Ok(Self::over(shared, journal, state, (plan, manifest), saga))
     }
 
     /// A plan from where its journal ends.
@@ -89,27 +74,30 @@ impl<'a> Applying<'a> {
         journal: &'a Arc<Mutex<FileJournal>>,
         state: &'a mut State,
         plan: Plan,
+        manifest: Option<&Manifest>,
         records: &[Record],
     ) -> Result<Self, Error> {
         let saga = Saga::resume(plan.clone(), saga_config(shared), shared.epoch(), records).map_err(Error::Replay)?;
         for record in records {
             state.record(&plan, record);
         }
-        Ok(Self::over(shared, journal, state, plan, saga))
+        Ok(Self::over(shared, journal, state, (plan, manifest), saga))
     }
 
     fn over(
         shared: &'a Arc<Shared>,
         journal: &'a Arc<Mutex<FileJournal>>,
         state: &'a mut State,
-        plan: Plan,
+        (plan, manifest): (Plan, Option<&Manifest>),
         saga: Saga,
     ) -> Self {
+        let jobs = manifest.map(jobs).into_iter().flatten().cloned().collect();
         Self {
             shared,
             journal,
             state,
             plan: Arc::new(plan),
+            jobs: Arc::new(jobs),
             saga,
             tasks: JoinSet::new(),
             calls: 0,
@@ -141,6 +129,16 @@ impl<'a> Applying<'a> {
                 return Ok(status);
             }
             if let Some(event) = self.next_event().await {
+                self.take(event);
+            }
+            self.take_what_is_there();
+        }
+    }
+
+    /// Takes every answer that has come by now, so that what follows from all of them is made durable with one sync.
+    fn take_what_is_there(&mut self) {
+        while let Some(ended) = self.tasks.try_join_next() {
+            if let Some(event) = self.event_of(ended) {
                 self.take(event);
             }
         }
@@ -225,7 +223,8 @@ impl<'a> Applying<'a> {
             _ => None,
         });
         let mut effects = effects.peekable();
-        if effects.peek().is_none() {
+        // Counting what is done costs as much as there are steps.
+        if effects.peek().is_none() || self.shared.events.receiver_count() == 0 {
             return;
         }
         let done = self.saga.progress().done;
@@ -279,7 +278,12 @@ impl<'a> Applying<'a> {
     fn spawn(&mut self, call: Call) {
         self.calls += 1;
         let (step, number, is_wait) = (call.step(), self.calls, matches!(call, Call::AwaitReady { .. }));
-        let carried_out = call::carry_out(Arc::clone(self.shared), Arc::clone(&self.plan), call);
+        let carried_out = call::carry_out(
+            Arc::clone(self.shared),
+            Arc::clone(&self.plan),
+            Arc::clone(&self.jobs),
+            call,
+        );
         let handle = self.tasks.spawn(async move {
             // Nothing that a panic could leave half-changed is used afterwards: locks are taken all the same, see
             // `Shared`.

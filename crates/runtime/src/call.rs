@@ -1,13 +1,16 @@
 //! One call to the outside each: create, look up, wait until ready, delete. Each ends as an event for the saga.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use skyloom_core::{
-    Action, Class, EnvValue, HealthCheck, OperationId, Plan, ReplicaId, ResourceId, StepId, StopSpec, Token, Until,
+    Action, Class, HealthCheck, OperationId, Plan, ReplicaId, ResourceId, ServiceName, StepId, StopSpec, Token, Until,
 };
 use skyloom_orchestrator::Event;
-use skyloom_provider::{Cause, CreateRequest, Driver, DriverError, Epoch, NewReplica, Resource, ResourceState, What};
+use skyloom_provider::{
+    Cause, CreateRequest, Driver, DriverError, Epoch, NewReplica, Resource, ResourceState, What, find_made,
+};
 use tokio::time::sleep;
 
 use crate::endpoints::Endpoint;
@@ -85,23 +88,17 @@ impl Failed {
             fenced_by: None,
         }
     }
-
-    /// The same with every secret of the request taken out of the detail, which goes into the journal: what a driver
-    /// or a provider says may quote what it was given.
-    fn without_secrets(mut self, what: &What) -> Self {
-        let What::Replica(new) = what else { return self };
-        for (name, value) in &new.env {
-            let is_secret = matches!(new.spec.run.env.get(name), Some(EnvValue::Secret(_)));
-            if is_secret && !value.expose().is_empty() {
-                self.detail = self.detail.replace(value.expose(), "[redacted]");
-            }
-        }
-        self
-    }
 }
 
 /// Carries out a call and tells how it ended.
-pub(crate) async fn carry_out(shared: Arc<Shared>, plan: Arc<Plan>, call: Call) -> Event {
+/// `jobs` are the services whose replicas may end with success, as the manifest has it: a plan that creates no dependent
+/// of a job does not show that it is one.
+pub(crate) async fn carry_out(
+    shared: Arc<Shared>,
+    plan: Arc<Plan>,
+    jobs: Arc<BTreeSet<ServiceName>>,
+    call: Call,
+) -> Event {
     let step = call.step();
     let Some(action) = plan.step(step).map(|step| &step.action) else {
         return Event::CallFailed {
@@ -123,7 +120,7 @@ pub(crate) async fn carry_out(shared: Arc<Shared>, plan: Arc<Plan>, call: Call) 
             .await
             .map(|resource| Event::Found { step, resource }),
         Call::AwaitReady { resource, until, .. } => {
-            let may_complete = may_complete(&plan, step, action);
+            let may_complete = replica_of(action).is_some_and(|(replica, _)| jobs.contains(replica.service()));
             await_ready(&shared, action, &resource, until, may_complete)
                 .await
                 .map(|until| Event::Ready { step, until })
@@ -194,8 +191,11 @@ async fn create(
         what,
     };
     let made = driver(shared, action)?.create(&request).await;
-    made.map(|resource| resource.id)
-        .map_err(|error| Failed::from(error).without_secrets(&request.what))
+    made.map(|resource| resource.id).map_err(|error| {
+        let failed = Failed::from(error);
+        let detail = request.redact(failed.detail);
+        Failed { detail, ..failed }
+    })
 }
 
 /// An error with its causes, on one line.
@@ -216,14 +216,7 @@ async fn look_up(
     token: &Token,
 ) -> Result<Option<ResourceId>, Failed> {
     let driver = driver(shared, action)?;
-    if let Some(found) = driver.find_by_token(&shared.owner, token).await? {
-        return Ok(Some(found.id));
-    }
-    let all = driver.list(&shared.owner).await?;
-    Ok(all
-        .into_iter()
-        .find(|resource| resource.operation == *operation)
-        .map(|resource| resource.id))
+    Ok(find_made(driver.as_ref(), &shared.owner, operation, token).await?)
 }
 
 /// Out of the endpoints first, then stopped and removed.
@@ -251,18 +244,6 @@ const fn replica_of(action: &Action) -> Option<(&ReplicaId, Option<&HealthCheck>
         Action::AwaitReplica { replica, health, .. } => Some((replica, health.as_ref())),
         _ => None,
     }
-}
-
-/// Whether the replica of a step may end with success instead of running on: it is a job. Nothing says that it should
-/// run for ever (neither ports nor a health check), or a later step waits for its end.
-fn may_complete(plan: &Plan, step: StepId, action: &Action) -> bool {
-    let is_silent = match action {
-        Action::CreateReplica { spec } => spec.health.is_none() && spec.run.ports.is_empty(),
-        _ => false,
-    };
-    let edges = plan.steps.iter().flat_map(|other| &other.after);
-    let mut edges = edges.chain(plan.barriers.iter().flat_map(|barrier| &barrier.after));
-    is_silent || edges.any(|edge| edge.step == step && edge.until == Until::Completed)
 }
 
 /// Looks again and again until the thing has reached the condition, and tells what it has reached: a job that is to
@@ -360,11 +341,9 @@ impl Shared {
         replica: &ReplicaId,
         tracker: HealthTracker,
     ) -> Result<(), crate::store::StoreError> {
-        let endpoint = Endpoint {
-            replica: replica.clone(),
-            ports: resource.endpoints.clone(),
-        };
-        self.endpoints().enter(&resource.id, endpoint)?;
+        if let Some(endpoint) = Endpoint::of(resource, replica) {
+            self.endpoints().enter(&resource.id, endpoint)?;
+        }
         self.set_health(&resource.id, tracker);
         self.tell(crate::event::Event::Healthy {
             replica: replica.clone(),

@@ -51,6 +51,13 @@ impl RuntimeConfig {
         self
     }
 
+    /// The same with these bounds on placing.
+    #[must_use]
+    pub fn with_place(mut self, place: PlaceConfig) -> Self {
+        self.place = place;
+        self
+    }
+
     /// The same with another healing policy.
     #[must_use]
     pub fn with_heal(mut self, heal: HealPolicy) -> Self {

@@ -1,15 +1,16 @@
-//! Which driver carries out what: by cloud, in the order of registration. The end of every call, and the repetition of
-//! calls that may be repeated.
+//! Which driver carries out what: by cloud, in the order of registration. The rate and the end of every call, and the
+//! repetition of calls that may be repeated.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use skyloom_core::{CloudId, OwnerTag, ResourceId, RetryDecision, RetryPolicy, StopSpec, Token};
+use skyloom_core::{CloudId, OwnerTag, ResourceId, RetryDecision, RetryPolicy, StopSpec, Timestamp, Token};
 use skyloom_provider::{
-    Capabilities, Cause, CreateRequest, Driver, DriverError, Epoch, ExecOutput, Quota, Resource, Usage,
+    Admission, Capabilities, Cause, CreateRequest, Driver, DriverError, Epoch, ExecOutput, Quota, RateLimit, Resource,
+    Usage,
 };
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 /// The registered drivers.
 #[derive(Debug, Clone, Default)]
@@ -20,6 +21,15 @@ impl Drivers {
     pub(crate) fn register(&mut self, driver: Arc<dyn Driver>) {
         self.0.push(driver);
         self.0.sort_by_key(|driver| driver.capabilities().clouds.is_none());
+    }
+
+    /// As [`Drivers::register`], making no more calls than the provider allows.
+    pub(crate) fn register_within(&mut self, driver: Arc<dyn Driver>, limit: RateLimit) {
+        self.register(Arc::new(Paced {
+            driver,
+            limit: Mutex::new(limit),
+            begun: Instant::now(),
+        }));
     }
 
     /// The same drivers, each of whose calls ends within this time.
@@ -142,6 +152,92 @@ impl Driver for Timed {
 
     async fn quotas(&self) -> Result<Vec<Quota>, DriverError> {
         self.bounded("quotas", Duration::ZERO, self.driver.quotas()).await
+    }
+}
+
+/// A driver whose calls keep to a rate: one that comes too early waits for its turn.
+///
+/// One limit for all operations, as the clouds count them; every call of the control plane goes through it, those of
+/// look-ups and observations too.
+#[derive(Debug)]
+struct Paced {
+    driver: Arc<dyn Driver>,
+    limit: Mutex<RateLimit>,
+    begun: Instant,
+}
+
+impl Paced {
+    async fn turn(&self) {
+        loop {
+            let now = Timestamp::EPOCH.saturating_add(self.begun.elapsed());
+            let admission = self.limit.lock().unwrap_or_else(PoisonError::into_inner).take(now);
+            match admission {
+                Admission::Go => return,
+                Admission::Wait(wait) => sleep(wait).await,
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Driver for Paced {
+    fn capabilities(&self) -> &Capabilities {
+        self.driver.capabilities()
+    }
+
+    async fn create(&self, request: &CreateRequest) -> Result<Resource, DriverError> {
+        self.turn().await;
+        self.driver.create(request).await
+    }
+
+    async fn get(&self, id: &ResourceId) -> Result<Resource, DriverError> {
+        self.turn().await;
+        self.driver.get(id).await
+    }
+
+    async fn list(&self, owner: &OwnerTag) -> Result<Vec<Resource>, DriverError> {
+        self.turn().await;
+        self.driver.list(owner).await
+    }
+
+    async fn find_by_token(&self, owner: &OwnerTag, token: &Token) -> Result<Option<Resource>, DriverError> {
+        self.turn().await;
+        self.driver.find_by_token(owner, token).await
+    }
+
+    async fn delete(&self, id: &ResourceId, stop: StopSpec, epoch: Epoch) -> Result<(), DriverError> {
+        self.turn().await;
+        self.driver.delete(id, stop, epoch).await
+    }
+
+    async fn stop(&self, id: &ResourceId, stop: StopSpec, epoch: Epoch) -> Result<(), DriverError> {
+        self.turn().await;
+        self.driver.stop(id, stop, epoch).await
+    }
+
+    async fn start(&self, id: &ResourceId, epoch: Epoch) -> Result<(), DriverError> {
+        self.turn().await;
+        self.driver.start(id, epoch).await
+    }
+
+    async fn logs(&self, id: &ResourceId, lines: usize) -> Result<Vec<String>, DriverError> {
+        self.turn().await;
+        self.driver.logs(id, lines).await
+    }
+
+    async fn usage(&self, id: &ResourceId) -> Result<Usage, DriverError> {
+        self.turn().await;
+        self.driver.usage(id).await
+    }
+
+    async fn exec(&self, id: &ResourceId, command: &[String], limit: Duration) -> Result<ExecOutput, DriverError> {
+        self.turn().await;
+        self.driver.exec(id, command, limit).await
+    }
+
+    async fn quotas(&self) -> Result<Vec<Quota>, DriverError> {
+        self.turn().await;
+        self.driver.quotas().await
     }
 }
 

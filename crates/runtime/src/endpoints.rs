@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use skyloom_core::{PortName, ReplicaId, ResourceId, ServiceName};
+use skyloom_provider::Resource;
 
-use crate::store::{StoreError, replace_file};
+use crate::store::{StoreError, swap_file};
 
 /// Version of the file's form.
 pub const ENDPOINTS_VERSION: u32 = 1;
@@ -20,7 +21,7 @@ pub const ENDPOINTS_VERSION: u32 = 1;
 pub struct EndpointsFile {
     /// Version of the form, [`ENDPOINTS_VERSION`].
     pub version: u32,
-    /// Healthy replicas by service, sorted by replica. A service without any has an empty list.
+    /// Healthy replicas with ports by service, sorted by replica. A service without any has an empty list.
     pub services: BTreeMap<ServiceName, Vec<Endpoint>>,
 }
 
@@ -31,6 +32,15 @@ pub struct Endpoint {
     pub replica: ReplicaId,
     /// Where its ports are.
     pub ports: BTreeMap<PortName, SocketAddr>,
+}
+
+impl Endpoint {
+    /// Where a replica can be called; `None`: it has no ports, so nobody can.
+    pub(crate) fn of(resource: &Resource, replica: &ReplicaId) -> Option<Self> {
+        let ports = resource.endpoints.clone();
+        let replica = replica.clone();
+        (!ports.is_empty()).then_some(Self { replica, ports })
+    }
 }
 
 /// The list, and the file that shows it.
@@ -161,7 +171,8 @@ impl Endpoints {
 
     fn write(&mut self) -> Result<(), StoreError> {
         let json = serde_json::to_vec_pretty(&self.to_file()).expect("invariant: an endpoints file has a JSON form");
-        replace_file(&self.path, &json)?;
+        // Not synced: it is written anew at every start.
+        swap_file(&self.path, &json)?;
         self.is_shown = true;
         Ok(())
     }

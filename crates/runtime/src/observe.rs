@@ -138,10 +138,9 @@ async fn look(shared: &Shared, id: &ResourceId, known: &KnownReplica, resource: 
         shared.forget_health(id);
     }
     Look {
-        endpoint: resource.filter(|_| is_healthy).map(|resource| Endpoint {
-            replica: known.spec.replica.clone(),
-            ports: resource.endpoints.clone(),
-        }),
+        endpoint: resource
+            .filter(|_| is_healthy)
+            .and_then(|resource| Endpoint::of(resource, &known.spec.replica)),
         lost: (!is_healthy && before.is_healthy()).then(|| Event::Lost {
             replica: known.spec.replica.clone(),
             resource: id.clone(),

@@ -159,7 +159,8 @@ impl<'a> Diff<'a> {
 
 /// The services that are jobs, whose replicas may end with success: somebody waits for their completion, or they have
 /// neither ports nor a health check, so that nothing says they should run for ever.
-pub(crate) fn jobs(manifest: &Manifest) -> BTreeSet<&ServiceName> {
+#[must_use]
+pub fn jobs(manifest: &Manifest) -> BTreeSet<&ServiceName> {
     let edges = manifest.services.iter().flat_map(|s| &s.depends_on);
     let completed = edges
         .filter(|d| d.condition == Condition::Completed)

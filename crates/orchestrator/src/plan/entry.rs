@@ -35,14 +35,9 @@ pub(super) struct Written<'a> {
 }
 
 impl<'a> Context<'a, '_> {
-    /// When a new replica counts as ready.
-    pub(super) const fn ready(&self) -> Until {
-        if self.service.health.is_some() {
-            Until::Healthy
-        } else {
-            Until::Done
-        }
-    }
+    /// When a new replica counts as ready: when it is healthy, or runs where it has no health check. That it was asked for
+    /// is not enough: it may still be pending when the old one is gone.
+    pub(super) const READY: Until = Until::Healthy;
 
     /// Writes the steps that bring a missing, moved or outdated replica about.
     pub(super) fn replace(
@@ -73,14 +68,14 @@ impl<'a> Context<'a, '_> {
         written.created.push(created);
         let mut complete = After {
             step: created,
-            until: self.ready(),
+            until: Self::READY,
         };
         for old in then {
             if self.strategy() == RolloutStrategy::BlueGreen {
                 written.later.push(old);
                 continue;
             }
-            let waits = Waits::default().step(created, self.ready());
+            let waits = Waits::default().step(created, Self::READY);
             let step = steps.delete_replica(old, self.service.stop, goes_because(old, entry), waits)?;
             complete = After {
                 step,
@@ -98,7 +93,7 @@ impl<'a> Context<'a, '_> {
         if written.later.is_empty() {
             return Ok(());
         }
-        let until = self.ready();
+        let until = Self::READY;
         let after = written
             .created
             .iter()

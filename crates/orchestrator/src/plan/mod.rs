@@ -9,6 +9,6 @@ mod steps;
 mod write;
 
 pub use destroy::destroy;
-pub(crate) use diff::jobs;
+pub use diff::jobs;
 pub use error::PlanError;
 pub use write::plan;

@@ -141,7 +141,7 @@ impl<'a, 'b: 'a> Writer<'a, 'b> {
             rooms: &self.rooms,
             cleared: &self.cleared,
         };
-        let until = context.ready();
+        let until = Context::READY;
         let mut written = Written::default();
         for entry in entries.iter().filter(|entry| entry.kept.is_none()) {
             context.replace(&mut self.steps, entry, &mut written)?;

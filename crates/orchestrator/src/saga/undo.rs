@@ -80,13 +80,16 @@ impl Saga {
         true
     }
 
-    /// What must stay, per node: a thing in exchange for which an old one was deleted, or may have been, and whatever
-    /// such a thing or such a deletion rests on.
+    /// What must stay, per node: a thing in exchange for which an old one was deleted, or may have been, a creation in
+    /// doubt, and whatever such a thing or such a deletion rests on.
     fn kept(&self) -> Vec<bool> {
         let mut kept = vec![false; self.network.out.len()];
         let mut given_up = BTreeSet::new();
         let mut open = Vec::new();
         for step in &self.plan.steps {
+            if *self.durable.stage(step.id) == (Stage::GivenUp { in_doubt: true }) {
+                open.push(index(step.id));
+            }
             let begun = !matches!(self.durable.stage(step.id), Stage::Waiting | Stage::Withdrawn);
             if begun && deletes(&step.action) {
                 open.push(index(step.id));

@@ -113,7 +113,7 @@ fn a_move_creates_before_it_deletes_and_gives_the_machine_back() {
       #1  ~ a/0 on new                                                       moves from old [after #0 healthy]
       #2  - a/0 on old                                                       moves to new [after #1 healthy]
       #3  ~ b/0 on new                                                       moves from old [after #0 healthy]
-      #4  - b/0 on old                                                       moves to new [after #3]
+      #4  - b/0 on old                                                       moves to new [after #3 healthy]
       #5  - machine old                                         -0.10 USD/h  nobody uses it any more [after #2, #4, all that is new ready]
     price 0.10 USD/h -> 0.10 USD/h (+0.00 USD/h)
     ");

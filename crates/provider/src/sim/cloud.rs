@@ -63,7 +63,11 @@ impl SimCloud {
             stop_start: true,
             rehearsal: true,
         };
-        let state = Mutex::new(State::new(config));
+        Self::of(capabilities, State::new(config))
+    }
+
+    pub(super) fn of(capabilities: Capabilities, state: State) -> Self {
+        let state = Mutex::new(state);
         Self {
             shared: Arc::new(Shared { capabilities, state }),
         }
@@ -102,6 +106,8 @@ impl SimCloud {
         let result = admitted
             .and_then(|_| state.reach(&mutation))
             .and_then(|()| state.apply(&mutation, Waits::Yes));
+        // What was refused leaves nothing behind, whatever the network does with it.
+        let repeat = repeat && result.is_ok();
         let result = state.answer(operation, lose_reply, result);
         let subject = match (&mutation, &result) {
             (Mutation::Create(request), Err(Cause::NotFound)) => missing_for(request),

@@ -35,6 +35,8 @@ pub struct SimConfig {
     pub(super) machine_start: Delay,
     pub(super) replica_start: Delay,
     pub(super) consistency_window: Duration,
+    pub(super) token_memory: Option<Duration>,
+    pub(super) fences: bool,
     pub(super) vcpu_quotas: BTreeMap<RegionKey, u64>,
     pub(super) machine_quota: Option<u64>,
     pub(super) capacity: BTreeMap<(RegionKey, InstanceType), u32>,
@@ -66,6 +68,8 @@ impl SimConfig {
             machine_start: seconds(20, 60),
             replica_start: seconds(1, 5),
             consistency_window: Duration::from_secs(5),
+            token_memory: None,
+            fences: true,
             vcpu_quotas: BTreeMap::new(),
             machine_quota: None,
             capacity: BTreeMap::new(),
@@ -106,6 +110,23 @@ impl SimConfig {
     #[must_use]
     pub const fn with_consistency_window(mut self, window: Duration) -> Self {
         self.consistency_window = window;
+        self
+    }
+
+    /// The same, forgetting a token this long after the creation that used it, as real clouds do after hours or days:
+    /// the same token then makes a second thing. Without it a token is remembered for ever. What is there is still
+    /// found by its token.
+    #[must_use]
+    pub const fn with_token_memory(mut self, memory: Duration) -> Self {
+        self.token_memory = Some(memory);
+        self
+    }
+
+    /// The same, letting late controllers act: a cloud without epochs, for tests that must show what goes wrong there.
+    /// It breaks the contract of [`crate::Driver`] on purpose.
+    #[must_use]
+    pub const fn without_fencing(mut self) -> Self {
+        self.fences = false;
         self
     }
 

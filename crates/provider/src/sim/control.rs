@@ -10,7 +10,7 @@ use super::config::SimFaults;
 use super::event::{SimEvent, SimEventKind};
 use super::state::State;
 use super::thing::{Body, ReplicaBody, Thing};
-use crate::{Cause, Operation, PerMille, Resource, ResourceState};
+use crate::{Cause, Driver as _, Operation, PerMille, Resource, ResourceState};
 
 /// A thing as it truly is, seen past eventual consistency, faults and outages.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,6 +72,19 @@ impl SimCloud {
     #[must_use]
     pub fn events(&self) -> Vec<SimEvent> {
         self.state().events()
+    }
+
+    /// As [`SimCloud::events`], and forgets them: for whoever looks often and keeps what he has seen.
+    #[must_use]
+    pub fn take_events(&self) -> Vec<SimEvent> {
+        self.state().take_events()
+    }
+
+    /// A second cloud that is as this one is now, and from now on goes its own way: what the same calls, or others,
+    /// would come to from here.
+    #[must_use]
+    pub fn fork(&self) -> Self {
+        Self::of(self.capabilities().clone(), self.state().clone())
     }
 
     /// What has been charged until now.

@@ -26,7 +26,7 @@ impl State {
     pub(super) fn create(&mut self, request: &CreateRequest) -> Result<Resource, Cause> {
         self.fence(&request.owner, request.epoch)?;
         let parameters = request.parameters();
-        if let Some(used) = self.tokens.get(&request.token) {
+        if let Some(used) = self.tokens.get(&request.token).filter(|used| self.remembers(used)) {
             let there = self.things.get(&used.id).filter(|_| used.parameters == parameters);
             return there.map(|thing| thing.resource.clone()).ok_or(Cause::TokenReused);
         }
@@ -84,6 +84,7 @@ impl State {
         let used = TokenUse {
             parameters: resource.parameters,
             id: id.clone(),
+            at: self.now,
         };
         self.tokens.insert(resource.token.clone(), used);
         self.log(SimEventKind::Created {
@@ -91,6 +92,7 @@ impl State {
             of: resource.kind,
             name: resource.name.clone(),
             owner: resource.owner.clone(),
+            operation: resource.operation.clone(),
             token: resource.token.clone(),
             price,
         });
@@ -103,6 +105,12 @@ impl State {
         };
         self.things.insert(id.clone(), thing);
         self.run_after(&id, delay);
+    }
+
+    /// Whether a token still counts as used.
+    fn remembers(&self, used: &TokenUse) -> bool {
+        let memory = self.config.token_memory;
+        memory.is_none_or(|memory| self.now.saturating_since(used.at) <= memory)
     }
 
     fn next_id(&mut self, kind: Kind) -> ResourceId {
@@ -252,13 +260,7 @@ impl State {
             .and_then(Thing::machine)
             .ok_or(Cause::NotFound)?
             .machine;
-        let holds_room = |thing: &&Thing| {
-            let ended = matches!(
-                thing.resource.state,
-                ResourceState::Exited { .. } | ResourceState::Evicted
-            );
-            thing.is_on(on) && !ended
-        };
+        let holds_room = |thing: &&Thing| thing.is_on(on) && !thing.has_ended();
         let held = self.things.values().filter(holds_room).filter_map(Thing::replica);
         let sum = held
             .map(|replica| replica.request)
@@ -273,21 +275,46 @@ impl State {
         })
     }
 
-    /// Addresses for the ports: the machine's address with the number asked for, or with the lowest free one.
-    fn give_ports(&self, on: &ResourceId, address: Ipv4Addr, asked: &[PortSpec]) -> Result<Ports, Cause> {
-        let on_machine = self
+    /// The first port of a thing that has ended which somebody else has by now.
+    pub(super) fn check_ports(&self, id: &ResourceId, on: &ResourceId) -> Result<(), Cause> {
+        let others = self
             .things
             .values()
-            .filter(|thing| thing.is_on(on))
+            .filter(|thing| thing.is_on(on) && !thing.has_ended());
+        let others = others
+            .filter(|thing| thing.resource.id != *id)
             .filter_map(Thing::replica);
-        let taken = on_machine
+        let taken: BTreeSet<_> = others.flat_map(|replica| replica.ports.values()).collect();
+        let own = self.things.get(id).and_then(Thing::replica);
+        let clash = own
+            .iter()
             .flat_map(|replica| replica.ports.values())
-            .map(|(protocol, at)| (*protocol, at.port()));
-        let mut taken: BTreeSet<(Protocol, u16)> = taken.collect();
+            .find(|port| taken.contains(port));
+        clash.map_or(Ok(()), |(_, at)| Err(Cause::PortInUse { port: at.port() }))
+    }
+
+    /// Addresses for the ports: the machine's address with the number asked for, or with the lowest free one.
+    fn give_ports(&self, on: &ResourceId, address: Ipv4Addr, asked: &[PortSpec]) -> Result<Ports, Cause> {
+        // What has ended holds its numbers against being drawn again, so that it can be started again, but not against
+        // whoever asks for one of them.
+        let (mut held, mut taken) = (BTreeSet::new(), BTreeSet::new());
+        for thing in self.things.values().filter(|thing| thing.is_on(on)) {
+            let ports = thing.replica().into_iter().flat_map(|replica| replica.ports.values());
+            let numbers = ports.map(|(protocol, at)| (*protocol, at.port()));
+            if thing.has_ended() {
+                held.extend(numbers);
+            } else {
+                taken.extend(numbers);
+            }
+        }
         let (fixed, free): (Vec<_>, Vec<_>) = asked.iter().partition(|port| port.port.is_some());
         let mut given = Ports::new();
         for port in fixed.into_iter().chain(free) {
-            let lowest = || (PORT_FIRST..=u16::MAX).find(|number| !taken.contains(&(port.protocol, *number)));
+            let is_free = |number: &u16| {
+                let key = (port.protocol, *number);
+                !taken.contains(&key) && !held.contains(&key)
+            };
+            let lowest = || (PORT_FIRST..=u16::MAX).find(is_free);
             let number = port.port.map(std::num::NonZeroU16::get).or_else(lowest);
             let number = number.ok_or_else(|| Cause::SystemExhausted {
                 what: "ports".to_owned(),

@@ -2,7 +2,7 @@
 //! when serialised. Environments and other secrets are never in it.
 
 use serde::{Deserialize, Serialize};
-use skyloom_core::{Class, MicroUsdPerHour, OwnerTag, RegionKey, ResourceId, Timestamp, Token};
+use skyloom_core::{Class, MicroUsdPerHour, OperationId, OwnerTag, RegionKey, ResourceId, Timestamp, Token};
 
 use crate::{Epoch, Kind, Operation};
 
@@ -60,6 +60,8 @@ pub enum SimEventKind {
         name: String,
         /// Who it belongs to.
         owner: OwnerTag,
+        /// The operation it was made by.
+        operation: OperationId,
         /// The token it was made with.
         token: Token,
         /// What it costs while it runs; `None`: a replica.

@@ -5,7 +5,7 @@
 //! emulator of a real cloud's protocol is here, and no real machine: nothing runs, listens or is paid.
 //!
 //! The same [`SimConfig`] (with its seed) and the same calls give the same answers and the same [`SimEvent`]s.
-//! `docs/simulated-cloud.md` is the guide.
+//! `docs/provider/simulated-cloud.md` is the guide.
 //!
 //! ```
 //! use std::time::Duration;

@@ -130,10 +130,11 @@ impl State {
                 return Err(Cause::Invalid { detail });
             }
             ResourceState::Stopped => {}
-            // What has ended gave up its room.
+            // What has ended gave up its room and its ports.
             ResourceState::Exited { .. } => {
                 if let Some((on, request)) = &on {
                     self.check_room(on, request)?;
+                    self.check_ports(id, on)?;
                 }
             }
         }

@@ -24,13 +24,13 @@ const DELAYS: u64 = 1;
 const CHANCES: u64 = 2;
 const WINDOWS: u64 = 3;
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct State {
     pub(super) config: SimConfig,
     pub(super) now: Timestamp,
     horizon: Timestamp,
     pub(super) things: BTreeMap<ResourceId, Thing>,
-    /// Tokens are remembered for ever, also of things deleted since.
+    /// Tokens, also of things deleted since.
     pub(super) tokens: BTreeMap<Token, TokenUse>,
     epochs: BTreeMap<OwnerTag, Epoch>,
     pub(super) outages: BTreeSet<RegionKey>,
@@ -53,6 +53,7 @@ pub(super) struct State {
 pub(super) struct TokenUse {
     pub(super) parameters: Digest,
     pub(super) id: ResourceId,
+    pub(super) at: Timestamp,
 }
 
 /// Something that happens by itself when its time comes.
@@ -389,13 +390,13 @@ impl State {
     /// Refuses controllers older than the latest of this owner, and remembers the latest.
     pub(super) fn fence(&mut self, owner: &OwnerTag, epoch: Epoch) -> Result<(), Cause> {
         let seen = self.epochs.entry(owner.clone()).or_default();
-        if epoch < *seen {
+        if epoch < *seen && self.config.fences {
             return Err(Cause::StaleEpoch {
                 seen: seen.0,
                 ours: epoch.0,
             });
         }
-        *seen = epoch;
+        *seen = epoch.max(*seen);
         Ok(())
     }
 
@@ -466,6 +467,10 @@ impl State {
 
     pub(super) fn events(&self) -> Vec<SimEvent> {
         self.events.iter().cloned().collect()
+    }
+
+    pub(super) fn take_events(&mut self) -> Vec<SimEvent> {
+        std::mem::take(&mut self.events).into()
     }
 }
 

@@ -68,6 +68,14 @@ impl Thing {
         matches!(self.resource.state, ResourceState::Pending | ResourceState::Running)
     }
 
+    /// Whether it has ended for good unless it is started anew: its room and its ports are free.
+    pub(super) const fn has_ended(&self) -> bool {
+        matches!(
+            self.resource.state,
+            ResourceState::Exited { .. } | ResourceState::Evicted
+        )
+    }
+
     pub(super) const fn machine(&self) -> Option<&MachineBody> {
         match &self.body {
             Body::Machine(machine) => Some(machine),

@@ -5,14 +5,13 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use skyloom_core::{Catalogue, DataName, OwnerTag, RegionKey};
-use skyloom_provider::Driver;
+use skyloom_provider::{Driver, RateLimit};
 use skyloom_security::access::{AllowAll, Authorizer};
 use skyloom_security::audit::LogKey;
 use skyloom_sync::Store;
 
 use super::ControlPlane;
-use super::plane::{Inner, Interrupted};
-use crate::apply::JournalEntry;
+use super::plane::Inner;
 use crate::clock::{Clock, SystemClock};
 use crate::config::RuntimeConfig;
 use crate::data::{DataPlace, DataPlaces};
@@ -22,7 +21,7 @@ use crate::env::{EnvSecrets, SecretResolver};
 use crate::error::Error;
 use crate::insight::Metrics;
 use crate::shared::{Parts, Shared};
-use crate::store::{AuditFile, FileJournal, Lease, State, StoreError, seed};
+use crate::store::{AuditFile, FileJournal, Interrupted, JournalEntry, Lease, State, StoreError, seed};
 
 /// The parts of a control plane. Only the folder and a driver are needed.
 #[derive(Debug)]
@@ -63,6 +62,13 @@ impl ControlPlaneBuilder {
     /// Registers a driver. One that names its clouds goes before one that stands in for all.
     pub fn provider(mut self, driver: impl Driver + 'static) -> Self {
         self.drivers.register(Arc::new(driver));
+        self
+    }
+
+    /// As [`Self::provider`], for a provider that throttles: no more calls per second than this are made, all operations
+    /// together. A call that comes too early waits; the wait counts as part of the call's time.
+    pub fn provider_within(mut self, driver: impl Driver + 'static, limit: RateLimit) -> Self {
+        self.drivers.register_within(Arc::new(driver), limit);
         self
     }
 

@@ -1,17 +1,22 @@
 //! From a plan to a new generation of the state: journal, saga, state, in this order.
 
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use skyloom_core::{Manifest, Plan, StopSpec};
 use skyloom_orchestrator::SagaStatus;
 use skyloom_provider::Epoch;
+use tokio::time::sleep;
 
-use super::plane::{ControlPlane, Inner, Interrupted, Outcome};
-use crate::apply::{Applying, JournalEntry, append};
+use super::plane::{ControlPlane, Inner, Outcome};
+use crate::apply::{Applying, append};
 use crate::drivers::retry;
 use crate::error::Error;
 use crate::observe::observe;
-use crate::store::State;
+use crate::store::{Interrupted, JournalEntry, State};
+
+/// Time between two looks for what is in doubt.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
 impl ControlPlane {
     /// Journals a plan and carries it out. `manifest` is what comes into force with it; `None` when all is taken down.
@@ -27,7 +32,7 @@ impl ControlPlane {
         let journal = Arc::clone(&inner.journal);
         let mut state = inner.state.clone();
         // Before anything is written: a plan that does not hold together must not get into the journal.
-        let applying = Applying::new(&self.shared, &journal, &mut state, plan.clone())?;
+        let applying = Applying::new(&self.shared, &journal, &mut state, plan.clone(), manifest.as_ref())?;
         // From here on a dropped future, like a crash, leaves the plan to be resumed. What is in the journal by then is
         // read back from it; nothing is, when the drop came before the write.
         inner.interrupted = Some(Interrupted {
@@ -69,13 +74,52 @@ impl ControlPlane {
         }
         // Replicas of before the crash enter the endpoints before any that depend on them are started.
         observe(&self.shared, &state).await?;
-        let mut applying = Applying::resume(&self.shared, &journal, &mut state, plan.clone(), &records)?;
+        let mut applying = Applying::resume(
+            &self.shared,
+            &journal,
+            &mut state,
+            plan.clone(),
+            manifest.as_ref(),
+            &records,
+        )?;
         if and_stop {
             applying.stop().await;
         }
         let status = applying.run().await?;
         self.settle(inner, state, &plan, manifest, &status)?;
         Ok(Some(Resumed { plan, status }))
+    }
+
+    /// Looks for what ended plans have left in doubt, until it is found or past the consistency window, and knows it then.
+    ///
+    /// Without this a creation whose answer was lost, and whose look-ups failed until the plan gave up, would be nobody's.
+    pub(super) async fn settle_doubts(&self, inner: &mut Inner) -> Result<(), Error> {
+        if inner.state.in_doubt.is_empty() {
+            return Ok(());
+        }
+        let mut state = inner.state.clone();
+        let until = self
+            .shared
+            .now()
+            .saturating_add(self.shared.drivers.consistency_window());
+        loop {
+            let all = self
+                .shared
+                .drivers
+                .list(&self.shared.owner, &self.shared.config.saga.retry);
+            for resource in all.await? {
+                state.adopt(&resource.operation, &resource.id);
+            }
+            let left = until.saturating_since(self.shared.now());
+            if state.in_doubt.is_empty() || left.is_zero() {
+                break;
+            }
+            sleep(left.min(LOOK_AGAIN)).await;
+        }
+        state.in_doubt.clear();
+        state.save(&inner.state_path)?;
+        inner.state = state;
+        Ok(())
     }
 
     /// Makes the reached state durable and empties the journal. A halted plan stays in the journal, to be resumed.

@@ -51,6 +51,7 @@ impl ControlPlane {
         let Some(manifest) = inner.state.manifest_in_force().cloned() else {
             return Ok(HealReport::default());
         };
+        self.settle_doubts(&mut inner).await?;
         let begun = self.shared.now();
         let snapshot = observe(&self.shared, &inner.state).await?.snapshot;
         let policy = &self.shared.config.heal;

@@ -10,7 +10,7 @@ use skyloom_analytics::forecast::Forecast;
 use skyloom_core::{
     DataName, Digest, Manifest, Plan, RegionKey, ReplicaId, Sample, ServiceName, Snapshot, check_places,
 };
-use skyloom_orchestrator::{HealHistory, Record, SagaStatus, ServiceGraph};
+use skyloom_orchestrator::{HealHistory, SagaStatus, ServiceGraph};
 use skyloom_scheduler::{Cheapest, Policy, Problem, check_within, place, unsatisfied};
 use skyloom_security::access::{Action, Principal};
 use skyloom_security::audit::{Checkpoint, VerifyingLogKey, verify};
@@ -19,14 +19,13 @@ use tokio::sync::{Mutex, broadcast};
 use super::carry::Resumed;
 use super::status::Status;
 use super::{ControlPlaneBuilder, Proposal};
-use crate::apply::JournalEntry;
 use crate::data::SyncOutcome;
 use crate::error::Error;
 use crate::event::Event;
 use crate::insight::{Metric, Metrics, Taken};
 use crate::observe::{Seen, observe};
 use crate::shared::Shared;
-use crate::store::{FileJournal, State};
+use crate::store::{FileJournal, Interrupted, State};
 
 /// A control plane for one deployment, embedded in the program that holds this value.
 ///
@@ -58,37 +57,6 @@ pub(super) struct Inner {
     pub(super) journal: Arc<StdMutex<FileJournal>>,
     pub(super) interrupted: Option<Interrupted>,
     pub(super) heal: HealHistory,
-}
-
-/// A plan that was begun and not finished.
-#[derive(Debug)]
-pub(super) struct Interrupted {
-    pub(super) plan: Plan,
-    pub(super) manifest: Option<Manifest>,
-    pub(super) records: Vec<Record>,
-}
-
-impl Interrupted {
-    /// What the journal holds; `None` for an empty one, and for one whose plan the state already counts as finished
-    /// (a crash between replacing the state and emptying the journal).
-    pub(super) fn from_entries(entries: Vec<JournalEntry>, state: &State) -> Option<Self> {
-        let mut found: Option<Self> = None;
-        for entry in entries {
-            match (entry, &mut found) {
-                (JournalEntry::Plan { plan, manifest }, _) => {
-                    let manifest = manifest.map(|manifest| *manifest);
-                    found = Some(Self {
-                        plan: *plan,
-                        manifest,
-                        records: Vec::new(),
-                    });
-                }
-                (JournalEntry::Saga { record }, Some(interrupted)) => interrupted.records.push(record),
-                (JournalEntry::Saga { .. }, None) => {}
-            }
-        }
-        found.filter(|interrupted| state.last_plan != Some(interrupted.plan.id()))
-    }
 }
 
 /// What applying a plan has come to.
@@ -141,8 +109,9 @@ impl ControlPlane {
     /// # Errors
     /// As [`ControlPlane::plan`].
     pub async fn plan_with(&self, manifest: &Manifest, policy: &(dyn Policy + Sync)) -> Result<Proposal, Error> {
-        let inner = self.inner.lock().await;
+        let mut inner = self.inner.lock().await;
         inner.refuse_when_interrupted()?;
+        self.settle_doubts(&mut inner).await?;
         let seen = observe(&self.shared, &inner.state).await?;
         self.propose(manifest, &seen.snapshot, policy)
     }
@@ -305,6 +274,7 @@ impl ControlPlane {
     async fn destroy_admitted(&self, inner: &mut Inner, deployment: &ServiceName) -> Result<Outcome, Error> {
         // However an interrupted plan ends: what it has left is known then, and is taken down with the rest.
         self.resume(inner, true).await?;
+        self.settle_doubts(inner).await?;
         // Strangers first: a machine that carries one cannot be given back.
         self.remove_strangers(&inner.state).await?;
         let Seen { snapshot, .. } = observe(&self.shared, &inner.state).await?;

@@ -37,14 +37,11 @@ impl Proposal {
 
     /// The first step that makes a machine or a replica which the placement does not have there.
     pub(super) fn step_elsewhere(&self) -> Option<StepId> {
+        let assigned = self.placement.assignments.iter();
+        let assigned: BTreeSet<_> = assigned.map(|a| (&a.replica, &a.machine)).collect();
         let of_placement = |action: &Action| match action {
             Action::CreateMachine { machine } => self.placement.machines.contains(machine),
-            Action::CreateReplica { spec } => {
-                let assigned = self.placement.assignments.iter();
-                assigned
-                    .into_iter()
-                    .any(|a| a.replica == spec.replica && a.machine == spec.machine)
-            }
+            Action::CreateReplica { spec } => assigned.contains(&(&spec.replica, &spec.machine)),
             _ => true,
         };
         let step = self.plan.steps.iter().find(|step| !of_placement(&step.action))?;

@@ -44,8 +44,9 @@ impl ControlPlane {
     /// # Errors
     /// [`Error::NothingDeployed`], [`Error::Rebalance`], or a provider that cannot be asked.
     pub async fn rebalance_decision(&self, config: &RebalanceConfig) -> Result<Rebalance, Error> {
-        let inner = self.inner.lock().await;
+        let mut inner = self.inner.lock().await;
         inner.refuse_when_interrupted()?;
+        self.settle_doubts(&mut inner).await?;
         let (_, _, decision) = self.decide_rebalance(&inner, config).await?;
         Ok(decision)
     }
@@ -57,6 +58,7 @@ impl ControlPlane {
     pub async fn rebalance(&self, config: &RebalanceConfig, principal: &Principal) -> Result<Rebalanced, Error> {
         let mut inner = self.inner.lock().await;
         inner.refuse_when_interrupted()?;
+        self.settle_doubts(&mut inner).await?;
         let (manifest, snapshot, decision) = self.decide_rebalance(&inner, config).await?;
         if decision.moves.is_empty() {
             return Ok(Rebalanced {

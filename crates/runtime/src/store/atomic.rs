@@ -23,6 +23,20 @@ pub fn replace_file(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     written
 }
 
+/// As [`replace_file`] for readers, but nothing is synced: after a crash of the machine (not of the process) the file may
+/// be the old one, the new one, or damaged. For what is derived from other files.
+///
+/// # Errors
+/// [`StoreError::Io`]; the old file is then still there, and nothing is left beside it.
+pub fn swap_file(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+    let beside = beside(path);
+    let written = fs::write(&beside, bytes).and_then(|()| fs::rename(&beside, path));
+    if written.is_err() {
+        let _ = fs::remove_file(&beside);
+    }
+    written.map_err(StoreError::io("replace", path))
+}
+
 /// The folder that a file is in.
 pub(super) fn folder_of(path: &Path) -> &Path {
     path.parent()

@@ -5,16 +5,20 @@
 
 mod atomic;
 mod audit_file;
+mod entry;
 mod error;
 mod journal;
 mod lease;
+mod log;
 mod seed;
 mod state;
 
-pub use atomic::{read_if_there, replace_file};
+pub use atomic::{read_if_there, replace_file, swap_file};
 pub use audit_file::AuditFile;
+pub use entry::{Interrupted, JournalEntry};
 pub use error::StoreError;
 pub use journal::{FileJournal, Medium, Opened};
 pub use lease::Lease;
+pub use log::{LogEnd, LogError, LogRead, read_log};
 pub(crate) use seed::seed;
 pub use state::{Aim, KnownMachine, KnownReplica, STATE_VERSION, State};

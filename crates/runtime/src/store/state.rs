@@ -6,8 +6,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use skyloom_core::{Action, Digest, Machine, MachineId, Manifest, Plan, ReplicaSpec, ResourceId, ServiceName, StepId};
-use skyloom_orchestrator::{Record, SagaStatus, StopCause};
+use skyloom_core::{
+    Action, Digest, Machine, MachineId, Manifest, OperationId, Plan, ReplicaSpec, ResourceId, ServiceName, StepId,
+};
+use skyloom_orchestrator::{Record, SagaStatus, StopCause, Verdict, operation_id};
 
 use super::StoreError;
 use super::atomic::{read_if_there, replace_file};
@@ -48,6 +50,10 @@ pub struct State {
     pub machines: BTreeMap<MachineId, KnownMachine>,
     /// Replicas that exist or should, by what the provider calls them: while one moves there are two of its name.
     pub replicas: BTreeMap<ResourceId, KnownReplica>,
+    /// Creations of ended plans that nobody could find out about, by the operation that their thing would carry. Each is
+    /// looked for before the next plan is made.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub in_doubt: BTreeMap<OperationId, Action>,
     /// What is being deleted again, while a plan is undone.
     #[serde(skip)]
     undoing: BTreeMap<StepId, ResourceId>,
@@ -80,6 +86,7 @@ impl Default for State {
             manifest: None,
             machines: BTreeMap::new(),
             replicas: BTreeMap::new(),
+            in_doubt: BTreeMap::new(),
             undoing: BTreeMap::new(),
         }
     }
@@ -89,7 +96,21 @@ impl State {
     /// Takes a durable record of a plan into account. State is the fold of records: what is not recorded is not known.
     pub fn record(&mut self, plan: &Plan, record: &Record) {
         match record {
-            Record::Observed { step, resource, .. } => self.made(plan, *step, resource),
+            Record::Observed { step, resource, .. } => {
+                if let Some(step) = plan.step(*step) {
+                    self.made(&step.action, resource);
+                }
+            }
+            Record::Failed {
+                step,
+                verdict: Verdict::InDoubt,
+                ..
+            } => {
+                if let Some(known) = plan.step(*step) {
+                    let operation = operation_id(&plan.id(), *step);
+                    self.in_doubt.insert(operation, known.action.clone());
+                }
+            }
             Record::Gone { step } => self.gone(plan, *step),
             Record::CompensationIntent { step, resource, .. } => {
                 self.undoing.insert(*step, resource.clone());
@@ -105,16 +126,25 @@ impl State {
         }
     }
 
-    fn made(&mut self, plan: &Plan, step: StepId, resource: &ResourceId) {
-        match plan.step(step).map(|step| &step.action) {
-            Some(Action::CreateMachine { machine }) => {
+    /// Takes in what a creation that was in doubt has made after all; `false`: nothing of that operation was in doubt.
+    pub fn adopt(&mut self, operation: &OperationId, resource: &ResourceId) -> bool {
+        let Some(action) = self.in_doubt.remove(operation) else {
+            return false;
+        };
+        self.made(&action, resource);
+        true
+    }
+
+    fn made(&mut self, action: &Action, resource: &ResourceId) {
+        match action {
+            Action::CreateMachine { machine } => {
                 let known = KnownMachine {
                     machine: machine.clone(),
                     resource: resource.clone(),
                 };
                 self.machines.insert(machine.id.clone(), known);
             }
-            Some(Action::CreateReplica { spec }) => {
+            Action::CreateReplica { spec } => {
                 self.replicas
                     .insert(resource.clone(), KnownReplica { spec: spec.clone() });
             }
@@ -187,30 +217,42 @@ impl State {
         let Some(bytes) = read_if_there(path)? else {
             return Ok(Self::default());
         };
-        let format = |detail: String| StoreError::Format {
+        Self::from_bytes(&bytes).map_err(|detail| StoreError::Format {
             path: path.to_owned(),
             detail,
-        };
-        let versioned: Versioned = serde_json::from_slice(&bytes).map_err(|error| format(error.to_string()))?;
+        })
+    }
+
+    /// The state in these bytes.
+    ///
+    /// # Errors
+    /// What was found and what is understood: the bytes are damaged, or of a later version.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
+        let versioned: Versioned = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
         if versioned.version != STATE_VERSION {
-            return Err(format(format!(
-                "it has version {}, version {STATE_VERSION} is understood",
-                versioned.version
-            )));
+            let version = versioned.version;
+            return Err(format!(
+                "it has version {version}, version {STATE_VERSION} is understood"
+            ));
         }
-        serde_json::from_slice(&bytes).map_err(|error| format(error.to_string()))
+        serde_json::from_slice(bytes).map_err(|error| error.to_string())
+    }
+
+    /// The bytes that [`State::from_bytes`] reads.
+    ///
+    /// # Panics
+    /// Never: a state has a JSON form.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        serde_json::to_vec_pretty(self).expect("invariant: a state has a JSON form")
     }
 
     /// Replaces the state at `path`.
     ///
     /// # Errors
     /// [`StoreError::Io`]; the old state is then still there.
-    ///
-    /// # Panics
-    /// Never: a state has a JSON form.
     pub fn save(&self, path: &Path) -> Result<(), StoreError> {
-        let json = serde_json::to_vec_pretty(self).expect("invariant: a state has a JSON form");
-        replace_file(path, &json)
+        replace_file(path, &self.to_bytes())
     }
 }
 

@@ -20,7 +20,7 @@ fn probed() -> Manifest {
         [[service]]
         name = "web"
         resources = { cpu = "500m", memory = "512MiB" }
-        run = { command = ["web"] }
+        run = { command = ["web"], ports = [{ name = "http" }] }
         [service.health]
         exec = ["probe"]
         interval = "1s"

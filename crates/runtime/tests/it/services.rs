@@ -108,7 +108,7 @@ fn probed() -> Manifest {
         name = "web"
         replicas = 2
         resources = { cpu = "500m", memory = "512MiB" }
-        run = { command = ["web"] }
+        run = { command = ["web"], ports = [{ name = "http" }] }
         [service.health]
         exec = ["probe"]
         interval = "1s"

@@ -168,7 +168,7 @@ impl World {
 }
 
 /// The offers of one region: these tests are about what happens to a decision, not about making it.
-fn one_region() -> Catalogue {
+pub(crate) fn one_region() -> Catalogue {
     static CATALOGUE: OnceLock<Catalogue> = OnceLock::new();
     let read = || Catalogue::builtin().retain(|offer| offer.key.region.to_string() == "aws/eu-central-1");
     CATALOGUE.get_or_init(read).clone()

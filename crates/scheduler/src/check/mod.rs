@@ -156,9 +156,10 @@ pub fn check_within(problem: &Problem<'_>, quotas: &[Quota], placement: &Placeme
     conservation(problem, placement, &mut violations);
     capacity(problem, placement, &mut violations);
     let placed = located(problem, placement, &mut violations);
+    let apart = together::Apart::new(&problem.manifest.services);
     for one in &placed {
         let mut broken = alone::broken(problem, one);
-        broken.extend(together::broken(problem, quotas, &placed, one));
+        broken.extend(together::broken(problem, quotas, &placed, &apart, one));
         violations.extend(broken.into_iter().map(|rule| Violation::BrokenRule {
             replica: one.assignment.replica.clone(),
             rule,

@@ -12,8 +12,31 @@ use super::quota::could_buy;
 use crate::problem::Problem;
 use crate::quotas::Quota;
 
+/// Services that must not share a machine, both ways round: whoever of the two says so.
+#[derive(Debug)]
+pub(super) struct Apart<'a>(BTreeMap<&'a ServiceName, BTreeSet<&'a ServiceName>>);
+
+impl<'a> Apart<'a> {
+    pub(super) fn new(services: &'a [ServiceSpec]) -> Self {
+        let mut apart: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+        for service in services {
+            for other in &service.anti_affinity {
+                apart.entry(&service.name).or_default().insert(other);
+                apart.entry(other).or_default().insert(&service.name);
+            }
+        }
+        Self(apart)
+    }
+}
+
 /// Rules between replicas that one placed replica breaks.
-pub(super) fn broken(problem: &Problem<'_>, quotas: &[Quota], all: &[Placed<'_>], one: &Placed<'_>) -> Vec<Filter> {
+pub(super) fn broken(
+    problem: &Problem<'_>,
+    quotas: &[Quota],
+    all: &[Placed<'_>],
+    apart: &Apart<'_>,
+    one: &Placed<'_>,
+) -> Vec<Filter> {
     let mut broken = Vec::new();
     for limit in &one.service.latency {
         if let Link::Service(to) = &limit.to {
@@ -31,9 +54,8 @@ pub(super) fn broken(problem: &Problem<'_>, quotas: &[Quota], all: &[Placed<'_>]
             broken.push(Filter::Affinity);
         }
     }
-    if neighbours(problem, all, one)
-        .iter()
-        .any(|name| keep_apart(problem, one.service, name))
+    if let Some(others) = apart.0.get(&one.service.name)
+        && neighbours(problem, all, one).iter().any(|name| others.contains(name))
     {
         broken.push(Filter::AntiAffinity);
     }
@@ -88,14 +110,6 @@ fn neighbours(problem: &Problem<'_>, all: &[Placed<'_>], one: &Placed<'_>) -> Ve
         o.machine == one.machine.id && o.state.is_live() && !wanted
     });
     with.chain(unasked.map(|o| o.replica.service().clone())).collect()
-}
-
-fn keep_apart(problem: &Problem<'_>, service: &ServiceSpec, other: &ServiceName) -> bool {
-    let back = problem
-        .manifest
-        .service(other)
-        .is_some_and(|o| o.anti_affinity.contains(&service.name));
-    service.anti_affinity.contains(other) || back
 }
 
 /// What replicas share a fate in.

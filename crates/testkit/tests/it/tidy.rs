@@ -56,7 +56,8 @@ const ARROWS: &[(&str, &[&str])] = &[
             "runtime",
         ],
     ),
-    ("testkit", &["core"]),
+    // The crash matrix (a feature) carries real plans out on the simulated cloud, and reads the runtime's journals.
+    ("testkit", &["core", "orchestrator", "provider", "runtime"]),
 ];
 
 fn root() -> PathBuf {
