@@ -42,7 +42,10 @@ fn main() -> ExitCode {
             forecast: Some(args), ..
         } => ended(forecast::run(&args)),
         Arguments { .. } => Arguments::command()
-            .error(clap::error::ErrorKind::MissingRequiredArgument, "--input, --horizon and --out are needed")
+            .error(
+                clap::error::ErrorKind::MissingRequiredArgument,
+                "--input, --horizon and --out are needed",
+            )
             .exit(),
     }
 }
