@@ -1,9 +1,11 @@
-"""Seeded tables for the examples that take tables: machine types and pods to buy for, nodes and pods to replay.
+"""Seeded tables for the examples that take tables: machine types and pods to buy for, nodes and pods to
+replay, series to forecast, values to judge.
 
 Usage: make_tables.py FOLDER. Made up, not measured: only forms and sizes are like real ones.
 """
 
 import csv
+import math
 import pathlib
 import random
 import sys
@@ -46,3 +48,15 @@ for n in range(200):
     gpus, milli = dice.choice([(0, 0), (1, 1000), (1, 1000), (1, 500), (1, 300), (2, 1000), (8, 1000)])
     arrivals.append([f"pod-{n:03}", dice.randrange(1, 13) * 1000, dice.randrange(1, 33) * 1024, gpus, milli, ""])
 write("arrivals.csv", ["name", "cpu_milli", "memory_mib", "num_gpu", "gpu_milli", "gpu_spec"], arrivals)
+
+with (folder / "series.csv").open("w", newline="", encoding="utf-8") as file:
+    for n in range(6):
+        wave = [100 + 40 * math.sin(2 * math.pi * t / 24) + n * t / 50 + dice.gauss(0, 3) for t in range(240)]
+        csv.writer(file).writerow([f"series-{n}", *(f"{value:.3f}" for value in wave)])
+
+metrics = folder / "metrics" / "web"
+metrics.mkdir(parents=True, exist_ok=True)
+values = [20 + 5 * math.sin(2 * math.pi * t / 288) + dice.gauss(0, 0.5) for t in range(2000)]
+values[1500:1510] = [90.0] * 10
+rows = [[1_600_000_000 + 300 * t, f"{value:.3f}"] for t, value in enumerate(values)]
+write("metrics/web/latency.csv", ["timestamp", "value"], rows)
