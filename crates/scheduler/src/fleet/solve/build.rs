@@ -14,7 +14,7 @@ use crate::fleet::folded::{Bought, Folded, Pattern};
 use crate::fleet::greedy;
 
 use super::carrier::{Carrier, as_signed};
-use super::greedy::fill;
+use super::fill::fill;
 use super::part::Part;
 use super::search::search;
 

@@ -12,7 +12,7 @@ use crate::fleet::problem::{Amounts, DEVICE_MILLI, DIMENSIONS_MAX};
 
 use super::blocks::{fits, minus};
 use super::carrier::{Bound, Carrier, Cut, Load, whole_devices};
-use super::greedy::pack;
+use super::fill::pack;
 use super::search::{Found, Outcome, descend, merged};
 
 /// Prices kept at most.

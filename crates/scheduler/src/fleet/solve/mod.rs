@@ -1,8 +1,8 @@
 //! The optimiser: from a first answer and an allowance of work to a better answer and a proven bound.
 //!
-//! `generate` solves the linear program over loads of machines, with `search` and `combine` as its pricing; `dive` turns
-//! its fractions into machines; `repair` mends what is left. Which of them pay depends on the instance: with few classes
-//! each has a price of its own and a dive ends near the bound; with many, prices are shared, and mending is what counts.
+//! Prices of classes lead: `fluid` has them at once where machines hold many workloads, `generate` solves the linear program
+//! over loads of machines, with `search` and `combine` as its pricing. `dive` turns fractions into machines, `build` buys
+//! machines under prices, `repair` mends. Which of them come first depends on how many classes there are.
 
 mod blocks;
 mod build;
@@ -10,9 +10,9 @@ mod carrier;
 mod combine;
 mod devices;
 mod dive;
+mod fill;
 mod fluid;
 mod generate;
-mod greedy;
 mod master;
 mod part;
 mod repair;
@@ -227,8 +227,9 @@ fn converge(generation: &mut Generation<'_>, last: bool, effort: &mut Effort<'_>
         #[expect(clippy::cast_precision_loss, reason = "decides when to go on, nothing else")]
         let (risen, bound) = (before.map(|before| (bound - before) as f64), bound as f64);
         let slow = risen.is_some_and(|risen| risen <= LEVEL_RISE * bound);
-        let near = !generation.many() && objective * (1.0 - LEVEL_GAP) < bound;
-        if round == Round::Solved || !last && (slow || near) {
+        // From the fluid program's prices a level first loses before it proves more: it is gone through to its end.
+        let enough = slow || objective * (1.0 - LEVEL_GAP) < bound;
+        if round == Round::Solved || !last && !generation.many() && enough {
             return last;
         }
     }

@@ -9,7 +9,7 @@ use crate::fleet::problem::{Amounts, DIMENSIONS_MAX};
 
 use super::blocks::{Block, Blocks, fits, minus};
 use super::carrier::{Bound, Carrier, Cut, Lambda, Load, whole_devices};
-use super::greedy::{fill, fill_well};
+use super::fill::{fill, fill_well};
 use super::tables::{Plain, Tables};
 
 /// Loads kept of one search.
