@@ -102,7 +102,7 @@ fn by_program(folded: &Folded, start: Bought, effort: &mut Effort<'_>) -> (Bough
 }
 
 /// Many classes: machines are bought and mended under the prices of the fluid program, which few roundings can better;
-/// the program over loads only raises the bound, and gives machines where these repeat.
+/// the program over loads gives machines where these repeat, and raises the bound where each class can have its row.
 fn by_prices(folded: &Folded, start: Bought, effort: &mut Effort<'_>) -> (Bought, u128) {
     let (counts, copies) = copies(folded);
     let mut generation = begun(folded, &start, effort);
@@ -128,7 +128,7 @@ fn by_prices(folded: &Folded, start: Bought, effort: &mut Effort<'_>) -> (Bought
         effort.between(0.0, until, |effort| repair(folded, best, &values, &shapes, effort))
     };
     best = mend(best, generation.bound(), MEND_SHARE, effort);
-    if !near(folded, &best, generation.bound()) {
+    if counts.len() <= OWN_ROWS_MAX && !near(folded, &best, generation.bound()) {
         generation = effort.between(0.0, RAISE_SHARE, |effort| raised(generation, 1, effort));
     }
     best = mend(best, generation.bound(), 1.0, effort);
