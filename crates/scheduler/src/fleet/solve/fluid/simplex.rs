@@ -153,14 +153,15 @@ impl Simplex {
         positive.iter().map(|p| p * scale).collect()
     }
 
-    /// Value of each class: the least that any of the shapes takes for it.
+    /// Value of each class: the least that any of the shapes takes for it, at most a machine's price whatever the numbers.
     pub(super) fn values(&self) -> Vec<f64> {
         let mut values = vec![f64::INFINITY; self.counts.len()];
         for (at, shape) in self.shapes.iter().enumerate() {
             let prices = self.prices_of(at);
             for (class, value) in values.iter_mut().enumerate().filter(|(class, _)| shape.holds[*class]) {
                 let parts = self.need(class).iter().zip(&prices).zip(&shape.inverse_capacity);
-                *value = value.min(parts.map(|((n, p), i)| n * p * i).sum());
+                let cost: f64 = parts.map(|((n, p), i)| n * p * i).sum();
+                *value = value.min(cost.min(shape.price));
             }
         }
         values
