@@ -48,17 +48,7 @@ struct Printed {
 }
 
 fn main() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
-        Ok(arguments) => arguments,
-        Err(error) if error.use_stderr() => {
-            eprintln!("failed to read the arguments: {error}");
-            return ExitCode::from(2);
-        }
-        Err(help) => {
-            println!("{help}");
-            return ExitCode::SUCCESS;
-        }
-    };
+    let arguments = Arguments::parse();
     let Some(end) = arguments.from.checked_add(arguments.seeds) else {
         eprintln!(
             "failed to count the seeds: `{}` and `{}` are too many",

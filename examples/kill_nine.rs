@@ -63,17 +63,7 @@ struct Counted {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
-        Ok(arguments) => arguments,
-        Err(error) if error.use_stderr() => {
-            eprintln!("failed to read the arguments: {error}");
-            return ExitCode::from(2);
-        }
-        Err(help) => {
-            println!("{help}");
-            return ExitCode::SUCCESS;
-        }
-    };
+    let arguments = Arguments::parse();
     let done = match (&arguments.child, &arguments.marker) {
         (Some(folder), Some(marker)) => bring_up(folder, arguments.processes, marker).await.map(|_| true),
         _ => kill_again_and_again(&arguments).await,

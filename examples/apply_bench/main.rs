@@ -88,17 +88,7 @@ struct Measured {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
-        Ok(arguments) => arguments,
-        Err(error) if error.use_stderr() => {
-            eprintln!("failed to read the arguments: {error}");
-            return ExitCode::from(2);
-        }
-        Err(help) => {
-            println!("{help}");
-            return ExitCode::SUCCESS;
-        }
-    };
+    let arguments = Arguments::parse();
     match measure(&arguments).await {
         Ok(measured) => {
             show(&measured, arguments.json);

@@ -29,8 +29,9 @@ const QUICK_MIN: f64 = 1e-4;
 const QUICK_ROW: u32 = 20;
 /// Shapes that carry so many classes without devices are searched by what stands on devices.
 const MANY_CLASSES: usize = 64;
-/// With more classes than this, columns are first looked for quickly: with fewer, exact columns come to the end sooner.
-const MANY_ROWS: usize = 300;
+/// Up to so many classes exact columns and free prices come to the end soonest; with more, columns are first looked for
+/// quickly, and prices are corrections of the fluid program's.
+pub(super) const FEW: usize = 300;
 /// With few classes, searches look at more partial loads after so many sweeps that proved nothing better; with many, at
 /// once.
 const STALE_SWEEPS: u32 = 3;
@@ -128,6 +129,7 @@ pub(super) struct Generation<'a> {
     pub(super) base: Vec<i64>,
     /// Shapes of the fluid program.
     fluid_shapes: Vec<usize>,
+    /// What the fluid program's prices prove.
     fluid_bound: u128,
 }
 
@@ -186,7 +188,7 @@ impl<'a> Generation<'a> {
                 start
             })
             .collect();
-        let many = folded.classes.len() > MANY_ROWS;
+        let many = folded.classes.len() > FEW;
         let combining = carriers
             .iter()
             .map(|carrier| carrier.plain.len() >= MANY_CLASSES)
@@ -223,9 +225,9 @@ impl<'a> Generation<'a> {
         this
     }
 
-    /// Proves what the fluid program's prices prove. With many classes these become the base of the program's; with few they
-    /// are its centre where they are near to what the start costs.
-    pub(super) fn begin_fluid(&mut self, start: &Bought, effort: &mut Effort<'_>) {
+    /// Proves what the fluid program's prices prove. As a base the program's prices are added to them; else they are its centre
+    /// where they are near to what the start costs.
+    pub(super) fn begin_fluid(&mut self, start: &Bought, is_base: bool, effort: &mut Effort<'_>) {
         let prices = fluid(self.folded, &self.carriers, start, effort);
         for (shape, own) in &prices.dimensions {
             self.lambdas[*shape] = *own;
@@ -252,10 +254,10 @@ impl<'a> Generation<'a> {
         self.fluid_shapes = prices.dimensions.into_iter().map(|(shape, _)| shape).collect();
         #[expect(clippy::cast_precision_loss, reason = "decides where to begin, nothing else")]
         let near = self.fluid_bound as f64 > FLUID_NEAR * start.price(self.folded) as f64;
-        if self.many() {
+        if is_base {
             self.base.clone_from(&proof.values);
         }
-        if self.many() || near {
+        if is_base || near {
             self.best_bound = self.fluid_bound;
             self.center = Some((proof.values.clone(), proof.limits.clone()));
             self.proof = Some(proof);
@@ -444,7 +446,7 @@ impl<'a> Generation<'a> {
 
     /// Whether there are too many classes for exact columns and free prices from the start.
     pub(super) fn many(&self) -> bool {
-        self.folded.classes.len() > MANY_ROWS
+        self.folded.classes.len() > FEW
     }
 
     /// The last level: searches may be as thorough as they can.

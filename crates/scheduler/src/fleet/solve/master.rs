@@ -4,6 +4,8 @@
 //! nothing is proven by it. Its floating-point prices are only proposals: what they bound is established in integers by
 //! `price` and `generate`. What a row or a column means does not belong here.
 
+use super::matrix::inverted;
+
 /// Entries smaller than this are no pivots.
 const PIVOT_MIN: f64 = 1e-7;
 /// Reduced costs must be below this share of a typical price to enter.
@@ -248,30 +250,9 @@ impl Master {
                 matrix[*row as usize * rows + position] = *value;
             }
         }
-        let mut inverse = vec![0.0; rows * rows];
-        (0..rows).for_each(|r| inverse[r * rows + r] = 1.0);
-        for at in 0..rows {
-            let best = (at..rows).max_by(|a, b| matrix[a * rows + at].abs().total_cmp(&matrix[b * rows + at].abs()));
-            let Some(best) = best.filter(|b| matrix[b * rows + at].abs() > 1e-12) else {
-                return; // Singular in these numbers: the updated inverse is the better one.
-            };
-            swap_rows(&mut matrix, rows, at, best);
-            swap_rows(&mut inverse, rows, at, best);
-            let pivot = matrix[at * rows + at];
-            matrix[at * rows + at..(at + 1) * rows]
-                .iter_mut()
-                .for_each(|v| *v /= pivot);
-            inverse[at * rows..(at + 1) * rows].iter_mut().for_each(|v| *v /= pivot);
-            let matrix_row: Vec<f64> = matrix[at * rows + at..(at + 1) * rows].to_vec();
-            let inverse_row: Vec<f64> = inverse[at * rows..(at + 1) * rows].to_vec();
-            for row in (0..rows).filter(|r| *r != at) {
-                let factor = matrix[row * rows + at];
-                if factor != 0.0 {
-                    subtract(&mut matrix[row * rows + at..(row + 1) * rows], &matrix_row, factor);
-                    subtract(&mut inverse[row * rows..(row + 1) * rows], &inverse_row, factor);
-                }
-            }
-        }
+        let Some(inverse) = inverted(matrix, rows) else {
+            return; // Singular in these numbers: the updated inverse is the better one.
+        };
         self.inverse = inverse;
         for row in 0..rows {
             let line = &self.inverse[row * rows..(row + 1) * rows];
@@ -303,16 +284,4 @@ fn perturbation(row: usize, rhs: f64) -> f64 {
 
 fn dot(entries: &[(u32, f64)], dense: &[f64]) -> f64 {
     entries.iter().map(|(row, value)| dense[*row as usize] * value).sum()
-}
-
-fn subtract(target: &mut [f64], source: &[f64], factor: f64) {
-    target.iter_mut().zip(source).for_each(|(t, s)| *t -= factor * s);
-}
-
-fn swap_rows(matrix: &mut [f64], rows: usize, a: usize, b: usize) {
-    if a != b {
-        let (low, high) = (a.min(b), a.max(b));
-        let (head, tail) = matrix.split_at_mut(high * rows);
-        head[low * rows..(low + 1) * rows].swap_with_slice(&mut tail[..rows]);
-    }
 }

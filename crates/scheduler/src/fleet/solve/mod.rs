@@ -14,6 +14,7 @@ mod fill;
 mod fluid;
 mod generate;
 mod master;
+mod matrix;
 mod part;
 mod repair;
 mod rows;
@@ -30,7 +31,7 @@ use crate::fleet::folded::{Bought, Folded};
 
 use build::Builder;
 use dive::{DiveConfig, dive};
-use generate::{Generation, Round};
+use generate::{FEW, Generation, Round};
 use repair::repair;
 use rows::{Rows, grouped};
 
@@ -43,8 +44,6 @@ const LEVEL_GAP: f64 = 0.006;
 const LEVEL_RISE: f64 = 0.0003;
 const LEVEL_ROUNDS: usize = 6;
 
-/// Classes up to which column generation comes first; with more, the fluid program's prices lead.
-const FEW: usize = 300;
 /// Classes up to which each may have a row of its own.
 const OWN_ROWS_MAX: usize = 800;
 /// With so many copies per class most of a solution is whole machines, and turning its fractions into machines pays with
@@ -105,7 +104,7 @@ fn by_program(folded: &Folded, start: Bought, effort: &mut Effort<'_>) -> (Bough
 /// the program over loads gives machines where these repeat, and raises the bound where each class can have its row.
 fn by_prices(folded: &Folded, start: Bought, effort: &mut Effort<'_>) -> (Bought, u128) {
     let (counts, copies) = copies(folded);
-    let mut generation = begun(folded, &start, effort);
+    let mut generation = begun(folded, &start, true, effort);
     let values = generation.base.clone();
     let mut best = start;
     let mut whole = Vec::new();
@@ -177,19 +176,19 @@ pub(crate) fn values(folded: &Folded, start: &Bought, effort: &mut Effort<'_>) -
     Some(proof.values.iter().map(scaled).collect())
 }
 
-/// The coarsest program, and what the fluid program's prices prove.
-fn begun<'a>(folded: &'a Folded, start: &Bought, effort: &mut Effort<'_>) -> Generation<'a> {
+/// The coarsest program, and what the fluid program's prices prove; whether these are its base.
+fn begun<'a>(folded: &'a Folded, start: &Bought, is_base: bool, effort: &mut Effort<'_>) -> Generation<'a> {
     let (counts, _) = copies(folded);
     let rows = Rows::new(folded, &grouped(folded, LEVELS[0]));
     let mut generation = Generation::new(folded, counts, rows, start);
-    generation.begin_fluid(start, effort);
+    generation.begin_fluid(start, is_base, effort);
     generation
 }
 
 /// Column generation through all levels, by a share of the effort.
 fn solved<'a>(folded: &'a Folded, start: &Bought, share: f64, effort: &mut Effort<'_>) -> Generation<'a> {
     effort.between(0.0, share, |effort| {
-        let mut generation = begun(folded, start, effort);
+        let mut generation = begun(folded, start, folded.classes.len() > FEW, effort);
         let last = converge(&mut generation, LEVELS[0] >= folded.classes.len(), effort);
         if last {
             generation
@@ -227,8 +226,8 @@ fn converge(generation: &mut Generation<'_>, last: bool, effort: &mut Effort<'_>
         #[expect(clippy::cast_precision_loss, reason = "decides when to go on, nothing else")]
         let (risen, bound) = (before.map(|before| (bound - before) as f64), bound as f64);
         let slow = risen.is_some_and(|risen| risen <= LEVEL_RISE * bound);
-        // From the fluid program's prices a level first loses before it proves more: it is gone through to its end.
         let enough = slow || objective * (1.0 - LEVEL_GAP) < bound;
+        // With many classes a level begins at the fluid program's prices, which are that near already: it is gone through.
         if round == Round::Solved || !last && !generation.many() && enough {
             return last;
         }

@@ -260,14 +260,15 @@ fn no_purchase_is_cheaper_than_the_bound() {
 
 #[test]
 fn both_tactics_hold_everything_and_stay_above_their_bound() {
-    let mut best = 0;
+    let mut best = [0; 2];
+    let mut close = [0; 2];
     for seed in 0..25 {
         let mut dice = Dice(3000 + seed);
         let mut folded = question(&mut dice, 4, 3);
         folded.shapes.iter_mut().for_each(|shape| shape.devices = 2);
         let optimum = u128::from(cheapest(&folded));
         let counts: Vec<u64> = folded.classes.iter().map(|class| class.count).collect();
-        for tactic in [by_program, by_prices] {
+        for (at, tactic) in [by_program, by_prices].into_iter().enumerate() {
             let start = greedy::first(&folded, &mut Effort::units(10_000), 0.1);
             let before = start.price(&folded);
             let (bought, bound) = tactic(&folded, start, &mut Effort::units(60_000));
@@ -283,10 +284,18 @@ fn both_tactics_hold_everything_and_stay_above_their_bound() {
                 bound <= optimum && optimum <= price && price <= before,
                 "seed {seed}: {bound} {optimum} {price} {before}"
             );
-            best += u32::from(price == optimum);
+            best[at] += u32::from(price == optimum);
+            close[at] += u32::from(bound * 10 >= optimum * 6);
         }
     }
-    assert!(best >= 40, "only {best} of 50 purchases are the cheapest");
+    assert!(
+        best.iter().all(|n| *n >= 18),
+        "only {best:?} of 25 purchases are the cheapest"
+    );
+    assert!(
+        close.iter().all(|n| *n >= 18),
+        "only {close:?} of 25 bounds are of any use"
+    );
 }
 
 #[test]

@@ -6,6 +6,7 @@
 //! its floats. What a measure is, which shapes are looked at, and what the prices prove belong to the room above.
 
 use super::super::carrier::as_float;
+use super::super::matrix::inverted;
 
 /// Entries smaller than this are no pivots.
 const PIVOT_MIN: f64 = 1e-9;
@@ -469,7 +470,10 @@ impl Simplex {
                 square[row * rows + at] = x;
             }
         }
-        self.inverse = inverted(square, rows);
+        // Singular in these numbers: the updated inverse is the better one.
+        if let Some(inverse) = inverted(square, rows) {
+            self.inverse = inverse;
+        }
         let loads = self.loads_at_home();
         let right: Vec<f64> = loads
             .iter()
@@ -492,45 +496,4 @@ impl Simplex {
             }
         }
     }
-}
-
-/// The inverse by Gauss and Jordan with row exchanges; directions that are missing stay what they are.
-fn inverted(mut square: Vec<f64>, n: usize) -> Vec<f64> {
-    let mut inverse = vec![0.0; n * n];
-    (0..n).for_each(|at| inverse[at * n + at] = 1.0);
-    for at in 0..n {
-        let largest = (at..n).max_by(|a, b| square[a * n + at].abs().total_cmp(&square[b * n + at].abs()));
-        let Some(from) = largest.filter(|from| square[from * n + at].abs() > 1e-14) else {
-            continue;
-        };
-        if from != at {
-            for column in 0..n {
-                square.swap(from * n + column, at * n + column);
-                inverse.swap(from * n + column, at * n + column);
-            }
-        }
-        let pivot = 1.0 / square[at * n + at];
-        for matrix in [&mut square, &mut inverse] {
-            matrix[at * n..(at + 1) * n].iter_mut().for_each(|x| *x *= pivot);
-        }
-        for row in (0..n).filter(|row| *row != at) {
-            let factor = square[row * n + at];
-            if factor != 0.0 {
-                subtract(&mut square, n, row, at, factor);
-                subtract(&mut inverse, n, row, at, factor);
-            }
-        }
-    }
-    inverse
-}
-
-/// Subtracts a multiple of one row from another.
-fn subtract(matrix: &mut [f64], n: usize, from: usize, what: usize, factor: f64) {
-    let (low, high) = matrix.split_at_mut(from.max(what) * n);
-    let (target, source) = if from > what {
-        (&mut high[..n], &low[what * n..(what + 1) * n])
-    } else {
-        (&mut low[from * n..(from + 1) * n], &high[..n])
-    };
-    target.iter_mut().zip(source).for_each(|(t, s)| *t -= factor * s);
 }
