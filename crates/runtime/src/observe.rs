@@ -1,6 +1,6 @@
 //! Observation: what providers say is there, joined with what the state knows, as a snapshot for the engines.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures::future::join_all;
 use skyloom_core::{Class, Node, ObservedReplica, ReplicaState, ResourceId, Snapshot};
@@ -27,9 +27,10 @@ pub(crate) struct Seen {
 pub(crate) async fn observe(shared: &Shared, state: &State) -> Result<Seen, Error> {
     let listed = shared.drivers.list(&shared.owner, &shared.config.saga.retry).await?;
     let mut resources: BTreeMap<ResourceId, Resource> = listed.into_iter().map(|r| (r.id.clone(), r)).collect();
+    let machines: BTreeSet<&ResourceId> = state.machines.values().map(|known| &known.resource).collect();
     let strangers: Vec<ResourceId> = resources
         .keys()
-        .filter(|id| !state.replicas.contains_key(*id) && !state.machines.values().any(|m| m.resource == **id))
+        .filter(|id| !state.replicas.contains_key(*id) && !machines.contains(id))
         .cloned()
         .collect();
     let strangers = strangers.iter().filter_map(|id| resources.remove(id)).collect();

@@ -46,6 +46,7 @@ pub struct Saga {
     pub(super) reached: Vec<Option<Until>>,
     queue: BTreeSet<(Reverse<u32>, StepId)>,
     due: BTreeSet<(Timestamp, StepId)>,
+    pub(super) tally: Progress,
     busy: usize,
     slots_used: usize,
     seq: u64,
@@ -93,6 +94,10 @@ impl Saga {
             pending: VecDeque::new(),
             outbox: VecDeque::new(),
             now: Timestamp::EPOCH,
+            tally: Progress {
+                total: count as u64,
+                ..Progress::default()
+            },
             busy: 0,
             slots_used: 0,
             seq: 0,
@@ -180,32 +185,6 @@ impl Saga {
         }
     }
 
-    /// How far it is. Linear in steps.
-    #[must_use]
-    pub fn progress(&self) -> Progress {
-        let mut progress = Progress {
-            total: self.plan.steps.len() as u64,
-            ..Progress::default()
-        };
-        for (i, (activity, stage)) in self.activity.iter().zip(&self.durable.stages).enumerate() {
-            progress.calling += u64::from(matches!(activity, Activity::Calling { .. }));
-            progress.waiting += u64::from(matches!(activity, Activity::Awaiting { .. }));
-            match stage {
-                Stage::Gone => progress.done += 1,
-                Stage::Observed { broken: true, .. } | Stage::GivenUp { .. } | Stage::NotUndone { .. } => {
-                    progress.failed += 1;
-                }
-                Stage::Observed { level, .. } => {
-                    let reached = self.network.needs[i].last().is_none_or(|need| need <= level);
-                    progress.done += u64::from(reached && self.durable.epoch.is_some());
-                }
-                Stage::Undone { .. } => progress.undone += 1,
-                Stage::Waiting | Stage::Intended { .. } | Stage::Withdrawn | Stage::Undoing { .. } => {}
-            }
-        }
-        progress
-    }
-
     /// What the provider calls each thing that this plan has created and not undone.
     #[must_use]
     pub fn resources(&self) -> BTreeMap<StepId, ResourceId> {
@@ -268,6 +247,7 @@ impl Saga {
     /// Changes what a step is doing, and with it the queue, the deadlines and the counts.
     pub(super) fn set(&mut self, step: StepId, next: Activity) {
         let before = std::mem::replace(&mut self.activity[index(step)], next);
+        self.tally_activity(before, next);
         let key = (Reverse(self.network.height[index(step)]), step);
         if let Some(at) = before.due() {
             self.due.remove(&(at, step));
@@ -369,8 +349,15 @@ impl Saga {
                 self.pending.push_front((number, record));
                 break;
             }
-            let applied = self.durable.apply(&self.plan, &record);
+            let apply = |saga: &mut Self| saga.durable.apply(&saga.plan, &record);
+            let applied = match record.step() {
+                Some(step) => self.tallied(index(step), apply),
+                None => apply(self),
+            };
             debug_assert_eq!(applied, Ok(()), "{record:?}");
+            if matches!(record, Record::Begun { .. }) {
+                self.tally_all();
+            }
             self.react(record);
         }
         Ok(())

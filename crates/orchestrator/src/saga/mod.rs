@@ -16,6 +16,7 @@ mod record;
 mod replay;
 mod status;
 mod step;
+mod tally;
 mod undo;
 
 pub use config::{OnCancel, SagaConfig};

@@ -74,6 +74,8 @@ impl<'a> Runner<'a> {
                     self.saga.progress()
                 );
                 assert_eq!(self.saga.poll_deadline(), None);
+                let over = self.saga.progress();
+                assert_eq!((over.calling, over.waiting), (0, 0), "{over:?}");
                 return status;
             }
         }
@@ -100,7 +102,16 @@ impl<'a> Runner<'a> {
     pub(crate) fn resume(&mut self, config: SagaConfig) {
         let epoch = self.saga.epoch() + 1;
         let saga = Saga::resume(self.plan.clone(), config, epoch, &self.journal);
-        self.saga = saga.unwrap_or_else(|error| panic!("{error}: {:#?}", self.journal));
+        let saga = saga.unwrap_or_else(|error| panic!("{error}: {:#?}", self.journal));
+        // A resumed saga counts from the journal, one that runs with each change.
+        let counts = |saga: &Saga| {
+            let progress = saga.progress();
+            (progress.total, progress.done, progress.failed, progress.undone)
+        };
+        assert_eq!(counts(&saga), counts(&self.saga), "{:#?}", self.journal);
+        let idle = saga.progress();
+        assert_eq!((idle.calling, idle.waiting), (0, 0));
+        self.saga = saga;
         self.unsynced.clear();
         self.calls.clear();
     }

@@ -1,6 +1,6 @@
 //! A plan as it is offered for review: the manifest, the priced and explained placement, and the steps.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -39,8 +39,9 @@ impl Proposal {
     pub(super) fn step_elsewhere(&self) -> Option<StepId> {
         let assigned = self.placement.assignments.iter();
         let assigned: BTreeSet<_> = assigned.map(|a| (&a.replica, &a.machine)).collect();
+        let machines: BTreeMap<_, _> = self.placement.machines.iter().map(|m| (&m.id, m)).collect();
         let of_placement = |action: &Action| match action {
-            Action::CreateMachine { machine } => self.placement.machines.contains(machine),
+            Action::CreateMachine { machine } => machines.get(&machine.id) == Some(&machine),
             Action::CreateReplica { spec } => assigned.contains(&(&spec.replica, &spec.machine)),
             _ => true,
         };

@@ -119,7 +119,11 @@ impl State {
             Record::Compensated { step } => {
                 if let Some(resource) = self.undoing.remove(step) {
                     self.replicas.remove(&resource);
-                    self.machines.retain(|_, known| known.resource != resource);
+                    if let Some(Action::CreateMachine { machine }) = plan.step(*step).map(|step| &step.action)
+                        && self.machines.get(&machine.id).is_some_and(|known| known.resource == resource)
+                    {
+                        self.machines.remove(&machine.id);
+                    }
                 }
             }
             _ => {}
