@@ -1,14 +1,15 @@
 //! A provider that does nothing and does it at once: what is left to measure is the control plane.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use skyloom::core::{OwnerTag, ResourceId, StopSpec, Timestamp, Token};
+use skyloom::core::{OwnerTag, PortName, ResourceId, StopSpec, Timestamp, Token};
 use skyloom::provider::{
     Capabilities, Cause, CreateRequest, Driver, DriverError, Epoch, ExecOutput, Kind, Quota, Resource, ResourceState,
-    Usage,
+    Usage, What,
 };
 
 /// Things that exist in a map only. Clones share it.
@@ -57,6 +58,18 @@ impl Noop {
     }
 }
 
+/// An address of its own for each port of a replica.
+fn endpoints(request: &CreateRequest, number: usize) -> BTreeMap<PortName, SocketAddr> {
+    let What::Replica(replica) = &request.what else {
+        return BTreeMap::new();
+    };
+    let [_, a, b, c] = u32::try_from(number).unwrap_or(u32::MAX).to_be_bytes();
+    let ports = replica.spec.run.ports.iter().zip(8000..);
+    ports
+        .map(|(port, number)| (port.name.clone(), ([10, a, b, c], number).into()))
+        .collect()
+}
+
 #[async_trait]
 impl Driver for Noop {
     fn capabilities(&self) -> &Capabilities {
@@ -82,7 +95,7 @@ impl Driver for Noop {
             parameters: request.parameters(),
             site: request.site().clone(),
             state: ResourceState::Running,
-            endpoints: BTreeMap::new(),
+            endpoints: endpoints(request, things.by_token.len()),
             created_at: Timestamp::EPOCH,
         };
         things.by_token.insert(request.token.clone(), id.clone());

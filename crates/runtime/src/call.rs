@@ -226,7 +226,7 @@ pub(crate) async fn delete(
     resource: &ResourceId,
     stop: StopSpec,
 ) -> Result<(), DriverError> {
-    if let Err(error) = shared.endpoints().leave(resource) {
+    if let Err(error) = shared.leave_endpoints(resource).await {
         // Callers may meet a closed port for a moment; that is no reason to keep a thing that is to go.
         tracing::error!(%error, "the endpoints could not be written");
     }
@@ -275,10 +275,11 @@ async fn await_ready(
             (ResourceState::Exited { code: Some(0) }, Until::Healthy) if may_complete => return Ok(Until::Completed),
             (ResourceState::Running, Until::Healthy) => {
                 if is_healthy(driver.as_ref(), &resource, check, &mut tracker).await {
-                    let entered = replica.map_or(Ok(()), |replica| shared.became_healthy(&resource, replica, tracker));
-                    return entered
-                        .map(|()| until)
-                        .map_err(|error| Failed::new(error.class(), chain(&error)));
+                    if let Some(replica) = replica {
+                        let entered = shared.became_healthy(&resource, replica, tracker).await;
+                        entered.map_err(|error| Failed::new(error.class(), chain(&error)))?;
+                    }
+                    return Ok(until);
                 }
                 let since = *running_since.get_or_insert_with(|| shared.now());
                 still_starting(&resource, check, &tracker, shared.now().saturating_since(since))?;
@@ -335,14 +336,14 @@ async fn is_healthy(
 
 impl Shared {
     /// Lets a replica into the endpoints.
-    fn became_healthy(
+    async fn became_healthy(
         &self,
         resource: &Resource,
         replica: &ReplicaId,
         tracker: HealthTracker,
     ) -> Result<(), crate::store::StoreError> {
         if let Some(endpoint) = Endpoint::of(resource, replica) {
-            self.endpoints().enter(&resource.id, endpoint)?;
+            self.enter_endpoints(&resource.id, endpoint).await?;
         }
         self.set_health(&resource.id, tracker);
         self.tell(crate::event::Event::Healthy {

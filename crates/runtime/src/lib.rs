@@ -9,6 +9,7 @@ mod clock;
 mod config;
 mod control;
 mod data;
+mod discovery;
 mod drivers;
 mod endpoints;
 mod env;

@@ -35,6 +35,8 @@ pub(crate) struct Shared {
     pub(crate) lease: Lease,
     audit: Mutex<AuditFile>,
     endpoints: Mutex<Endpoints>,
+    /// Held by whoever writes the endpoints' file.
+    pub(crate) endpoints_turn: tokio::sync::Mutex<()>,
     health: Mutex<BTreeMap<ResourceId, HealthTracker>>,
 }
 
@@ -83,6 +85,7 @@ impl Shared {
             lease,
             audit: Mutex::new(audit),
             endpoints: Mutex::new(endpoints),
+            endpoints_turn: tokio::sync::Mutex::default(),
             health: Mutex::default(),
         }
     }

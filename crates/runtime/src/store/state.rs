@@ -120,7 +120,10 @@ impl State {
                 if let Some(resource) = self.undoing.remove(step) {
                     self.replicas.remove(&resource);
                     if let Some(Action::CreateMachine { machine }) = plan.step(*step).map(|step| &step.action)
-                        && self.machines.get(&machine.id).is_some_and(|known| known.resource == resource)
+                        && self
+                            .machines
+                            .get(&machine.id)
+                            .is_some_and(|known| known.resource == resource)
                     {
                         self.machines.remove(&machine.id);
                     }
