@@ -105,7 +105,9 @@ impl SimCloud {
         let (lose_reply, repeat) = admitted.as_ref().map_or((false, false), |a| (a.lose_reply, a.repeat));
         let result = admitted
             .and_then(|_| state.reach(&mutation))
-            .and_then(|()| state.apply(&mutation, Waits::Yes));
+            .and_then(|()| state.apply(&mutation, Waits::Yes))
+            .map(|made| made.map(|resource| state.mixed_up(resource)));
+        state.log_mix_up(result.as_ref().ok().and_then(Option::as_ref));
         // What was refused leaves nothing behind, whatever the network does with it.
         let repeat = repeat && result.is_ok();
         let result = state.answer(operation, lose_reply, result);
@@ -191,7 +193,9 @@ impl Driver for SimCloud {
     }
 
     async fn get(&self, id: &ResourceId) -> Result<Resource, DriverError> {
-        self.read(Operation::Get, id, |state| Ok(state.look(id)?.resource.clone()))
+        self.read(Operation::Get, id, |state| {
+            Ok(state.mixed_up(state.look(id)?.resource.clone()))
+        })
     }
 
     async fn list(&self, owner: &OwnerTag) -> Result<Vec<Resource>, DriverError> {

@@ -77,9 +77,24 @@ impl State {
             })
     }
 
+    /// Writes a thing down that runs and is seen at once, and draws nothing.
+    pub(super) fn enter_at_once(&mut self, resource: Resource, body: Body, price: Option<MicroUsdPerHour>) {
+        self.enter_seen(resource, body, price, (Duration::ZERO, Duration::ZERO));
+    }
+
     /// Writes a new thing down and lets it run when its time comes.
     fn enter(&mut self, resource: Resource, body: Body, price: Option<MicroUsdPerHour>, delay: Duration) {
         let lag = self.windows.between(Duration::ZERO, self.config.consistency_window);
+        self.enter_seen(resource, body, price, (delay, lag));
+    }
+
+    fn enter_seen(
+        &mut self,
+        resource: Resource,
+        body: Body,
+        price: Option<MicroUsdPerHour>,
+        (delay, lag): (Duration, Duration),
+    ) {
         let id = resource.id.clone();
         let used = TokenUse {
             parameters: resource.parameters,
@@ -101,6 +116,7 @@ impl State {
             visible_at: self.now.saturating_add(lag),
             ready_at: self.now,
             incarnation: 0,
+            lost_power: false,
             body,
         };
         self.things.insert(id.clone(), thing);
@@ -133,7 +149,7 @@ impl State {
         })
     }
 
-    fn machine_delay(&mut self) -> Duration {
+    pub(super) fn machine_delay(&mut self) -> Duration {
         self.delays
             .between(self.config.machine_start.least, self.config.machine_start.most)
     }
@@ -167,12 +183,21 @@ impl State {
         check_price(price)?;
         self.check_limits(machine)?;
         Ok(MachineBody {
-            machine: machine.clone(),
             price,
-            address: machine_address(self.made + 1),
-            charged_since: None,
-            evicted_at: None,
+            ..self.stocked(machine)
         })
+    }
+
+    /// A machine at the price that it says, asking nobody.
+    pub(super) fn stocked(&self, machine: &Machine) -> MachineBody {
+        MachineBody {
+            machine: machine.clone(),
+            price: machine.price,
+            address: machine_address(self.made + 1),
+            charged: None,
+            runs_since: None,
+            evicted_at: None,
+        }
     }
 
     /// Quotas first, then capacity, as the clouds do; then chance.
@@ -232,7 +257,7 @@ impl State {
 
     // --- replicas ------------------------------------------------------------------------------------------------
 
-    fn place(&self, spec: &ReplicaSpec, on: &ResourceId) -> Result<ReplicaBody, Cause> {
+    pub(super) fn place(&self, spec: &ReplicaSpec, on: &ResourceId) -> Result<ReplicaBody, Cause> {
         let thing = self.things.get(on).ok_or(Cause::NotFound)?;
         let body = thing.machine().ok_or(Cause::NotFound)?;
         if spec.machine != body.machine.id || spec.site.region != body.machine.site.region {
@@ -249,6 +274,7 @@ impl State {
             ports: self.give_ports(on, body.address, &spec.run.ports)?,
             log: VecDeque::new(),
             meter: Meter::default(),
+            sent: BTreeMap::new(),
         })
     }
 
