@@ -5,8 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::AssertUnwindSafe;
-use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use futures::FutureExt as _;
 use skyloom_core::{Action, Class, Manifest, Plan, ResourceId, ServiceName, StepId, StopSpec};
@@ -19,12 +18,11 @@ use crate::call::{self, Call};
 use crate::error::Error;
 use crate::event::Event;
 use crate::shared::Shared;
-use crate::store::{FileJournal, JournalEntry, State, StoreError};
+use crate::store::{Entry, JournalEntry, State, StoreError};
 
 /// A plan under way.
 pub(crate) struct Applying<'a> {
     shared: &'a Arc<Shared>,
-    journal: &'a Arc<Mutex<FileJournal>>,
     state: &'a mut State,
     plan: Arc<Plan>,
     /// Services whose replicas may end with success.
@@ -59,19 +57,17 @@ impl<'a> Applying<'a> {
     /// A plan from its first step.
     pub(crate) fn new(
         shared: &'a Arc<Shared>,
-        journal: &'a Arc<Mutex<FileJournal>>,
         state: &'a mut State,
         plan: Plan,
         manifest: Option<&Manifest>,
     ) -> Result<Self, Error> {
         let saga = Saga::new(plan.clone(), saga_config(shared), shared.epoch())?;
-        Ok(Self::over(shared, journal, state, (plan, manifest), saga))
+        Ok(Self::over(shared, state, (plan, manifest), saga))
     }
 
     /// A plan from where its journal ends.
     pub(crate) fn resume(
         shared: &'a Arc<Shared>,
-        journal: &'a Arc<Mutex<FileJournal>>,
         state: &'a mut State,
         plan: Plan,
         manifest: Option<&Manifest>,
@@ -81,12 +77,11 @@ impl<'a> Applying<'a> {
         for record in records {
             state.record(&plan, record);
         }
-        Ok(Self::over(shared, journal, state, (plan, manifest), saga))
+        Ok(Self::over(shared, state, (plan, manifest), saga))
     }
 
     fn over(
         shared: &'a Arc<Shared>,
-        journal: &'a Arc<Mutex<FileJournal>>,
         state: &'a mut State,
         (plan, manifest): (Plan, Option<&Manifest>),
         saga: Saga,
@@ -94,7 +89,6 @@ impl<'a> Applying<'a> {
         let jobs = manifest.map(jobs).into_iter().flatten().cloned().collect();
         Self {
             shared,
-            journal,
             state,
             plan: Arc::new(plan),
             jobs: Arc::new(jobs),
@@ -119,6 +113,10 @@ impl<'a> Applying<'a> {
             done: progress.done,
         });
         loop {
+            // Before anything follows from what has come: without the lease nothing is begun and nothing recorded.
+            if let Err(lost) = self.shared.hold.gate().check() {
+                return Err(self.halt(lost).await);
+            }
             self.carry_out_commands().await?;
             let status = self.saga.status();
             if status.is_final() {
@@ -198,7 +196,7 @@ impl<'a> Applying<'a> {
             .iter()
             .map(|(_, record)| JournalEntry::Saga { record: record.clone() })
             .collect();
-        match append(self.shared, self.journal, entries).await {
+        match append(self.shared, entries).await {
             Ok(()) => {
                 for (_, record) in &records {
                     self.state.record(&self.plan, record);
@@ -207,13 +205,16 @@ impl<'a> Applying<'a> {
                 self.tell_done(&records);
                 Ok(())
             }
-            Err(error) => {
-                let (class, detail) = (error.class(), call::chain(&error));
-                self.handle(SagaEvent::RecordFailed { class, detail });
-                self.wind_up().await;
-                Err(Error::Store(error))
-            }
+            Err(error) => Err(self.halt(error).await),
         }
+    }
+
+    /// Stops where the journal is: what cannot be recorded is not done. Calls under way are waited for.
+    async fn halt(&mut self, error: StoreError) -> Error {
+        let (class, detail) = (error.class(), call::chain(&error));
+        self.handle(SagaEvent::RecordFailed { class, detail });
+        self.wind_up().await;
+        error.into()
     }
 
     /// Tells watchers which steps' effects are durable by now, whether an answer or a look-up has shown them.
@@ -306,6 +307,7 @@ impl<'a> Applying<'a> {
 
     /// What happens next; `None`: nothing that concerns the saga.
     async fn next_event(&mut self) -> Option<SagaEvent> {
+        let gate = self.shared.hold.gate();
         let until = self
             .saga
             .poll_deadline()
@@ -313,6 +315,7 @@ impl<'a> Applying<'a> {
         tokio::select! {
             // First, so that a request to stop is heard before the next step is begun.
             biased;
+            () = gate.closed() => None,
             Ok(()) = self.cancels.changed() => Some(SagaEvent::CancelRequested),
             Some(ended) = self.tasks.join_next() => self.event_of(ended),
             () = async { match until { Some(wait) => sleep(wait).await, None => std::future::pending().await } } => {
@@ -411,35 +414,12 @@ fn panicked(step: StepId) -> SagaEvent {
     }
 }
 
-/// Makes entries durable without blocking the executor. The lease is kept until the write has ended, also when nobody
-/// waits for it any more: otherwise the next controller could read the journal while it is still written.
-pub(crate) async fn append(
-    shared: &Arc<Shared>,
-    journal: &Arc<Mutex<FileJournal>>,
-    entries: Vec<JournalEntry>,
-) -> Result<(), StoreError> {
-    let (lease, journal) = (Arc::clone(shared), Arc::clone(journal));
-    write_aside(move || {
-        let written = journal.lock().unwrap_or_else(PoisonError::into_inner).append(&entries);
-        drop(journal);
-        drop(lease);
-        written
-    })
-    .await
-}
-
-async fn write_aside(write: impl FnOnce() -> Result<(), StoreError> + Send + 'static) -> Result<(), StoreError> {
-    match tokio::task::spawn_blocking(write).await {
-        Ok(written) => written,
-        Err(ended) => match ended.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            // The executor shuts down and has not begun the write.
-            Err(cancelled) => {
-                let not_begun = std::io::Error::new(std::io::ErrorKind::Interrupted, cancelled);
-                Err(StoreError::io("append to", Path::new("journal"))(not_begun))
-            }
-        },
-    }
+/// Makes entries durable, with one sync.
+pub(crate) async fn append(shared: &Shared, entries: Vec<JournalEntry>) -> Result<(), StoreError> {
+    let raw = |entry: &JournalEntry| serde_json::value::to_raw_value(entry);
+    let entries: Result<Vec<Entry>, _> = entries.iter().map(raw).collect();
+    let entries = entries.expect("invariant: an entry of the journal has a JSON form");
+    shared.hold.append(&entries).await
 }
 
 fn saga_config(shared: &Shared) -> SagaConfig {

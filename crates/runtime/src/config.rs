@@ -5,6 +5,8 @@ use std::time::Duration;
 use skyloom_orchestrator::{HealPolicy, SagaConfig};
 use skyloom_scheduler::PlaceConfig;
 
+use crate::hold::LeaseConfig;
+
 /// Bounds and intervals of a control plane.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -15,6 +17,8 @@ pub struct RuntimeConfig {
     pub place: PlaceConfig,
     /// When lost replicas are replaced, and when not any more.
     pub heal: HealPolicy,
+    /// How long a lease lasts and how long the store is waited for.
+    pub lease: LeaseConfig,
     /// Time between two looks at all replicas while supervising.
     pub supervise_every: Duration,
     /// Samples kept of each metric of each replica.
@@ -32,6 +36,7 @@ impl RuntimeConfig {
             saga: SagaConfig::new(),
             place: PlaceConfig::new(),
             heal: HealPolicy::new(),
+            lease: LeaseConfig::new(),
             supervise_every: Duration::from_millis(500),
             samples_kept_max: SAMPLES_KEPT,
         }
@@ -55,6 +60,13 @@ impl RuntimeConfig {
     #[must_use]
     pub fn with_place(mut self, place: PlaceConfig) -> Self {
         self.place = place;
+        self
+    }
+
+    /// The same with another lease.
+    #[must_use]
+    pub const fn with_lease(mut self, lease: LeaseConfig) -> Self {
+        self.lease = lease;
         self
     }
 

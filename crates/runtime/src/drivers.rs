@@ -1,5 +1,5 @@
-//! Which driver carries out what: by cloud, in the order of registration. The rate and the end of every call, and the
-//! repetition of calls that may be repeated.
+//! Which driver carries out what: by cloud, in the order of registration. The rate and the end of every call, the gate
+//! before every change, and the repetition of calls that may be repeated.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -12,40 +12,58 @@ use skyloom_provider::{
 };
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::gate::Gate;
+
 /// The registered drivers.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Drivers(Vec<Arc<dyn Driver>>);
+pub(crate) struct Drivers {
+    drivers: Vec<Arc<dyn Driver>>,
+    gate: Gate,
+}
 
 impl Drivers {
     /// Registers one more. A driver that names its clouds goes before one that stands in for all.
     pub(crate) fn register(&mut self, driver: Arc<dyn Driver>) {
-        self.0.push(driver);
-        self.0.sort_by_key(|driver| driver.capabilities().clouds.is_none());
+        self.gated(driver, None);
     }
 
     /// As [`Drivers::register`], making no more calls than the provider allows.
     pub(crate) fn register_within(&mut self, driver: Arc<dyn Driver>, limit: RateLimit) {
-        self.register(Arc::new(Paced {
+        self.gated(driver, Some(Mutex::new(limit)));
+    }
+
+    fn gated(&mut self, driver: Arc<dyn Driver>, limit: Option<Mutex<RateLimit>>) {
+        self.drivers.push(Arc::new(Gated {
             driver,
-            limit: Mutex::new(limit),
+            gate: self.gate.clone(),
+            limit,
             begun: Instant::now(),
         }));
+        self.drivers.sort_by_key(|driver| driver.capabilities().clouds.is_none());
+    }
+
+    /// What every change has to pass.
+    pub(crate) const fn gate(&self) -> &Gate {
+        &self.gate
     }
 
     /// The same drivers, each of whose calls ends within this time.
     pub(crate) fn timed(self, within: Duration) -> Self {
         let timed = |driver| Arc::new(Timed { driver, within }) as Arc<dyn Driver>;
-        Self(self.0.into_iter().map(timed).collect())
+        Self {
+            drivers: self.drivers.into_iter().map(timed).collect(),
+            gate: self.gate,
+        }
     }
 
     /// Whether there is none.
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.drivers.is_empty()
     }
 
     /// The driver for a cloud: one that names it, otherwise one that stands in for all.
     pub(crate) fn for_cloud(&self, cloud: &CloudId) -> Option<&Arc<dyn Driver>> {
-        self.0.iter().find(|driver| {
+        self.drivers.iter().find(|driver| {
             driver
                 .capabilities()
                 .clouds
@@ -56,7 +74,7 @@ impl Drivers {
 
     /// The longest consistency window of all.
     pub(crate) fn consistency_window(&self) -> Duration {
-        self.0
+        self.drivers
             .iter()
             .map(|driver| driver.capabilities().consistency_window)
             .max()
@@ -69,7 +87,7 @@ impl Drivers {
     /// The first provider that cannot be asked: a partial listing would look like a loss.
     pub(crate) async fn list(&self, owner: &OwnerTag, policy: &RetryPolicy) -> Result<Vec<Resource>, DriverError> {
         let mut all = Vec::new();
-        for driver in &self.0 {
+        for driver in &self.drivers {
             all.extend(retry(policy, || driver.list(owner)).await?);
         }
         Ok(all)
@@ -155,22 +173,32 @@ impl Driver for Timed {
     }
 }
 
-/// A driver whose calls keep to a rate: one that comes too early waits for its turn.
+/// A driver whose calls keep to a rate, if there is one: one that comes too early waits for its turn. What changes
+/// something passes the gate after that wait, as the last thing before it goes out.
 ///
 /// One limit for all operations, as the clouds count them; every call of the control plane goes through it, those of
 /// look-ups and observations too.
 #[derive(Debug)]
-struct Paced {
+struct Gated {
     driver: Arc<dyn Driver>,
-    limit: Mutex<RateLimit>,
+    gate: Gate,
+    limit: Option<Mutex<RateLimit>>,
     begun: Instant,
 }
 
-impl Paced {
+impl Gated {
+    /// A turn for a call that changes something.
+    async fn pass(&self, operation: &'static str) -> Result<(), DriverError> {
+        self.turn().await;
+        let refused = |cause| DriverError::new(self.capabilities().name.clone(), operation, cause);
+        self.gate.admit().map_err(refused)
+    }
+
     async fn turn(&self) {
+        let Some(limit) = &self.limit else { return };
         loop {
             let now = Timestamp::EPOCH.saturating_add(self.begun.elapsed());
-            let admission = self.limit.lock().unwrap_or_else(PoisonError::into_inner).take(now);
+            let admission = limit.lock().unwrap_or_else(PoisonError::into_inner).take(now);
             match admission {
                 Admission::Go => return,
                 Admission::Wait(wait) => sleep(wait).await,
@@ -180,13 +208,13 @@ impl Paced {
 }
 
 #[async_trait]
-impl Driver for Paced {
+impl Driver for Gated {
     fn capabilities(&self) -> &Capabilities {
         self.driver.capabilities()
     }
 
     async fn create(&self, request: &CreateRequest) -> Result<Resource, DriverError> {
-        self.turn().await;
+        self.pass("create").await?;
         self.driver.create(request).await
     }
 
@@ -206,17 +234,17 @@ impl Driver for Paced {
     }
 
     async fn delete(&self, id: &ResourceId, stop: StopSpec, epoch: Epoch) -> Result<(), DriverError> {
-        self.turn().await;
+        self.pass("delete").await?;
         self.driver.delete(id, stop, epoch).await
     }
 
     async fn stop(&self, id: &ResourceId, stop: StopSpec, epoch: Epoch) -> Result<(), DriverError> {
-        self.turn().await;
+        self.pass("stop").await?;
         self.driver.stop(id, stop, epoch).await
     }
 
     async fn start(&self, id: &ResourceId, epoch: Epoch) -> Result<(), DriverError> {
-        self.turn().await;
+        self.pass("start").await?;
         self.driver.start(id, epoch).await
     }
 

@@ -16,9 +16,16 @@ use crate::store::StoreError;
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A file of the control plane.
+    /// What keeps the state of the control plane, or a file of it.
     #[error(transparent)]
-    Store(#[from] StoreError),
+    Store(StoreError),
+    /// The lease is not this controller's any more, or was not renewed in time: it begins nothing. What was begun is in
+    /// the journal, and whoever holds the lease goes on with it.
+    #[error("go on without the lease")]
+    LeaseLost(#[source] StoreError),
+    /// The store answers later, and [`crate::ControlPlaneBuilder::build`] does not wait.
+    #[error("build a control plane on a store of its own without waiting; open it")]
+    NeedsOpen,
     /// A provider.
     #[error(transparent)]
     Driver(Box<DriverError>),
@@ -117,6 +124,16 @@ pub enum Error {
     Rebalance(#[from] RebalanceError),
 }
 
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        if error.is_lease_lost() {
+            Self::LeaseLost(error)
+        } else {
+            Self::Store(error)
+        }
+    }
+}
+
 impl From<DriverError> for Error {
     fn from(error: DriverError) -> Self {
         Self::Driver(Box::new(error))
@@ -167,9 +184,9 @@ impl Error {
     #[must_use]
     pub fn class(&self) -> Class {
         match self {
-            Self::Store(error) | Self::AuditUnavailable(error) | Self::OutcomeUnrecorded(error) => error.class(),
+            Self::Store(error) | Self::LeaseLost(error) | Self::AuditUnavailable(error) | Self::OutcomeUnrecorded(error) => error.class(),
             Self::Driver(error) => error.class(),
-            Self::NoDriver | Self::Name(_) => Class::Invalid,
+            Self::NoDriver | Self::NeedsOpen | Self::Name(_) => Class::Invalid,
             Self::UnknownPlace(error) => error.class(),
             Self::Graph(error) => error.class(),
             Self::Place(error) => error.class(),

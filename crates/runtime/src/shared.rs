@@ -15,7 +15,8 @@ use crate::endpoints::Endpoints;
 use crate::env::SecretResolver;
 use crate::event::Event;
 use crate::health::HealthTracker;
-use crate::store::{AuditFile, Lease};
+use crate::hold::Hold;
+use crate::store::AuditFile;
 
 /// Shared by the calls and tasks of one control plane.
 #[derive(Debug)]
@@ -32,7 +33,7 @@ pub(crate) struct Shared {
     /// Counts the requests to stop. A number, not a signal: whoever has read it sees every later request, also one that
     /// comes while nobody waits.
     cancels: watch::Sender<u64>,
-    pub(crate) lease: Lease,
+    pub(crate) hold: Hold,
     audit: Mutex<AuditFile>,
     endpoints: Mutex<Endpoints>,
     /// Held by whoever writes the endpoints' file.
@@ -50,7 +51,7 @@ pub(crate) struct Parts {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) secrets: Arc<dyn SecretResolver>,
     pub(crate) data: DataPlaces,
-    pub(crate) lease: Lease,
+    pub(crate) hold: Hold,
     pub(crate) audit: AuditFile,
     pub(crate) endpoints: Endpoints,
 }
@@ -66,7 +67,7 @@ impl Shared {
             clock,
             secrets,
             data,
-            lease,
+            hold,
             audit,
             endpoints,
         } = parts;
@@ -82,7 +83,7 @@ impl Shared {
             data,
             events: broadcast::Sender::new(crate::event::EVENTS_BEHIND_MAX),
             cancels: watch::Sender::new(0),
-            lease,
+            hold,
             audit: Mutex::new(audit),
             endpoints: Mutex::new(endpoints),
             endpoints_turn: tokio::sync::Mutex::default(),
@@ -94,8 +95,8 @@ impl Shared {
         self.clock.now()
     }
 
-    pub(crate) const fn epoch(&self) -> u64 {
-        self.lease.epoch()
+    pub(crate) fn epoch(&self) -> u64 {
+        self.hold.epoch()
     }
 
     /// Tells whoever watches; nobody watching is no failure.

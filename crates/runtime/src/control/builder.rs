@@ -1,8 +1,10 @@
 //! Putting a control plane together: its folder, its drivers, its rules.
 
 use std::fs;
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use futures::FutureExt as _;
 
 use skyloom_core::{Catalogue, DataName, OwnerTag, RegionKey};
 use skyloom_provider::{Driver, RateLimit};
@@ -11,6 +13,7 @@ use skyloom_security::audit::LogKey;
 use skyloom_sync::Store;
 
 use super::ControlPlane;
+use super::carry::read_entries;
 use super::plane::Inner;
 use crate::clock::{Clock, SystemClock};
 use crate::config::RuntimeConfig;
@@ -19,15 +22,18 @@ use crate::drivers::Drivers;
 use crate::endpoints::Endpoints;
 use crate::env::{EnvSecrets, SecretResolver};
 use crate::error::Error;
+use crate::hold::Hold;
 use crate::insight::Metrics;
 use crate::shared::{Parts, Shared};
-use crate::store::{AuditFile, FileJournal, Interrupted, JournalEntry, Lease, State, StoreError, seed};
+use crate::store::{AuditFile, ControlStore, DirStore, Document, Interrupted, Lease, State, StoreError, seed};
 
 /// The parts of a control plane. Only the folder and a driver are needed.
 #[derive(Debug)]
 #[must_use = "a builder does nothing until `build`"]
 pub struct ControlPlaneBuilder {
     state_dir: PathBuf,
+    store: Option<Arc<dyn ControlStore>>,
+    holder: Option<String>,
     drivers: Drivers,
     catalogue: Option<Catalogue>,
     authorizer: Arc<dyn Authorizer>,
@@ -42,6 +48,8 @@ impl ControlPlaneBuilder {
     pub(super) fn new() -> Self {
         Self {
             state_dir: PathBuf::from("skyloom-state"),
+            store: None,
+            holder: None,
             drivers: Drivers::default(),
             catalogue: None,
             authorizer: Arc::new(AllowAll),
@@ -56,6 +64,19 @@ impl ControlPlaneBuilder {
     /// The folder of the control plane; `skyloom-state` by default. Created where it is not there.
     pub fn state_dir(mut self, folder: impl Into<PathBuf>) -> Self {
         self.state_dir = folder.into();
+        self
+    }
+
+    /// What keeps lease, journal and state; the folder by default. The audit log, its key, the endpoints file and data
+    /// sets without a store of their own stay in the folder. Such a control plane is opened by [`Self::open`].
+    pub fn store(mut self, store: impl ControlStore + 'static) -> Self {
+        self.store = Some(Arc::new(store));
+        self
+    }
+
+    /// What others are told while this controller holds the lease; the process and a random number by default.
+    pub fn holder(mut self, name: impl Into<String>) -> Self {
+        self.holder = Some(name.into());
         self
     }
 
@@ -129,31 +150,51 @@ impl ControlPlaneBuilder {
         self
     }
 
-    /// Takes the lease and reads what is there. A plan of before a crash is found here and waits for
-    /// [`ControlPlane::recover`].
+    /// As [`Self::open`], for a control plane in a folder: that needs no waiting and no executor.
     ///
     /// # Errors
-    /// [`Error::NoDriver`]; [`Error::Store`] when the folder cannot be used, another controller holds it, or a file in it
-    /// is damaged.
+    /// As [`Self::open`]; [`Error::NeedsOpen`] where a store was given.
     pub fn build(self) -> Result<ControlPlane, Error> {
+        if self.store.is_some() || !self.config.lease.wait.is_zero() {
+            return Err(Error::NeedsOpen);
+        }
+        // The directory store never waits while it is opened, so this is ready at once.
+        self.open().now_or_never().unwrap_or(Err(Error::NeedsOpen))
+    }
+
+    /// Takes the lease and reads what is there. A plan of before a crash is found here and waits for
+    /// [`ControlPlane::recover`]. Where the lease lapses by time it is renewed by a task of the executor that this runs
+    /// on, until the control plane is dropped or closed.
+    ///
+    /// # Errors
+    /// [`Error::NoDriver`]; [`Error::Store`] when the folder or the store cannot be used, another controller holds it, or
+    /// something in it is damaged.
+    pub async fn open(self) -> Result<ControlPlane, Error> {
         if self.drivers.is_empty() {
             return Err(Error::NoDriver);
         }
         let folder = &self.state_dir;
         fs::create_dir_all(folder).map_err(StoreError::io("create", folder))?;
         let folder = &fs::canonicalize(folder).map_err(StoreError::io("open", folder))?;
-        let lease = Lease::take(&folder.join("lease"))?;
-        let owner = OwnerTag::new(format!("skyloom-{}", hex(&seed(&folder.join("identity"))?[..8])))?;
+        let holder = self.holder.map_or_else(a_name, Ok)?;
+        let gate = self.drivers.gate().clone();
+        let lease = &self.config.lease;
+        let hold = match &self.store {
+            // The folder is kept from other controllers of this machine all the same: it has the audit log.
+            Some(store) => {
+                let folder = Lease::take(&folder.join("lease"))?;
+                Hold::take(store.as_ref(), lease, holder, gate, Some(folder)).await?
+            }
+            None => Hold::take(&DirStore::new(folder), lease, holder, gate, None).await?,
+        };
+        let owner = OwnerTag::new(format!("skyloom-{}", hex(&identity(&hold).await?[..8])))?;
         let audit_key = match self.audit_key {
             Some(key) => key,
             None => own_key(&owner, &seed(&folder.join("audit.key"))?),
         };
-        let state = State::load(&folder.join("state.json"))?;
-        let opened = FileJournal::open::<JournalEntry>(&folder.join("journal"))?;
-        if opened.torn_bytes > 0 {
-            tracing::warn!(bytes = opened.torn_bytes, "the journal's torn end was cut off");
-        }
-        let interrupted = Interrupted::from_entries(opened.records, &state);
+        let state = load_state(&hold).await?;
+        let interrupted = Interrupted::from_entries(read_entries(&hold).await?, &state);
+        let heal = super::heal::load_history(&hold).await?;
         let data = DataPlaces::new(folder, self.data);
         if let Some(manifest) = &state.manifest {
             data.adopt(manifest)?;
@@ -167,19 +208,53 @@ impl ControlPlaneBuilder {
             clock: self.clock,
             secrets: self.secrets,
             data,
-            lease,
+            hold,
             audit: AuditFile::open(folder, audit_key)?,
             endpoints: Endpoints::new(folder.join("endpoints.json")),
         });
         let inner = Inner {
             state,
-            state_path: folder.join("state.json"),
-            journal: Arc::new(Mutex::new(opened.journal)),
             interrupted,
-            heal: super::heal::load_history(&folder.join("state.json"))?,
+            heal,
         };
         Ok(ControlPlane::assemble(Arc::new(shared), inner, Metrics::default()))
     }
+}
+
+/// The bytes that the owner tag comes from: made once, by the first controller of the store.
+async fn identity(hold: &Hold) -> Result<[u8; 32], StoreError> {
+    if let Some(bytes) = hold.read(Document::IDENTITY).await? {
+        return <[u8; 32]>::try_from(bytes.as_slice()).map_err(|_| StoreError::Format {
+            path: hold.path(Document::IDENTITY.name()),
+            detail: format!("it has {} bytes, expected 32", bytes.len()),
+        });
+    }
+    let bytes = random(&hold.path(Document::IDENTITY.name()))?;
+    hold.replace(Document::IDENTITY, &bytes).await?;
+    Ok(bytes)
+}
+
+async fn load_state(hold: &Hold) -> Result<State, StoreError> {
+    let Some(bytes) = hold.read(Document::STATE).await? else {
+        return Ok(State::default());
+    };
+    State::from_bytes(&bytes).map_err(|detail| StoreError::Format {
+        path: hold.path(Document::STATE.name()),
+        detail,
+    })
+}
+
+/// A name for this controller that no other has.
+fn a_name() -> Result<String, StoreError> {
+    let random = random(Path::new("the holder's name"))?;
+    Ok(format!("process {} ({})", std::process::id(), hex(&random[..4])))
+}
+
+fn random(what: &Path) -> Result<[u8; 32], StoreError> {
+    let mut bytes = [0; 32];
+    let refused = |error| StoreError::io("draw random bytes for", what)(std::io::Error::other(error));
+    getrandom::fill(&mut bytes).map_err(refused)?;
+    Ok(bytes)
 }
 
 /// The key of the control plane's own making.

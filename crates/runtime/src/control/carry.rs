@@ -1,6 +1,5 @@
 //! From a plan to a new generation of the state: journal, saga, state, in this order.
 
-use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use skyloom_core::{Manifest, Plan, StopSpec};
@@ -12,8 +11,9 @@ use super::plane::{ControlPlane, Inner, Outcome};
 use crate::apply::{Applying, append};
 use crate::drivers::retry;
 use crate::error::Error;
+use crate::hold::Hold;
 use crate::observe::observe;
-use crate::store::{Interrupted, JournalEntry, State};
+use crate::store::{Document, Entry, Interrupted, JournalEntry, State, StoreError};
 
 /// Time between two looks for what is in doubt.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
@@ -29,10 +29,9 @@ impl ControlPlane {
         if let Some(manifest) = &manifest {
             self.shared.data.adopt(manifest)?;
         }
-        let journal = Arc::clone(&inner.journal);
         let mut state = inner.state.clone();
         // Before anything is written: a plan that does not hold together must not get into the journal.
-        let applying = Applying::new(&self.shared, &journal, &mut state, plan.clone(), manifest.as_ref())?;
+        let applying = Applying::new(&self.shared, &mut state, plan.clone(), manifest.as_ref())?;
         // From here on a dropped future, like a crash, leaves the plan to be resumed. What is in the journal by then is
         // read back from it; nothing is, when the drop came before the write.
         inner.interrupted = Some(Interrupted {
@@ -44,12 +43,16 @@ impl ControlPlane {
             plan: Box::new(plan.clone()),
             manifest: manifest.clone().map(Box::new),
         };
-        if let Err(error) = append(&self.shared, &inner.journal, vec![entry]).await {
-            inner.interrupted = None;
+        if let Err(error) = append(&self.shared, vec![entry]).await {
+            // Where the store has not answered, the plan may be in the journal all the same: it is read back before
+            // anything else is begun.
+            if !error.is_in_doubt() {
+                inner.interrupted = None;
+            }
             return Err(error.into());
         }
         let status = applying.run().await?;
-        self.settle(inner, state, &plan, manifest, &status)?;
+        self.settle(inner, state, &plan, manifest, &status).await?;
         Outcome::of(&plan, status)
     }
 
@@ -59,7 +62,7 @@ impl ControlPlane {
             plan,
             manifest,
             records,
-        }) = inner.read_interrupted()?
+        }) = self.read_interrupted(inner).await?
         else {
             inner.interrupted = None;
             return Ok(None);
@@ -67,7 +70,6 @@ impl ControlPlane {
         if let Some(manifest) = &manifest {
             self.shared.data.adopt(manifest)?;
         }
-        let journal = Arc::clone(&inner.journal);
         let mut state = inner.state.clone();
         for record in &records {
             state.record(&plan, record);
@@ -76,7 +78,6 @@ impl ControlPlane {
         observe(&self.shared, &state).await?;
         let mut applying = Applying::resume(
             &self.shared,
-            &journal,
             &mut state,
             plan.clone(),
             manifest.as_ref(),
@@ -86,8 +87,17 @@ impl ControlPlane {
             applying.stop().await;
         }
         let status = applying.run().await?;
-        self.settle(inner, state, &plan, manifest, &status)?;
+        self.settle(inner, state, &plan, manifest, &status).await?;
         Ok(Some(Resumed { plan, status }))
+    }
+
+    /// The interrupted plan with every record that is durable by now, read back from the journal.
+    async fn read_interrupted(&self, inner: &Inner) -> Result<Option<Interrupted>, Error> {
+        if inner.interrupted.is_none() {
+            return Ok(None);
+        }
+        let entries = read_entries(&self.shared.hold).await?;
+        Ok(Interrupted::from_entries(entries, &inner.state))
     }
 
     /// Looks for what ended plans have left in doubt, until it is found or past the consistency window, and knows it then.
@@ -117,13 +127,13 @@ impl ControlPlane {
             sleep(left.min(LOOK_AGAIN)).await;
         }
         state.in_doubt.clear();
-        state.save(&inner.state_path)?;
+        self.shared.hold.replace(Document::STATE, &state.to_bytes()).await?;
         inner.state = state;
         Ok(())
     }
 
     /// Makes the reached state durable and empties the journal. A halted plan stays in the journal, to be resumed.
-    fn settle(
+    async fn settle(
         &self,
         inner: &mut Inner,
         mut state: State,
@@ -135,13 +145,13 @@ impl ControlPlane {
             return Err(Error::PlanFailed(Box::new(status.clone())));
         }
         state.settle(plan, manifest, status);
-        state.save(&inner.state_path)?;
+        self.shared.hold.replace(Document::STATE, &state.to_bytes()).await?;
         inner.state = state;
         inner.interrupted = None;
         if let Some(manifest) = &inner.state.manifest {
             self.shared.data.adopt(manifest)?;
         }
-        inner.journal.lock().unwrap_or_else(PoisonError::into_inner).reset()?;
+        self.shared.hold.reset().await?;
         Ok(())
     }
 
@@ -170,6 +180,18 @@ impl ControlPlane {
         }
         first_failure.map_or(Ok(()), |error| Err(error.into()))
     }
+}
+
+/// The journal's entries, understood.
+pub(super) async fn read_entries(hold: &Hold) -> Result<Vec<JournalEntry>, StoreError> {
+    let entries = hold.journal().await?;
+    let read = |(record, entry): (usize, &Entry)| {
+        serde_json::from_str(entry.get()).map_err(|error| StoreError::Format {
+            path: hold.path("journal"),
+            detail: format!("record {record} is whole but not understood: {error}"),
+        })
+    };
+    entries.iter().enumerate().map(read).collect()
 }
 
 /// An interrupted plan that has come to its end.

@@ -14,8 +14,9 @@ use super::ControlPlane;
 use super::plane::Inner;
 use crate::error::Error;
 use crate::event::Event;
+use crate::hold::Hold;
 use crate::observe::observe;
-use crate::store::{StoreError, read_if_there, replace_file};
+use crate::store::{Document, StoreError};
 
 /// What one look at everything has come to.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -104,7 +105,7 @@ impl ControlPlane {
     ) -> Result<HealReport, Error> {
         // The history is durable before anything is done: a controller that crashes here again and again still keeps
         // to the budget.
-        save_history(inner, &decision.history)?;
+        save_history(&self.shared.hold, &decision.history).await?;
         let begun = snapshot.taken_at;
         inner.heal = decision.history;
         let manifest = inner.state.manifest.clone().ok_or(Error::NothingDeployed)?;
@@ -200,19 +201,18 @@ fn with_patience(snapshot: &Snapshot, replaced: &BTreeSet<ReplicaId>) -> Snapsho
     patient
 }
 
-fn save_history(inner: &Inner, history: &HealHistory) -> Result<(), StoreError> {
+async fn save_history(hold: &Hold, history: &HealHistory) -> Result<(), StoreError> {
     let json = serde_json::to_vec(history).expect("invariant: a healing history has a JSON form");
-    replace_file(&inner.state_path.with_file_name("healing.json"), &json)
+    hold.replace(Document::HEALING, &json).await
 }
 
 /// The history of before; a fresh one where there is none.
-pub(super) fn load_history(state_path: &std::path::Path) -> Result<HealHistory, StoreError> {
-    let path = state_path.with_file_name("healing.json");
-    let Some(bytes) = read_if_there(&path)? else {
+pub(super) async fn load_history(hold: &Hold) -> Result<HealHistory, StoreError> {
+    let Some(bytes) = hold.read(Document::HEALING).await? else {
         return Ok(HealHistory::new());
     };
     serde_json::from_slice(&bytes).map_err(|error| StoreError::Format {
-        path,
+        path: hold.path(Document::HEALING.name()),
         detail: crate::call::chain(&error),
     })
 }

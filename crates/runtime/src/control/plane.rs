@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex as StdMutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -25,7 +25,7 @@ use crate::event::Event;
 use crate::insight::{Metric, Metrics, Taken};
 use crate::observe::{Seen, observe};
 use crate::shared::Shared;
-use crate::store::{FileJournal, Interrupted, State};
+use crate::store::{Interrupted, State};
 
 /// A control plane for one deployment, embedded in the program that holds this value.
 ///
@@ -53,8 +53,6 @@ fn regions_of(plan: &Plan) -> BTreeSet<RegionKey> {
 #[derive(Debug)]
 pub(super) struct Inner {
     pub(super) state: State,
-    pub(super) state_path: PathBuf,
-    pub(super) journal: Arc<StdMutex<FileJournal>>,
     pub(super) interrupted: Option<Interrupted>,
     pub(super) heal: HealHistory,
 }
@@ -439,6 +437,21 @@ impl ControlPlane {
         self.shared.endpoints().path().to_owned()
     }
 
+    /// Gives the lease back, so that the next controller need not wait for it to lapse, and changes nothing from then on.
+    /// A plan under way halts and waits to be resumed.
+    ///
+    /// # Errors
+    /// [`Error::Store`] when the store cannot be told; the lease then lapses by itself.
+    pub async fn close(&self) -> Result<(), Error> {
+        Ok(self.shared.hold.release().await?)
+    }
+
+    /// Counts the controllers of this store: what every change of this one carries.
+    #[must_use]
+    pub fn epoch(&self) -> u64 {
+        self.shared.epoch()
+    }
+
     /// Where a data set's primary copy is, as `{data.NAME}` gives it to services.
     #[must_use]
     pub fn data_location(&self, data: &DataName) -> Option<String> {
@@ -490,14 +503,5 @@ impl Inner {
             }),
             None => Ok(()),
         }
-    }
-
-    /// The interrupted plan with every record that is durable by now, read back from the journal.
-    pub(super) fn read_interrupted(&self) -> Result<Option<Interrupted>, Error> {
-        if self.interrupted.is_none() {
-            return Ok(None);
-        }
-        let journal = self.journal.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(Interrupted::from_entries(journal.read_back()?, &self.state))
     }
 }

@@ -4,7 +4,6 @@
 //! budget.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 
 use serde::Serialize;
 use skyloom_core::{
@@ -18,15 +17,13 @@ use skyloom_security::access::{Action, Principal};
 use super::ControlPlane;
 use super::plane::{Inner, Outcome};
 use crate::error::Error;
+use crate::hold::Hold;
 use crate::insight::{Metric, Metrics};
 use crate::observe::observe;
-use crate::store::{StoreError, read_if_there, replace_file};
+use crate::store::{Document, StoreError};
 
 /// Samples that make up "now": enough to smooth one odd value, few enough to follow a change within seconds.
 const RECENT_SAMPLES: usize = 10;
-
-/// Beside the state: a restart does not shorten the cooldown.
-const LAST_MOVED_FILE: &str = "rebalanced.json";
 
 /// A decision to move or not, and what came of it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -78,7 +75,7 @@ impl ControlPlane {
             .shared
             .admit(principal, Action::Rebalance, &manifest.name, regions, subject)?;
         // Durable before anything is moved: moves that fail halfway are a disturbance too, and count for the cooldown.
-        let result = match save_last_moved(&inner.state_path, self.shared.now()) {
+        let result = match save_last_moved(&self.shared.hold, self.shared.now()).await {
             Ok(()) => self.carry_out(&mut inner, plan, Some(manifest)).await,
             Err(error) => Err(error.into()),
         };
@@ -107,7 +104,7 @@ impl ControlPlane {
         let input = RebalanceInput {
             problem,
             usage: &usage,
-            last_moved: load_last_moved(&inner.state_path)?,
+            last_moved: load_last_moved(&self.shared.hold).await?,
         };
         let mut decision = skyloom_scheduler::rebalance(&input, config)?;
         if let (false, Some(replica)) = (decision.moves.is_empty(), missing(&manifest, &snapshot)) {
@@ -121,23 +118,23 @@ impl ControlPlane {
     }
 }
 
-/// When the last rebalance moved something; `None` when none ever did.
-fn load_last_moved(state_path: &Path) -> Result<Option<Timestamp>, StoreError> {
-    let path = state_path.with_file_name(LAST_MOVED_FILE);
-    let Some(bytes) = read_if_there(&path)? else {
+/// When the last rebalance moved something; `None` when none ever did. Beside the state: a restart does not shorten the
+/// cooldown.
+async fn load_last_moved(hold: &Hold) -> Result<Option<Timestamp>, StoreError> {
+    let Some(bytes) = hold.read(Document::REBALANCED).await? else {
         return Ok(None);
     };
     serde_json::from_slice(&bytes)
         .map(Some)
         .map_err(|error| StoreError::Format {
-            path,
+            path: hold.path(Document::REBALANCED.name()),
             detail: error.to_string(),
         })
 }
 
-fn save_last_moved(state_path: &Path, at: Timestamp) -> Result<(), StoreError> {
+async fn save_last_moved(hold: &Hold, at: Timestamp) -> Result<(), StoreError> {
     let json = serde_json::to_vec(&at).expect("invariant: a time has a JSON form");
-    replace_file(&state_path.with_file_name(LAST_MOVED_FILE), &json)
+    hold.replace(Document::REBALANCED, &json).await
 }
 
 /// The replica of each name that stays, by the planner's order: the soundest, then the first by what the provider calls
@@ -303,6 +300,7 @@ mod tests {
     use skyloom_core::Digest;
 
     use super::*;
+    use crate::gate::Gate;
 
     fn observed(replica: &str, resource: &str, state: ReplicaState) -> ObservedReplica {
         ObservedReplica {
@@ -335,15 +333,26 @@ mod tests {
         assert_eq!(states, [Lost, Healthy, Healthy, Healthy, Healthy, Completed]);
     }
 
-    #[test]
-    fn the_last_rebalance_is_remembered_across_restarts() {
+    async fn hold(folder: &std::path::Path) -> Hold {
+        let store = crate::store::DirStore::new(folder);
+        let lease = crate::hold::LeaseConfig::new();
+        Hold::take(&store, &lease, "a".to_owned(), Gate::default(), None)
+            .await
+            .unwrap()
+    }
+
+    #[tokio::test]
+    async fn the_last_rebalance_is_remembered_across_restarts() {
         let folder = tempfile::tempdir().unwrap();
-        let state_path = folder.path().join("state.json");
-        assert_eq!(load_last_moved(&state_path).unwrap(), None);
         let at = Timestamp::from_secs(7);
-        save_last_moved(&state_path, at).unwrap();
-        assert_eq!(load_last_moved(&state_path).unwrap(), Some(at));
-        std::fs::write(state_path.with_file_name(LAST_MOVED_FILE), "soon").unwrap();
-        assert!(matches!(load_last_moved(&state_path), Err(StoreError::Format { .. })));
+        {
+            let hold = hold(folder.path()).await;
+            assert_eq!(load_last_moved(&hold).await.unwrap(), None);
+            save_last_moved(&hold, at).await.unwrap();
+        }
+        let hold = hold(folder.path()).await;
+        assert_eq!(load_last_moved(&hold).await.unwrap(), Some(at));
+        std::fs::write(folder.path().join("rebalanced.json"), "soon").unwrap();
+        assert!(matches!(load_last_moved(&hold).await, Err(StoreError::Format { .. })));
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use super::StoreError;
@@ -11,8 +12,25 @@ use super::StoreError;
 /// # Errors
 /// [`StoreError::Io`]; the old file is then still there, and nothing is left beside it.
 pub fn replace_file(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+    replace_with(path, bytes, OpenOptions::new().write(true).create(true).truncate(true))
+}
+
+/// As [`replace_file`], readable by the owner only.
+///
+/// # Errors
+/// As [`replace_file`].
+pub(super) fn replace_private(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+    // A leftover of a crash would keep its own mode.
+    match fs::remove_file(beside(path)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(StoreError::io("remove", path)(error)),
+        _ => {}
+    }
+    replace_with(path, bytes, OpenOptions::new().write(true).create_new(true).mode(0o600))
+}
+
+fn replace_with(path: &Path, bytes: &[u8], options: &OpenOptions) -> Result<(), StoreError> {
     let (folder, beside) = (folder_of(path), beside(path));
-    let written = write_durably(&beside, bytes).and_then(|()| {
+    let written = write_durably(&beside, bytes, options).and_then(|()| {
         fs::rename(&beside, path).map_err(StoreError::io("rename", path))?;
         sync_folder(folder)
     });
@@ -50,14 +68,8 @@ pub(super) fn beside(path: &Path) -> PathBuf {
     folder_of(path).join(format!(".{name}.{}.new", std::process::id()))
 }
 
-fn write_durably(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
-    let mut options = OpenOptions::new();
-    let mut file = options
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .open(path)
-        .map_err(StoreError::io("create", path))?;
+fn write_durably(path: &Path, bytes: &[u8], options: &OpenOptions) -> Result<(), StoreError> {
+    let mut file = options.open(path).map_err(StoreError::io("create", path))?;
     file.write_all(bytes).map_err(StoreError::io("write", path))?;
     file.sync_all().map_err(StoreError::io("sync", path))
 }

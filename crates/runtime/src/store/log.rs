@@ -6,14 +6,14 @@
 //!
 //! An embedded database would do as well; a log that a person can read and a test can cut anywhere is simpler to prove.
 
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 const HEADER: &str = "skyloom-journal 1";
 
 /// Where a log ends: what an appender has to know.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogEnd {
     /// Bytes that are known to be good.
     pub len: u64,

@@ -254,7 +254,7 @@ impl State {
         serde_json::to_vec_pretty(self).expect("invariant: a state has a JSON form")
     }
 
-    /// Replaces the state at `path`.
+    /// Replaces the state at `path`; a control plane writes through its store instead.
     ///
     /// # Errors
     /// [`StoreError::Io`]; the old state is then still there.

@@ -1,0 +1,175 @@
+//! The default store: a folder of this machine.
+//!
+//! The lease is a kernel lock on the file `lease`, so that it dies with its process and needs neither renewal nor a clock.
+//! A lock can be lost all the same without its holder's knowing: somebody removes or replaces the file, or a network file
+//! system drops its locks. So every write looks first whether the file of that name is still the locked one and still
+//! holds this session's epoch. Between that look and the end of the write nobody else can take the lease unless the lock
+//! is lost in this very moment: that window the folder cannot close, and a store of another kind has none.
+
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::atomic::{read_if_there, replace_file, replace_private};
+use super::control_store::{Ask, ControlStore, Document, Entry, Session};
+use super::{FileJournal, Lease, StoreError};
+
+/// State in a folder.
+#[derive(Debug, Clone)]
+pub struct DirStore {
+    folder: PathBuf,
+}
+
+impl DirStore {
+    /// The store in this folder, which is created with the first lease.
+    #[must_use]
+    pub fn new(folder: impl Into<PathBuf>) -> Self {
+        let folder = folder.into();
+        Self { folder }
+    }
+}
+
+#[async_trait]
+impl ControlStore for DirStore {
+    /// Everything here is done when it returns for the first time: it never waits, and needs no executor.
+    async fn take(&self, _ask: &Ask) -> Result<Arc<dyn Session>, StoreError> {
+        let folder = &self.folder;
+        fs::create_dir_all(folder).map_err(StoreError::io("create", folder))?;
+        let lease = Lease::take(&folder.join("lease"))?;
+        let opened = FileJournal::open::<Entry>(&folder.join("journal"))?;
+        if opened.torn_bytes > 0 {
+            tracing::warn!(bytes = opened.torn_bytes, "the journal's torn end was cut off");
+        }
+        let held = Held {
+            folder: folder.clone(),
+            lease,
+            journal: Mutex::new(opened.journal),
+            is_released: AtomicBool::new(false),
+        };
+        Ok(Arc::new(DirSession(Arc::new(held))))
+    }
+}
+
+/// A held folder.
+struct DirSession(Arc<Held>);
+
+/// What is kept until the last write has ended, also when nobody waits for it any more: otherwise the next controller
+/// could read the journal while it is still written.
+struct Held {
+    folder: PathBuf,
+    lease: Lease,
+    journal: Mutex<FileJournal>,
+    is_released: AtomicBool,
+}
+
+impl fmt::Debug for DirSession {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "DirSession({}, epoch {})", self.0.folder.display(), self.0.lease.epoch())
+    }
+}
+
+impl Held {
+    /// Refuses when the lease is not ours any more.
+    fn check(&self) -> Result<(), StoreError> {
+        if self.is_released.load(Ordering::Acquire) {
+            return Err(StoreError::Fenced {
+                place: self.folder.clone(),
+                epoch: self.lease.epoch(),
+                by: None,
+            });
+        }
+        self.lease.check()
+    }
+
+    fn path(&self, document: Document) -> PathBuf {
+        self.folder.join(document.name())
+    }
+
+    fn append(&self, entries: &[Entry]) -> Result<(), StoreError> {
+        let mut journal = self.journal.lock().unwrap_or_else(PoisonError::into_inner);
+        self.check()?;
+        journal.append(entries)
+    }
+}
+
+#[async_trait]
+impl Session for DirSession {
+    fn epoch(&self) -> u64 {
+        self.0.lease.epoch()
+    }
+
+    fn ttl(&self) -> Option<Duration> {
+        None
+    }
+
+    fn place(&self) -> PathBuf {
+        self.0.folder.clone()
+    }
+
+    async fn renew(&self) -> Result<(), StoreError> {
+        self.0.check()
+    }
+
+    async fn release(&self) -> Result<(), StoreError> {
+        // The journal's lock: a write that is under way ends first.
+        let _journal = self.0.journal.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.0.is_released.swap(true, Ordering::AcqRel) {
+            return Ok(());
+        }
+        self.0.lease.release()
+    }
+
+    async fn read(&self, document: Document) -> Result<Option<Vec<u8>>, StoreError> {
+        read_if_there(&self.0.path(document))
+    }
+
+    async fn replace(&self, document: Document, bytes: &[u8]) -> Result<(), StoreError> {
+        self.0.check()?;
+        let path = self.0.path(document);
+        if document == Document::IDENTITY {
+            return replace_private(&path, bytes);
+        }
+        replace_file(&path, bytes)
+    }
+
+    async fn journal(&self) -> Result<Vec<Entry>, StoreError> {
+        self.0.journal.lock().unwrap_or_else(PoisonError::into_inner).read_back()
+    }
+
+    async fn append(&self, entries: &[Entry]) -> Result<(), StoreError> {
+        if entries.is_empty() {
+            return self.0.check();
+        }
+        let (held, entries) = (Arc::clone(&self.0), entries.to_vec());
+        write_aside(&self.0.folder, move || held.append(&entries)).await
+    }
+
+    async fn reset(&self) -> Result<(), StoreError> {
+        let mut journal = self.0.journal.lock().unwrap_or_else(PoisonError::into_inner);
+        self.0.check()?;
+        journal.reset()
+    }
+}
+
+/// Syncs without blocking the executor.
+async fn write_aside(
+    folder: &Path,
+    write: impl FnOnce() -> Result<(), StoreError> + Send + 'static,
+) -> Result<(), StoreError> {
+    match tokio::task::spawn_blocking(write).await {
+        Ok(written) => written,
+        Err(ended) => match ended.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // The executor shuts down and has not begun the write.
+            Err(cancelled) => {
+                let not_begun = std::io::Error::new(std::io::ErrorKind::Interrupted, cancelled);
+                Err(StoreError::io("append to", &folder.join("journal"))(not_begun))
+            }
+        },
+    }
+}
