@@ -36,6 +36,7 @@ impl Noop {
             exec: false,
             stop_start: false,
             rehearsal: true,
+            adopt: false,
         };
         Self {
             capabilities: Arc::new(capabilities),

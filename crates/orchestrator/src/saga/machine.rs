@@ -206,7 +206,7 @@ impl Saga {
         progress
     }
 
-    /// What the provider calls each thing that this plan has created and not undone.
+    /// What the provider calls each thing that this plan has made or taken over and not undone.
     #[must_use]
     pub fn resources(&self) -> BTreeMap<StepId, ResourceId> {
         let known = |step: &skyloom_core::Step| match self.durable.stage(step.id) {
@@ -216,7 +216,7 @@ impl Saga {
         self.plan
             .steps
             .iter()
-            .filter(|s| creates(&s.action))
+            .filter(|s| creates(&s.action) && !matches!(s.action, skyloom_core::Action::SyncData { .. }))
             .filter_map(known)
             .collect()
     }

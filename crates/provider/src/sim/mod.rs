@@ -27,6 +27,7 @@ mod create;
 mod event;
 mod mutate;
 mod program;
+mod retag;
 mod state;
 mod thing;
 
