@@ -37,6 +37,7 @@ impl Noop {
             exec: false,
             stop_start: false,
             rehearsal: true,
+            adopt: false,
         };
         Self {
             capabilities: Arc::new(capabilities),

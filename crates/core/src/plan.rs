@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::placement::SnapshotRef;
 use crate::{
-    Digest, HealthCheck, Machine, MachineId, MicroUsdPerHour, ReplicaId, ResourceId, Resources, RunSpec, ServiceName,
-    Site, StopSpec,
+    DataName, Digest, HealthCheck, Machine, MachineId, MicroUsdPerHour, OwnerTag, RegionKey, ReplicaId, ResourceId,
+    Resources, RunSpec, ServiceName, Site, StopSpec, Timestamp,
 };
 
 /// Version of the persisted form.
@@ -35,6 +35,20 @@ pub struct Plan {
     pub price_before: MicroUsdPerHour,
     /// Price of all machines after.
     pub price_after: MicroUsdPerHour,
+    /// What it is confined to; `None`: it is about the whole deployment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub targets: Option<Targets>,
+}
+
+/// What a partial plan is confined to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Targets {
+    /// The services that were asked for.
+    pub services: BTreeSet<ServiceName>,
+    /// What they need, of which only what is missing is brought about.
+    pub needs: BTreeSet<ServiceName>,
+    /// Services that are not as the manifest has them and that the plan leaves so.
+    pub left_out: BTreeSet<ServiceName>,
 }
 
 impl Plan {
@@ -183,6 +197,50 @@ pub enum Action {
         /// Which driver knows it.
         site: Site,
     },
+    /// Gives a replica that runs another name; it is not restarted.
+    RenameReplica {
+        /// What it is from now on.
+        spec: ReplicaSpec,
+        /// What it was.
+        was: ReplicaId,
+        /// What the provider calls it.
+        resource: ResourceId,
+    },
+    /// Takes a replica over that runs without our owner tag.
+    AdoptReplica {
+        /// What it is from now on: as it was found, which later steps may change.
+        spec: ReplicaSpec,
+        /// What the provider calls it.
+        resource: ResourceId,
+        /// Whose it is until then; `None`: nobody's.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        taken_from: Option<OwnerTag>,
+        /// What it is called until then.
+        name: String,
+    },
+    /// Takes a machine over that is there without our owner tag.
+    AdoptMachine {
+        /// What it is.
+        machine: Machine,
+        /// What the provider calls it.
+        resource: ResourceId,
+        /// Whose it is until then; `None`: nobody's.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        taken_from: Option<OwnerTag>,
+        /// What it is called until then.
+        name: String,
+    },
+    /// Makes the copies of a data set equal and verifies them.
+    SyncData {
+        /// Which.
+        data: DataName,
+        /// Where its primary copy is.
+        site: Site,
+        /// Where the other copies are.
+        copies: Vec<RegionKey>,
+        /// When this was planned: the copies are equal as of then or later.
+        planned_at: Timestamp,
+    },
 }
 
 impl Action {
@@ -191,10 +249,14 @@ impl Action {
     pub const fn site(&self) -> &Site {
         match self {
             Self::CreateMachine { machine } => &machine.site,
-            Self::CreateReplica { spec } => &spec.site,
-            Self::DeleteReplica { site, .. } | Self::AwaitReplica { site, .. } | Self::DeleteMachine { site, .. } => {
-                site
+            Self::CreateReplica { spec } | Self::RenameReplica { spec, .. } | Self::AdoptReplica { spec, .. } => {
+                &spec.site
             }
+            Self::AdoptMachine { machine, .. } => &machine.site,
+            Self::DeleteReplica { site, .. }
+            | Self::AwaitReplica { site, .. }
+            | Self::DeleteMachine { site, .. }
+            | Self::SyncData { site, .. } => site,
         }
     }
 
@@ -202,9 +264,14 @@ impl Action {
     #[must_use]
     pub const fn replica(&self) -> Option<&ReplicaId> {
         match self {
-            Self::CreateReplica { spec } => Some(&spec.replica),
+            Self::CreateReplica { spec } | Self::RenameReplica { spec, .. } | Self::AdoptReplica { spec, .. } => {
+                Some(&spec.replica)
+            }
             Self::DeleteReplica { replica, .. } | Self::AwaitReplica { replica, .. } => Some(replica),
-            Self::CreateMachine { .. } | Self::DeleteMachine { .. } => None,
+            Self::CreateMachine { .. }
+            | Self::DeleteMachine { .. }
+            | Self::AdoptMachine { .. }
+            | Self::SyncData { .. } => None,
         }
     }
 }
@@ -223,6 +290,16 @@ impl fmt::Display for Action {
             Self::DeleteReplica { replica, machine, .. } => write!(f, "- {replica} on {machine}"),
             Self::AwaitReplica { replica, machine, .. } => write!(f, "= {replica} on {machine}"),
             Self::DeleteMachine { machine, .. } => write!(f, "- machine {machine}"),
+            Self::RenameReplica { spec, was, .. } => write!(f, "> {was} becomes {} on {}", spec.replica, spec.machine),
+            Self::AdoptReplica { spec, resource, .. } => {
+                write!(f, "> {resource} becomes {} on {}", spec.replica, spec.machine)
+            }
+            Self::AdoptMachine { machine, resource, .. } => write!(
+                f,
+                "> {resource} becomes machine {} ({} {} {})",
+                machine.id, machine.site, machine.instance, machine.price
+            ),
+            Self::SyncData { data, copies, .. } => write!(f, "= data {data} equal in {} copies", copies.len() + 1),
         }
     }
 }
@@ -286,6 +363,14 @@ pub enum Precondition {
         /// What the provider calls the old one.
         resource: ResourceId,
     },
+    /// Nothing in particular.
+    Anything,
+    /// This very thing is there and carries the owner tag and the name that the step takes it from, or already those
+    /// that the step gives it.
+    Claimable {
+        /// What the provider calls it.
+        resource: ResourceId,
+    },
     /// This very thing is there, or already gone.
     PresentOrGone {
         /// What the provider calls it.
@@ -299,6 +384,8 @@ pub enum Precondition {
 pub enum Compensation {
     /// What was created is deleted.
     Delete,
+    /// What was taken over or renamed gets its old owner tag and name back; it runs on.
+    Release,
     /// Cannot be undone; the text says why that is acceptable.
     Nothing {
         /// Reason.

@@ -2,7 +2,8 @@
 //!
 //! - [`ServiceGraph`]: the services of a manifest in order, or the shortest loop with its lines.
 //! - [`plan`]: the steps from what is there to what was decided; [`destroy`]: the steps to nothing. A plan prints itself;
-//!   [`render_mermaid`] draws it.
+//!   [`render_mermaid`] and [`render_svg`] draw it. [`plan_for`] knows more: what to [`claim`] of what is there already,
+//!   what to [`confine`] a plan to, what was in force before.
 //! - [`verify`]: whether the world is still the one that a plan was made for, and what moved.
 //! - [`Saga`]: carries out a plan so that a crash at any moment loses and doubles nothing.
 //! - [`heal`]: which sick replicas are replaced now, which later, which no more.
@@ -39,15 +40,18 @@ mod check;
 mod graph;
 mod heal;
 mod plan;
-mod render;
 mod saga;
+mod view;
 
 pub use check::{Change, StalePlan, diff, verify, verify_from};
 pub use graph::{Cycle, CycleStep, GraphError, ServiceGraph};
 pub use heal::{HEAL_VERSION, HealAction, HealDecision, HealHistory, HealPolicy, Sickness, WaitReason, heal};
-pub use plan::{PlanError, destroy, jobs, plan};
-pub use render::render_mermaid;
+pub use plan::{
+    ClaimError, Claimed, Claims, Found, FoundMachine, PlanError, PlanRequest, TargetError, Targeted, claim, confine,
+    destroy, jobs, plan, plan_for,
+};
 pub use saga::{
     Command, Event, Failure, MalformedPlan, OnCancel, Outcome, Progress, RECORD_VERSION, Record, ReplayError, Saga,
     SagaConfig, SagaError, SagaStatus, StopCause, Verdict, operation_id, parameters, token, undo_operation_id,
 };
+pub use view::{SvgConfig, render_mermaid, render_svg};

@@ -117,6 +117,12 @@ pub enum Cause {
         /// Epoch of the call.
         ours: u64,
     },
+    /// The thing belongs to somebody else than the request says.
+    #[error("it belongs to {}", owner.as_ref().map_or_else(|| String::from("nobody"), |owner| format!("`{owner}`")))]
+    OtherOwner {
+        /// Whose it is; `None`: it carries no owner tag.
+        owner: Option<skyloom_core::OwnerTag>,
+    },
     /// The port is taken.
     #[error("port {port} is in use")]
     PortInUse {
@@ -160,7 +166,7 @@ impl Cause {
             Self::Unavailable { .. } | Self::Timeout { .. } => Class::Transient,
             Self::Throttled { .. } => Class::Throttled,
             Self::QuotaExceeded { .. } | Self::NoCapacity { .. } | Self::SystemExhausted { .. } => Class::Exhausted,
-            Self::Denied => Class::Denied,
+            Self::Denied | Self::OtherOwner { .. } => Class::Denied,
             Self::NotFound => Class::NotFound,
             Self::TokenReused | Self::StaleEpoch { .. } | Self::PortInUse { .. } | Self::InUse { .. } => {
                 Class::Conflict

@@ -20,7 +20,10 @@ pub use error::{Cause, DriverError};
 pub use faults::{FaultPlan, FaultRates, Verdict};
 pub use operation::Operation;
 pub use rate::{Admission, RateLimit};
-pub use resource::{CreateRequest, Epoch, ExecOutput, Kind, NewReplica, Quota, Resource, ResourceState, Usage, What};
+pub use resource::{
+    CreateRequest, Epoch, ExecOutput, Inspected, InspectedWhat, Kind, NewReplica, Quota, Resource, ResourceState, Retag,
+    Usage, What,
+};
 
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/provider/simulated-cloud.md")]

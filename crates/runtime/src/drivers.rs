@@ -171,6 +171,18 @@ impl Driver for Timed {
     async fn quotas(&self) -> Result<Vec<Quota>, DriverError> {
         self.bounded("quotas", Duration::ZERO, self.driver.quotas()).await
     }
+
+    async fn inspect(&self, id: &ResourceId) -> Result<Inspected, DriverError> {
+        self.bounded("inspect", Duration::ZERO, self.driver.inspect(id)).await
+    }
+
+    async fn others(&self, owner: &OwnerTag) -> Result<Vec<Inspected>, DriverError> {
+        self.bounded("others", Duration::ZERO, self.driver.others(owner)).await
+    }
+
+    async fn retag(&self, request: &Retag) -> Result<Resource, DriverError> {
+        self.bounded("retag", Duration::ZERO, self.driver.retag(request)).await
+    }
 }
 
 /// A driver whose calls keep to a rate, if there is one: one that comes too early waits for its turn. What changes
@@ -266,6 +278,21 @@ impl Driver for Gated {
     async fn quotas(&self) -> Result<Vec<Quota>, DriverError> {
         self.turn().await;
         self.driver.quotas().await
+    }
+
+    async fn inspect(&self, id: &ResourceId) -> Result<Inspected, DriverError> {
+        self.turn().await;
+        self.driver.inspect(id).await
+    }
+
+    async fn others(&self, owner: &OwnerTag) -> Result<Vec<Inspected>, DriverError> {
+        self.turn().await;
+        self.driver.others(owner).await
+    }
+
+    async fn retag(&self, request: &Retag) -> Result<Resource, DriverError> {
+        self.turn().await;
+        self.driver.retag(request).await
     }
 }
 

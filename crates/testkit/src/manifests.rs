@@ -49,6 +49,8 @@ pub fn manifests() -> impl Strategy<Value = Manifest> {
             revenue: None,
             services,
             data: Vec::new(),
+            moved: Vec::new(),
+            imports: Vec::new(),
         }
     })
 }
@@ -132,6 +134,7 @@ fn service(index: usize, sketch: &Sketch) -> ServiceSpec {
         ),
         purchase: PurchasePreference::Any,
         depends_on: depends_on.collect(),
+        synced: Vec::new(),
         data: Vec::new(),
         latency: Vec::new(),
         egress: Vec::new(),

@@ -47,6 +47,44 @@ document! {
         /// Data sets.
         #[serde(default)]
         pub(crate) data: Vec<RawData>,
+        /// Replicas that have another name now.
+        #[serde(default)]
+        pub(crate) moved: Vec<RawMoved>,
+        /// Things at a provider that are taken over.
+        #[serde(default)]
+        pub(crate) import: Vec<RawImport>,
+    }
+
+    /// Replicas that have another name now: what runs is kept under the new name where its specification allows.
+    RawMoved as "Moved" {
+        /// Old name: a service, one replica `web/3`, or some `web/2-4`.
+        pub(crate) from: Spanned<String>,
+        /// New name, of as many replicas.
+        pub(crate) to: Spanned<String>,
+    }
+
+    /// A thing at a provider that becomes a replica of this deployment, with the machine that carries it.
+    RawImport as "Import" {
+        /// What it becomes, such as `web/0`.
+        pub(crate) replica: Spanned<String>,
+        /// What the provider calls it.
+        pub(crate) resource: Spanned<String>,
+        /// Which cloud has it; every driver is asked if absent.
+        pub(crate) cloud: Option<Spanned<String>>,
+        /// Whose it may be (an owner tag); if absent, only what carries no owner tag is taken.
+        pub(crate) taken_from: Option<Spanned<String>>,
+    }
+
+    /// What comes before a service: exactly one of `service`, `data`.
+    RawNeed as "Need" {
+        /// A service.
+        pub(crate) service: Option<Spanned<String>>,
+        /// A data set.
+        pub(crate) data: Option<Spanned<String>>,
+        /// What it is to have reached; `healthy` for a service and `synced` for a data set if absent.
+        pub(crate) condition: Option<RawCondition>,
+        /// How long ago the copies of a data set may have been verified; if absent, it is done in the same plan.
+        pub(crate) max_age: Option<Spanned<DurationText>>,
     }
 
     /// Which jurisdictions a byte or replica may be in: EU (the union, not the continent), US, UK, CH, or the country.
@@ -300,6 +338,26 @@ document! {
         /// How long a backup is kept; at least `every`.
         pub(crate) keep: Spanned<DurationText>,
     }
+}
+
+/// What a service or data set is to have reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(rename = "NeedCondition"))]
+pub(crate) enum RawCondition {
+    /// All replicas of the service have been started.
+    Started,
+    /// All replicas of the service are healthy.
+    Healthy,
+    /// All replicas of the service have ended with success.
+    Completed,
+    /// The copies of the data set were verified equal.
+    Synced,
+}
+
+impl Table for RawNeed {
+    const TEXT_OR_TABLE: &'static str = "a service, or a table with the key `service` or `data`";
 }
 
 impl Table for RawAffinity {

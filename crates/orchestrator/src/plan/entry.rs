@@ -8,6 +8,7 @@ use skyloom_core::{
 };
 
 use super::PlanError;
+use super::claim::Claims;
 use super::diff::Entry;
 use super::room::Room;
 use super::steps::{Steps, Waits};
@@ -21,6 +22,7 @@ pub(super) struct Context<'a, 'b> {
     pub(super) rooms: &'b BTreeMap<&'a MachineId, Room>,
     /// Machines that must be cleared before anything new comes.
     pub(super) cleared: &'b BTreeMap<&'a MachineId, BarrierId>,
+    pub(super) claims: &'b Claims,
 }
 
 /// What the replicas of a service have come to.
@@ -57,14 +59,14 @@ impl<'a> Context<'a, '_> {
             let gated = gate
                 .iter()
                 .fold(Waits::default(), |w, after| w.step(after.step, after.until));
-            let deleted = steps.delete_replica(old, self.service.stop, goes_because(old, entry), gated)?;
+            let deleted = steps.delete_replica(old, self.service.stop, self.goes_because(old, entry), gated)?;
             waits = waits.step(deleted, Until::Done);
         }
         if first.is_empty() {
             waits = gate.iter().fold(waits, |w, after| w.step(after.step, after.until));
         }
         let replaces = first.first().or(entry.olds.first()).copied();
-        let created = steps.create_replica(&entry.spec, replaces, comes_because(entry), waits)?;
+        let created = steps.create_replica(&entry.spec, replaces, self.comes_because(entry), waits)?;
         written.created.push(created);
         let mut complete = After {
             step: created,
@@ -76,7 +78,7 @@ impl<'a> Context<'a, '_> {
                 continue;
             }
             let waits = Waits::default().step(created, Self::READY);
-            let step = steps.delete_replica(old, self.service.stop, goes_because(old, entry), waits)?;
+            let step = steps.delete_replica(old, self.service.stop, self.goes_because(old, entry), waits)?;
             complete = After {
                 step,
                 until: Until::Done,
@@ -155,6 +157,27 @@ fn is_rolled(entry: &Entry<'_>) -> bool {
         .olds
         .iter()
         .any(|old| old.state.is_live() && old.state != ReplicaState::Unhealthy)
+}
+
+impl Context<'_, '_> {
+    /// Why a new replica comes; for one whose name is moved also why it is not kept.
+    fn comes_because(&self, entry: &Entry<'_>) -> String {
+        let why = comes_because(entry);
+        let moved = entry.olds.iter().find(|old| self.claims.name_of(old) != &old.replica);
+        match moved {
+            Some(old) => format!("`{}` has this name now and cannot be kept: {why}", self.claims.name_of(old)),
+            None => why,
+        }
+    }
+
+    /// Why an old replica goes.
+    fn goes_because(&self, old: &ObservedReplica, entry: &Entry<'_>) -> String {
+        if self.claims.name_of(old) == &old.replica {
+            goes_because(old, entry)
+        } else {
+            format!("is replaced by `{}`", entry.spec.replica)
+        }
+    }
 }
 
 /// Why a new replica comes.

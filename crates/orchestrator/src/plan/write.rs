@@ -6,15 +6,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use skyloom_core::{
-    After, BarrierId, Condition, MachineId, Manifest, ObservedReplica, Placement, Plan, ReplicaState, ServiceName,
+    After, BarrierId, Condition, DataName, DataNeed, MachineId, Manifest, ObservedReplica, Placement, Plan, ReplicaState, ServiceName,
     ServiceSpec, Snapshot, StepId, Until,
 };
 
 use super::PlanError;
 use super::diff::{Diff, Entry};
+use super::claim::{Adopted, Claims};
 use super::entry::{Context, Written, stop_of};
-use super::room::{Room, rooms};
+use super::request::PlanRequest;
+use super::room::{Room, overfull, rooms};
 use super::steps::{Steps, Waits};
+use super::target::TargetError;
 use crate::ServiceGraph;
 
 /// The steps from `snapshot` to `placement`. Nothing to do gives an empty plan. Equal input gives equal bytes; the order
@@ -35,6 +38,29 @@ use crate::ServiceGraph;
 /// [`PlanError`]: services without an order, an incomplete placement, a placement for another snapshot, or one that
 /// contradicts manifest or snapshot.
 pub fn plan(manifest: &Manifest, placement: &Placement, snapshot: &Snapshot) -> Result<Plan, PlanError> {
+    plan_for(&PlanRequest::new(manifest, placement, snapshot))
+}
+
+/// As [`plan`], knowing more:
+///
+/// - **claims** ([`crate::claim`]): what runs under an old name is renamed, what is nobody's or somebody else's is taken
+///   over first. Neither is restarted unless it differs from what the manifest says; then it is replaced like any other.
+/// - **previous**: services that the manifest does not have any more go in reverse dependency order too, each after
+///   whatever needed it under the previous manifest.
+/// - **targets** ([`crate::confine`]): nothing else is touched. Of what the targets need, only what is missing is brought
+///   about; machines are bought and given back for the targets only.
+/// - **verified**: a service that waits for a data set starts when its copies are verified equal: in this plan, or at
+///   most as long ago as the service allows.
+///
+/// # Errors
+/// As [`plan`]; [`PlanError::Target`] when the targets have room only if others make it.
+pub fn plan_for(request: &PlanRequest<'_>) -> Result<Plan, PlanError> {
+    let PlanRequest {
+        manifest,
+        placement,
+        snapshot,
+        ..
+    } = *request;
     let graph = ServiceGraph::build(manifest)?;
     let reference = snapshot.reference();
     if placement.snapshot != reference {
@@ -47,22 +73,41 @@ pub fn plan(manifest: &Manifest, placement: &Placement, snapshot: &Snapshot) -> 
         let unplaced = placement.unplaced.clone();
         return Err(PlanError::Incomplete { unplaced });
     }
-    let diff = Diff::new(manifest, placement, snapshot)?;
-    let mut writer = Writer::new(&graph, &diff);
-    for machine in diff.machines.values().filter(|m| !diff.nodes.contains_key(&m.id)) {
-        writer.steps.create_machine(machine)?;
+    let diff = Diff::new(request)?;
+    if request.targets.is_some()
+        && let Some(machine) = overfull(&diff)
+    {
+        let machine = machine.clone();
+        return Err(TargetError::NoRoom { machine }.into());
     }
+    let nothing = Claims::default();
+    let mut writer = Writer::new(&graph, &diff, *request, request.claims.unwrap_or(&nothing));
+    for machine in diff.machines.values().filter(|m| !diff.nodes.contains_key(&m.id)) {
+        if writer.is_needed(&machine.id) {
+            writer.steps.create_machine(machine)?;
+        }
+    }
+    writer.claim()?;
     writer.clear_machines()?;
     for service in graph.order() {
         writer.service(diff.services[service])?;
     }
     writer.remove_unwanted()?;
-    writer.steps.finish(manifest.name.clone(), reference)
+    let mut plan = writer.steps.finish(manifest.name.clone(), reference)?;
+    plan.targets = request.targets.cloned();
+    Ok(plan)
 }
+
+/// Why a replica of a service goes that nobody asks for any more.
+const DROPPED: &str = "its service is not in the manifest any more";
 
 struct Writer<'a, 'b> {
     graph: &'b ServiceGraph,
     diff: &'b Diff<'a>,
+    request: PlanRequest<'a>,
+    claims: &'a Claims,
+    /// Barriers of data sets that have been asked for; `None`: nothing to wait for.
+    equal: BTreeMap<&'a DataName, Option<BarrierId>>,
     steps: Steps<'a>,
     rooms: BTreeMap<&'a MachineId, Room>,
     cleared: BTreeMap<&'a MachineId, BarrierId>,
@@ -77,8 +122,11 @@ struct Writer<'a, 'b> {
 }
 
 impl<'a, 'b: 'a> Writer<'a, 'b> {
-    fn new(graph: &'b ServiceGraph, diff: &'b Diff<'a>) -> Self {
+    fn new(graph: &'b ServiceGraph, diff: &'b Diff<'a>, request: PlanRequest<'a>, claims: &'a Claims) -> Self {
         Self {
+            request,
+            claims,
+            equal: BTreeMap::new(),
             steps: Steps::new(&diff.nodes),
             rooms: rooms(diff),
             cleared: BTreeMap::new(),
@@ -89,6 +137,40 @@ impl<'a, 'b: 'a> Writer<'a, 'b> {
             graph,
             diff,
         }
+    }
+
+    /// Whether a machine is to be bought: a partial plan buys for its own replicas only.
+    fn is_needed(&self, machine: &MachineId) -> bool {
+        let comes = |entry: &Entry<'_>| entry.kept.is_none() && entry.spec.machine == *machine;
+        self.request.targets.is_none() || self.diff.entries.values().flatten().any(comes)
+    }
+
+    /// Takes over and renames, before anything else is done with it.
+    fn claim(&mut self) -> Result<(), PlanError> {
+        let (diff, claims) = (self.diff, self.claims);
+        for (machine, adopted) in &claims.machines {
+            if let Some(node) = diff.nodes.get(machine) {
+                self.steps.adopt_machine(&node.machine, &node.resource, adopted)?;
+            }
+        }
+        for (resource, name) in &claims.renamed {
+            self.steps.runs_as(resource, name);
+        }
+        for entry in diff.entries.values().flatten() {
+            let there = entry.kept.into_iter().chain(entry.olds.iter().copied());
+            for observed in there {
+                if let Some(adopted) = claims.adopted.get(&observed.resource) {
+                    let why = adoption(adopted, entry);
+                    self.steps.adopt_replica(adopted, &observed.resource, why)?;
+                }
+            }
+            if let Some(kept) = entry.kept
+                && let Some(was) = claims.renamed.get(&kept.resource)
+            {
+                self.steps.rename_replica(&entry.spec, was, &kept.resource)?;
+            }
+        }
+        Ok(())
     }
 
     /// Deletes all that leaves a machine on which nothing new fits before.
@@ -140,6 +222,7 @@ impl<'a, 'b: 'a> Writer<'a, 'b> {
             dependencies: self.dependencies(service)?,
             rooms: &self.rooms,
             cleared: &self.cleared,
+            claims: self.claims,
         };
         let until = Context::READY;
         let mut written = Written::default();
@@ -211,7 +294,34 @@ impl<'a, 'b: 'a> Writer<'a, 'b> {
             }
             barriers.extend(self.reached[&key]);
         }
+        for need in &service.synced {
+            barriers.extend(self.copies_equal(service, need)?);
+        }
         Ok(barriers.into_iter().collect())
+    }
+
+    /// The barrier at which the copies of a data set are verified equal; `None`: they were, not longer ago than allowed.
+    fn copies_equal(&mut self, service: &ServiceSpec, need: &'a DataNeed) -> Result<Option<BarrierId>, PlanError> {
+        let now = self.request.snapshot.taken_at;
+        let last = self.request.verified.and_then(|verified| verified.get(&need.data)).copied();
+        let is_fresh = |age| last.is_some_and(|last| last <= now && now.saturating_since(last) <= age);
+        if need.max_age.is_some_and(is_fresh) {
+            return Ok(None);
+        }
+        if let Some(known) = self.equal.get(&need.data) {
+            return Ok(*known);
+        }
+        let set = self.request.manifest.data_set(&need.data);
+        let set = set.ok_or_else(|| PlanError::UnknownData {
+            service: service.name.clone(),
+            data: need.data.clone(),
+        })?;
+        let step = self.steps.sync_data(set, now, last)?;
+        let until = Until::Done;
+        let after = step.into_iter().map(|step| After { step, until }).collect();
+        let barrier = self.steps.barrier(format!("data {} equal", set.name), after, Vec::new())?;
+        self.equal.insert(&need.data, barrier);
+        Ok(barrier)
     }
 
     fn reach(&mut self, service: &'a ServiceSpec, condition: Condition) -> Result<Option<BarrierId>, PlanError> {
@@ -248,19 +358,64 @@ impl<'a, 'b: 'a> Writer<'a, 'b> {
             let why = "more than the manifest asks for";
             removal.service(&mut self.steps, self.graph, service, &olds, &early, (why, stop, ready))?;
         }
-        for old in left.into_values().flatten() {
-            let why = String::from("its service is not in the manifest any more");
-            self.steps
-                .delete_replica(old, stop_of(None), why, Waits::default().all(ready))?;
-        }
+        self.remove_dropped(left, ready)?;
         for node in diff
             .nodes
             .values()
             .filter(|node| !diff.machines.contains_key(&node.machine.id))
         {
-            self.steps.delete_machine(node, Waits::default().all(ready))?;
+            if self.is_left(&node.machine.id) {
+                self.steps.delete_machine(node, Waits::default().all(ready))?;
+            }
         }
         Ok(())
+    }
+
+    /// Deletes the replicas of services that the manifest does not have any more, in reverse order of the manifest that
+    /// had them: each after all that needed it, whether that goes too or is replaced by something that does not.
+    fn remove_dropped(
+        &mut self,
+        mut left: BTreeMap<&ServiceName, Vec<&'a ObservedReplica>>,
+        ready: Option<BarrierId>,
+    ) -> Result<(), PlanError> {
+        let previous = self.request.previous.filter(|_| !left.is_empty());
+        // What was in force has an order; one that has none tells nothing.
+        let order = previous.and_then(|manifest| Some((manifest, ServiceGraph::build(manifest).ok()?)));
+        if let Some((manifest, graph)) = &order {
+            let mut gone: BTreeMap<ServiceName, Vec<StepId>> = BTreeMap::new();
+            for step in self.steps.written() {
+                if let skyloom_core::Action::DeleteReplica { replica, .. } = &step.action {
+                    gone.entry(replica.service().clone()).or_default().push(step.id);
+                }
+            }
+            let mut removal = Removal::default();
+            for service in graph.order().rev() {
+                let olds = left.remove(service).unwrap_or_default();
+                let early = gone.remove(service).unwrap_or_default();
+                let marks = (DROPPED, stop_of(manifest.service(service)), ready);
+                removal.service(&mut self.steps, graph, service, &olds, &early, marks)?;
+            }
+        }
+        for old in left.into_values().flatten() {
+            let why = self.claims.kept_apart.get(&old.resource).cloned();
+            let why = why.unwrap_or_else(|| String::from(DROPPED));
+            let waits = Waits::default().all(ready);
+            self.steps.delete_replica(old, stop_of(None), why, waits)?;
+        }
+        Ok(())
+    }
+
+    /// Whether a machine that nobody is placed on is given back: a partial plan gives back what it has emptied.
+    fn is_left(&self, machine: &MachineId) -> bool {
+        let Some(targets) = self.request.targets else {
+            return true;
+        };
+        let there = &self.request.snapshot.replicas;
+        let mut there = there.iter().filter(|old| old.machine == *machine).peekable();
+        let ours = |old: &ObservedReplica| targets.services.contains(old.replica.service());
+        let kept = self.diff.entries.values().flatten().filter_map(|entry| entry.kept);
+        let is_used = kept.into_iter().any(|kept| kept.machine == *machine);
+        there.peek().is_some() && there.all(ours) && !is_used
     }
 }
 
@@ -295,6 +450,31 @@ impl Removal {
         let barrier = steps.barrier(format!("{service} removed"), after, above.into_iter().collect())?;
         self.gone.extend(barrier.map(|barrier| (service.clone(), barrier)));
         Ok(())
+    }
+}
+
+/// Why a thing is taken over, and what becomes of it.
+fn adoption(adopted: &Adopted, entry: &Entry<'_>) -> String {
+    let whose = adopted.taken_from.as_ref();
+    let whose = whose.map_or_else(|| String::from("nobody's"), |owner| format!("that of `{owner}`"));
+    let (is, wanted) = (&adopted.spec, &entry.spec);
+    let differing: Vec<&str> = [
+        ("image", is.run.image != wanted.run.image),
+        ("command", is.run.command != wanted.run.command),
+        ("env", is.run.env != wanted.run.env),
+        ("ports", is.run.ports != wanted.run.ports),
+        ("request", is.request != wanted.request),
+        ("machine", is.machine != wanted.machine),
+    ]
+    .into_iter()
+    .filter_map(|(field, differs)| differs.then_some(field))
+    .collect();
+    if entry.kept.is_some() {
+        format!("is {whose} and what the manifest says: it runs on")
+    } else if differing.is_empty() {
+        format!("is {whose} and does not serve: it is replaced")
+    } else {
+        format!("is {whose} and not what the manifest says ({}): it is replaced", differing.join(", "))
     }
 }
 

@@ -286,7 +286,7 @@ impl Saga {
         let health = match &self.plan.steps[index(step)].action {
             Action::CreateReplica { spec } => spec.health.as_ref(),
             Action::AwaitReplica { health, .. } => health.as_ref(),
-            Action::CreateMachine { .. } | Action::DeleteReplica { .. } | Action::DeleteMachine { .. } => None,
+            _ => None,
         };
         match until {
             Until::Completed => self.config.complete_within,

@@ -239,6 +239,16 @@ pub(super) const fn deletes(action: &Action) -> bool {
     matches!(action, Action::DeleteReplica { .. } | Action::DeleteMachine { .. })
 }
 
+/// What has an intent, then an effect that is observed: creations, claims on what is there, and copying, whose repeat is
+/// harmless as that of a creation with its token is.
 pub(super) const fn creates(action: &Action) -> bool {
-    matches!(action, Action::CreateReplica { .. } | Action::CreateMachine { .. })
+    matches!(
+        action,
+        Action::CreateReplica { .. }
+            | Action::CreateMachine { .. }
+            | Action::RenameReplica { .. }
+            | Action::AdoptReplica { .. }
+            | Action::AdoptMachine { .. }
+            | Action::SyncData { .. }
+    )
 }

@@ -185,7 +185,7 @@ impl Saga {
         }
     }
 
-    /// What the provider calls each thing that this plan has created and not undone.
+    /// What the provider calls each thing that this plan has made or taken over and not undone.
     #[must_use]
     pub fn resources(&self) -> BTreeMap<StepId, ResourceId> {
         let known = |step: &skyloom_core::Step| match self.durable.stage(step.id) {
@@ -195,7 +195,7 @@ impl Saga {
         self.plan
             .steps
             .iter()
-            .filter(|s| creates(&s.action))
+            .filter(|s| creates(&s.action) && !matches!(s.action, skyloom_core::Action::SyncData { .. }))
             .filter_map(known)
             .collect()
     }

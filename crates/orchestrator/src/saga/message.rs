@@ -16,7 +16,7 @@ pub enum Command {
         /// What to write.
         record: Record,
     },
-    /// Create what the step says. Answers: [`Event::Created`], [`Event::CallFailed`].
+    /// Do what the step says: create, take over, rename, or copy and verify. Answers: [`Event::Created`], [`Event::CallFailed`].
     Create {
         /// Which step.
         step: StepId,
@@ -52,7 +52,8 @@ pub enum Command {
         /// Which step.
         step: StepId,
     },
-    /// Stop gracefully and remove. Gone already is success. Answers: [`Event::Gone`], [`Event::CallFailed`].
+    /// Stop gracefully and remove; what a step took over or renamed is not removed but gets its old owner tag and name
+    /// back ([`skyloom_core::Compensation::Release`]). Gone already is success. Answers: [`Event::Gone`], [`Event::CallFailed`].
     Delete {
         /// Which step: one that deletes, or one that created and is being undone.
         step: StepId,

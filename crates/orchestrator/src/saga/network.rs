@@ -9,6 +9,12 @@ use thiserror::Error;
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum MalformedPlan {
+    /// It has a later form than this program knows.
+    #[error("accept the plan: it has version {found}, version {} is understood", skyloom_core::PLAN_VERSION)]
+    FutureVersion {
+        /// Its version.
+        found: u32,
+    },
     /// A step's id is not its position.
     #[error("accept the plan: step `{step}` is at position {position}")]
     Misplaced {
@@ -70,6 +76,9 @@ pub(super) struct Network {
 
 impl Network {
     pub(super) fn build(plan: &Plan) -> Result<Self, MalformedPlan> {
+        if plan.version > skyloom_core::PLAN_VERSION {
+            return Err(MalformedPlan::FutureVersion { found: plan.version });
+        }
         check(plan)?;
         let steps = plan.steps.len();
         let count = steps + plan.barriers.len();

@@ -1,6 +1,6 @@
 //! What follows from a record that has become durable: the next call, the next steps, the end.
 
-use skyloom_core::{Action, Class, StepId, StopSpec, Until};
+use skyloom_core::{Action, Class, Compensation, StepId, StopSpec, Until};
 
 use super::answer::leaves_doubt;
 use super::durable::{Stage, creates, deletes};
@@ -77,7 +77,12 @@ impl Saga {
         } else {
             std::time::Duration::ZERO
         };
-        let deadline = self.now.saturating_add(self.config.call_within.saturating_add(grace));
+        // Copying takes as long as there is data.
+        let within = match &self.plan.steps[index(step)].action {
+            Action::SyncData { .. } => self.config.call_within.max(self.config.complete_within),
+            _ => self.config.call_within,
+        };
+        let deadline = self.now.saturating_add(within.saturating_add(grace));
         self.set(step, Activity::Calling { call, deadline });
     }
 
@@ -278,15 +283,17 @@ impl Saga {
         match &self.plan.steps[index(step)].action {
             Action::DeleteReplica { stop, .. } => *stop,
             Action::CreateReplica { spec } => spec.stop,
-            Action::CreateMachine { .. } | Action::AwaitReplica { .. } | Action::DeleteMachine { .. } => {
-                StopSpec::default()
-            }
+            _ => StopSpec::default(),
         }
     }
 
-    /// Whether a step created something that a rollback may delete.
+    /// Whether a step made or took something that a rollback may delete or give back.
     pub(super) fn can_be_undone(&self, step: StepId) -> bool {
         let plan_step = &self.plan.steps[index(step)];
-        creates(&plan_step.action) && plan_step.compensation == skyloom_core::Compensation::Delete
+        let undone = match &plan_step.compensation {
+            Compensation::Delete | Compensation::Release => true,
+            Compensation::Nothing { .. } => false,
+        };
+        creates(&plan_step.action) && undone
     }
 }

@@ -17,8 +17,8 @@ use super::mutate::{Mutation, Waits};
 use super::state::State;
 use super::thing::ReplicaBody;
 use crate::{
-    Capabilities, Cause, CreateRequest, Driver, DriverError, Epoch, ExecOutput, Kind, Operation, Quota, Resource,
-    ResourceState, Usage,
+    Capabilities, Cause, CreateRequest, Driver, DriverError, Epoch, ExecOutput, Inspected, Kind, Operation, Quota,
+    Resource, ResourceState, Retag, Usage,
 };
 
 /// A cloud without a cloud: machines and replicas that exist only in memory, on a clock that its owner moves.
@@ -62,6 +62,7 @@ impl SimCloud {
             exec: true,
             stop_start: true,
             rehearsal: true,
+            adopt: true,
         };
         Self::of(capabilities, State::new(config))
     }
@@ -243,5 +244,21 @@ impl Driver for SimCloud {
     async fn quotas(&self) -> Result<Vec<Quota>, DriverError> {
         let name = &self.shared.capabilities.name;
         self.read(Operation::Quotas, name, |state| Ok(quotas(state)))
+    }
+
+    async fn inspect(&self, id: &ResourceId) -> Result<Inspected, DriverError> {
+        self.read(Operation::Inspect, id, |state| Ok(state.look(id)?.inspected()))
+    }
+
+    async fn others(&self, owner: &OwnerTag) -> Result<Vec<Inspected>, DriverError> {
+        self.read(Operation::Others, owner, |state| state.others(owner))
+    }
+
+    async fn retag(&self, request: &Retag) -> Result<Resource, DriverError> {
+        let retagged = self.mutate(Mutation::Retag(Box::new(request.clone())))?;
+        retagged.ok_or_else(|| {
+            let detail = "a thing without a thing".to_owned();
+            self.failed(Operation::Retag, &request.id, Cause::Unexpected { detail })
+        })
     }
 }

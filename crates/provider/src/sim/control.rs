@@ -242,6 +242,14 @@ impl SimCloud {
         Ok(at)
     }
 
+    /// Takes the owner tag off a thing, as somebody at a console might: it is in nobody's list from now on and runs on.
+    ///
+    /// # Errors
+    /// [`Cause::NotFound`] when there is no such thing.
+    pub fn untag(&self, id: &ResourceId) -> Result<(), Cause> {
+        self.state().untag(id)
+    }
+
     /// Uses this share of the CPU that the replica asked for from now on, until its next start.
     ///
     /// # Errors

@@ -113,6 +113,7 @@ impl State {
         });
         let thing = Thing {
             resource,
+            untagged: false,
             visible_at: self.now.saturating_add(lag),
             ready_at: self.now,
             incarnation: 0,
@@ -159,7 +160,7 @@ impl State {
         let machine = self
             .things
             .get(on)
-            .filter(|thing| thing.resource.owner == *owner && thing.machine().is_some());
+            .filter(|thing| thing.owner() == Some(owner) && thing.machine().is_some());
         let machine = machine.ok_or(Cause::NotFound)?;
         let until_ready = match machine.resource.state {
             ResourceState::Pending => machine.ready_at.saturating_since(self.now),
@@ -270,6 +271,7 @@ impl State {
         Ok(ReplicaBody {
             machine: on.clone(),
             request: spec.request,
+            run: spec.run.clone(),
             program: program.unwrap_or_else(SimProgram::service),
             ports: self.give_ports(on, body.address, &spec.run.ports)?,
             log: VecDeque::new(),

@@ -107,6 +107,17 @@ pub enum SimEventKind {
         /// Which.
         id: ResourceId,
     },
+    /// A thing was given other marks and runs on.
+    Retagged {
+        /// Which.
+        id: ResourceId,
+        /// Whose it is from now on; `None`: nobody's.
+        owner: Option<OwnerTag>,
+        /// Its name from now on.
+        name: String,
+        /// The operation that did it.
+        operation: OperationId,
+    },
     /// The price of a machine changed.
     Repriced {
         /// Which.

@@ -30,6 +30,7 @@ mod mix_up;
 mod mutate;
 mod outage;
 mod program;
+mod retag;
 mod state;
 mod thing;
 mod timed;

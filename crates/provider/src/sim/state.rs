@@ -383,6 +383,7 @@ impl State {
                 self.reach_zone(request)?;
                 Some(&request.site().region)
             }
+            Mutation::Retag(request) => self.things.get(&request.id).map(|thing| &thing.resource.site.region),
             Mutation::Delete { id, .. } | Mutation::Stop { id, .. } | Mutation::Start { id, .. } => {
                 self.things.get(id).map(|thing| &thing.resource.site.region)
             }
@@ -427,7 +428,7 @@ impl State {
 
     pub(super) fn list(&self, owner: &OwnerTag) -> Result<Vec<Resource>, Cause> {
         let mut found = Vec::new();
-        for thing in self.things.values().filter(|thing| thing.resource.owner == *owner) {
+        for thing in self.things.values().filter(|thing| thing.owner() == Some(owner)) {
             self.reach_region(&thing.resource.site.region)?;
             if thing.visible_at <= self.now {
                 found.push(self.mixed_up(thing.resource.clone()));
@@ -441,7 +442,9 @@ impl State {
             return Ok(None);
         };
         self.reach_region(&thing.resource.site.region)?;
-        let theirs = thing.resource.owner == *owner && thing.visible_at <= self.now;
+        // A thing that changed hands is not found by the token of its maker.
+        let marked = thing.owner() == Some(owner) && thing.resource.token == *token;
+        let theirs = marked && thing.visible_at <= self.now;
         Ok(theirs.then(|| self.mixed_up(thing.resource.clone())))
     }
 

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use skyloom_core::{Bytes, Machine, MicroUsd, MicroUsdPerHour, PortName, Protocol, ResourceId, Resources, Timestamp};
+use skyloom_core::{
+    Bytes, Machine, MicroUsd, MicroUsdPerHour, PortName, Protocol, ResourceId, Resources, RunSpec, Timestamp,
+};
 
 use super::bill::{Charge, Destination, EgressItem, LineItem, cost_of};
 use super::config::Tariff;
@@ -18,6 +20,8 @@ const LOG_LINES_MAX: usize = 1000;
 #[derive(Debug, Clone)]
 pub(super) struct Thing {
     pub(super) resource: Resource,
+    /// It carries no owner tag; the one in `resource` is its last.
+    pub(super) untagged: bool,
     /// Before that it is absent from listings.
     pub(super) visible_at: Timestamp,
     /// When a pending thing will run.
@@ -52,6 +56,8 @@ pub(super) struct MachineBody {
 pub(super) struct ReplicaBody {
     pub(super) machine: ResourceId,
     pub(super) request: Resources,
+    /// What it was made to run.
+    pub(super) run: RunSpec,
     pub(super) program: SimProgram,
     pub(super) ports: BTreeMap<PortName, (Protocol, SocketAddr)>,
     pub(super) log: VecDeque<String>,

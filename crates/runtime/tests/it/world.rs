@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use skyloom_core::{Catalogue, Manifest, OwnerTag, ResourceId, StopSpec, Timestamp, Token};
 use skyloom_provider::sim::{SimCloud, SimConfig};
 use skyloom_provider::{
-    Capabilities, CreateRequest, Driver, DriverError, Epoch, ExecOutput, Kind, Quota, Resource, Usage,
+    Capabilities, CreateRequest, Driver, DriverError, Epoch, ExecOutput, Inspected, Kind, Quota, Resource, Retag, Usage,
 };
 use skyloom_runtime::store::StoreError;
 use skyloom_runtime::{Clock, ControlPlane, ControlPlaneBuilder, Error};
@@ -91,6 +91,19 @@ impl Driver for TimedCloud {
 
     async fn quotas(&self) -> Result<Vec<Quota>, DriverError> {
         self.at_present().quotas().await
+    }
+
+    async fn inspect(&self, id: &ResourceId) -> Result<Inspected, DriverError> {
+        self.at_present().inspect(id).await
+    }
+
+    async fn others(&self, owner: &OwnerTag) -> Result<Vec<Inspected>, DriverError> {
+        self.at_present().others(owner).await
+    }
+
+    async fn retag(&self, request: &Retag) -> Result<Resource, DriverError> {
+        tokio::task::yield_now().await;
+        self.at_present().retag(request).await
     }
 }
 

@@ -192,6 +192,8 @@ fn manifest(dice: &mut Dice) -> Manifest {
         revenue: None,
         services,
         data: Vec::new(),
+        moved: Vec::new(),
+        imports: Vec::new(),
     }
 }
 
@@ -235,6 +237,7 @@ fn service(index: usize, dice: &mut Dice) -> ServiceSpec {
         resources: Resources::new(Millicores::from_cores(1), Bytes::from_gib(1)),
         purchase: PurchasePreference::Any,
         depends_on,
+        synced: Vec::new(),
         data: Vec::new(),
         latency: Vec::new(),
         egress: Vec::new(),

@@ -289,6 +289,7 @@ fn service(index: usize, services: Vec<ServiceName>, data: Vec<DataName>) -> imp
             resources,
             purchase,
             depends_on: first.into_iter().zip(conditions).map(dependency).collect(),
+            synced: Vec::new(),
             data,
             latency: latency
                 .into_iter()
@@ -377,6 +378,8 @@ fn manifest() -> impl Strategy<Value = Manifest> {
             }),
             services,
             data,
+            moved: Vec::new(),
+            imports: Vec::new(),
         })
     })
 }
