@@ -67,7 +67,7 @@ impl SimCloud {
     ///
     /// # Errors
     /// [`Cause::NotFound`] when there is no such thing.
-    pub fn retag(&self, id: &ResourceId, owner: OwnerTag) -> Result<(), Cause> {
+    pub fn hand_over(&self, id: &ResourceId, owner: OwnerTag) -> Result<(), Cause> {
         let mut state = self.state();
         let thing = state.things.get_mut(id).ok_or(Cause::NotFound)?;
         let what = format!("given from `{}` to `{owner}`", thing.resource.owner);
