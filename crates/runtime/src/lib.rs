@@ -18,6 +18,7 @@ mod event;
 mod guard;
 mod health;
 mod insight;
+mod listing;
 mod observe;
 mod probe;
 mod shared;
