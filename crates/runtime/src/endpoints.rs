@@ -1,8 +1,8 @@
 //! How services find each other: the list of healthy replicas, kept in a file that is replaced atomically.
 //!
 //! A replica enters when it is healthy and leaves before it is told to stop, so that callers can balance over the list
-//! without meeting one that is going away. An entry is rendered once, when it enters: a list of thousands is written by
-//! putting known pieces together. That changes which come together share one write is `discovery`'s.
+//! without meeting one that is going away. How the file's text is made is `listing`'s room; that changes which come together
+//! share one write is `discovery`'s.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use skyloom_core::{PortName, ReplicaId, ResourceId, ServiceName};
 use skyloom_provider::Resource;
 
+use crate::listing::Listing;
 use crate::store::{StoreError, swap_file};
 
 /// Version of the file's form.
@@ -52,8 +53,8 @@ impl Endpoint {
 pub struct Endpoints {
     path: PathBuf,
     healthy: BTreeMap<ResourceId, Endpoint>,
-    /// The same by service, in the order of the file, each with its JSON; also services without any.
-    services: BTreeMap<ServiceName, BTreeMap<(Endpoint, ResourceId), Box<str>>>,
+    /// The same by service, also services without any.
+    listing: Listing,
     /// Counts changes.
     version: u64,
     pen: Arc<Mutex<Pen>>,
@@ -96,7 +97,7 @@ impl Endpoints {
         Self {
             path,
             healthy: BTreeMap::new(),
-            services: BTreeMap::new(),
+            listing: Listing::default(),
             version: 0,
             pen: Arc::default(),
         }
@@ -118,14 +119,13 @@ impl Endpoints {
         services: impl IntoIterator<Item = ServiceName>,
         healthy: BTreeMap<ResourceId, Endpoint>,
     ) -> Result<(), StoreError> {
-        let new = services.into_iter().filter(|name| !self.services.contains_key(name));
+        let new = services.into_iter().filter(|name| !self.listing.contains(name));
         let new: Vec<ServiceName> = new.collect();
         let is_changed = healthy != self.healthy || !new.is_empty();
-        let before = is_changed.then(|| (self.healthy.clone(), self.services.clone()));
+        let before = is_changed.then(|| (self.healthy.clone(), self.listing.clone()));
         if is_changed {
             self.version += 1;
-            self.services
-                .extend(new.into_iter().map(|name| (name, BTreeMap::new())));
+            new.into_iter().for_each(|name| self.listing.name(name));
             let gone = self.healthy.keys().filter(|id| !healthy.contains_key(*id));
             for id in gone.cloned().collect::<Vec<_>>() {
                 self.remove(&id);
@@ -135,9 +135,9 @@ impl Endpoints {
             }
         }
         self.write().inspect_err(|_| {
-            if let Some((healthy, services)) = before {
+            if let Some((healthy, listing)) = before {
                 self.version += 1;
-                (self.healthy, self.services) = (healthy, services);
+                (self.healthy, self.listing) = (healthy, listing);
             }
         })
     }
@@ -192,7 +192,7 @@ impl Endpoints {
     }
 
     /// What has to be written so that the file shows every change up to `version`; `None`: it does.
-    pub(crate) fn draft(&self, version: u64) -> Option<Draft> {
+    pub(crate) fn draft(&mut self, version: u64) -> Option<Draft> {
         let shown = self.pen.lock().unwrap_or_else(PoisonError::into_inner).shown;
         shown.is_none_or(|shown| shown < version).then(|| Draft {
             path: self.path.clone(),
@@ -205,70 +205,42 @@ impl Endpoints {
     /// Addresses of a service's port, sorted; of each replica's first port by name where `port` is `None`.
     #[must_use]
     pub fn addresses(&self, service: &ServiceName, port: Option<&PortName>) -> Vec<SocketAddr> {
-        let of_service = self.services.get(service).into_iter().flat_map(BTreeMap::keys);
-        let address = |(endpoint, _): &(Endpoint, ResourceId)| match port {
+        let address = |endpoint: &Endpoint| match port {
             Some(port) => endpoint.ports.get(port).copied(),
             None => endpoint.ports.values().next().copied(),
         };
-        of_service.filter_map(address).collect()
+        self.listing.of(service).filter_map(address).collect()
     }
 
     /// The list as it is shown.
     #[must_use]
     pub fn to_file(&self) -> EndpointsFile {
-        let shown = |shelf: &BTreeMap<(Endpoint, ResourceId), _>| {
-            shelf.keys().map(|(endpoint, _)| endpoint.clone()).collect::<Vec<_>>()
-        };
         EndpointsFile {
             version: ENDPOINTS_VERSION,
-            services: self
-                .services
-                .iter()
-                .map(|(name, shelf)| (name.clone(), shown(shelf)))
-                .collect(),
+            services: self.listing.all().map(|(name, list)| (name.clone(), list)).collect(),
         }
     }
 
     /// The JSON of [`Self::to_file`], a line per service.
-    fn to_json(&self) -> String {
-        let mut json = format!("{{\"version\":{ENDPOINTS_VERSION},\"services\":{{");
-        for (position, (name, shelf)) in self.services.iter().enumerate() {
-            json.push_str(if position == 0 { "\n" } else { ",\n" });
-            json.push_str(&json_of(name));
-            json.push_str(":[");
-            for (position, entry) in shelf.values().enumerate() {
-                json.push_str(if position == 0 { "" } else { "," });
-                json.push_str(entry);
-            }
-            json.push(']');
-        }
-        json.push_str("\n}}\n");
-        json
+    fn to_json(&mut self) -> String {
+        let services = self.listing.to_json();
+        format!("{{\"version\":{ENDPOINTS_VERSION},\"services\":{services}}}\n")
     }
 
     fn insert(&mut self, resource: &ResourceId, endpoint: Endpoint) -> Option<Endpoint> {
         let before = self.remove(resource);
-        let rendered = json_of(&endpoint).into_boxed_str();
-        let shelf = self.services.entry(endpoint.replica.service().clone()).or_default();
-        shelf.insert((endpoint.clone(), resource.clone()), rendered);
+        self.listing.insert(resource, endpoint.clone());
         self.healthy.insert(resource.clone(), endpoint);
         before
     }
 
     fn remove(&mut self, resource: &ResourceId) -> Option<Endpoint> {
         let endpoint = self.healthy.remove(resource)?;
-        let key = (endpoint, resource.clone());
-        if let Some(shelf) = self.services.get_mut(key.0.replica.service()) {
-            shelf.remove(&key);
-        }
-        Some(key.0)
+        self.listing.remove(resource, &endpoint);
+        Some(endpoint)
     }
 
-    fn write(&self) -> Result<(), StoreError> {
+    fn write(&mut self) -> Result<(), StoreError> {
         self.draft(self.version).map_or(Ok(()), Draft::write)
     }
-}
-
-fn json_of(part: &impl Serialize) -> String {
-    serde_json::to_string(part).expect("invariant: every part of an endpoints file has a JSON form")
 }

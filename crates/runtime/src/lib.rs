@@ -20,6 +20,7 @@ mod guard;
 mod health;
 mod hold;
 mod insight;
+mod listing;
 mod observe;
 mod probe;
 mod shared;
