@@ -176,7 +176,7 @@ impl FileJournal {
 }
 
 /// A log's failure with the file that it is in.
-fn in_file(path: &Path) -> impl FnOnce(LogError) -> StoreError {
+pub(super) fn in_file(path: &Path) -> impl FnOnce(LogError) -> StoreError {
     let path = path.to_owned();
     move |error| match error {
         LogError::Damaged { record } => StoreError::Damaged { path, record },

@@ -117,6 +117,24 @@ pub fn read_log<T: DeserializeOwned>(bytes: &[u8]) -> Result<LogRead<T>, LogErro
     Ok(LogRead { records, end })
 }
 
+/// The records of a log that ends at `end` and that never has a torn end, because its writers write wholes: anything
+/// less is damage. `path` is what errors call it.
+#[cfg(any(feature = "object-store", feature = "postgres"))]
+pub(super) fn whole_log<T: DeserializeOwned>(
+    bytes: &[u8],
+    end: LogEnd,
+    path: &std::path::Path,
+) -> Result<Vec<T>, super::StoreError> {
+    let read = read_log(bytes).map_err(super::journal::in_file(path))?;
+    if read.end != Some(end) || bytes.len() as u64 != end.len {
+        return Err(super::StoreError::Damaged {
+            path: path.to_owned(),
+            record: read.records.len(),
+        });
+    }
+    Ok(read.records)
+}
+
 fn checksum(chain: u32, json: &[u8]) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
     hasher.update(&chain.to_le_bytes());
