@@ -397,9 +397,7 @@ fn stop_of(action: &Action) -> StopSpec {
     match action {
         Action::CreateReplica { spec } => spec.stop,
         Action::DeleteReplica { stop, .. } => *stop,
-        Action::CreateMachine { .. } | Action::AwaitReplica { .. } | Action::DeleteMachine { .. } => {
-            StopSpec::default()
-        }
+        _ => StopSpec::default(),
     }
 }
 

@@ -7,8 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use skyloom_core::{CloudId, OwnerTag, ResourceId, RetryDecision, RetryPolicy, StopSpec, Timestamp, Token};
 use skyloom_provider::{
-    Admission, Capabilities, Cause, CreateRequest, Driver, DriverError, Epoch, ExecOutput, Quota, RateLimit, Resource,
-    Usage,
+    Admission, Capabilities, Cause, CreateRequest, Driver, DriverError, Epoch, ExecOutput, Inspected, Quota, RateLimit,
+    Resource, Retag, Usage,
 };
 use tokio::time::{Instant, sleep, timeout};
 
@@ -291,7 +291,7 @@ impl Driver for Gated {
     }
 
     async fn retag(&self, request: &Retag) -> Result<Resource, DriverError> {
-        self.turn().await;
+        self.pass("retag").await?;
         self.driver.retag(request).await
     }
 }
