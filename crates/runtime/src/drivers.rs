@@ -7,8 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use skyloom_core::{CloudId, OwnerTag, ResourceId, RetryDecision, RetryPolicy, StopSpec, Timestamp, Token};
 use skyloom_provider::{
-    Admission, Capabilities, Cause, CreateRequest, Driver, DriverError, Epoch, ExecOutput, Quota, RateLimit, Resource,
-    Usage,
+    Admission, Capabilities, Cause, CreateRequest, Driver, DriverError, Epoch, ExecOutput, Inspected, Quota, RateLimit,
+    Resource, Retag, Usage,
 };
 use tokio::time::{Instant, sleep, timeout};
 
@@ -36,6 +36,11 @@ impl Drivers {
     pub(crate) fn timed(self, within: Duration) -> Self {
         let timed = |driver| Arc::new(Timed { driver, within }) as Arc<dyn Driver>;
         Self(self.0.into_iter().map(timed).collect())
+    }
+
+    /// All of them, those that name their clouds first.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<dyn Driver>> {
+        self.0.iter()
     }
 
     /// Whether there is none.
