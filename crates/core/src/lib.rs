@@ -55,8 +55,8 @@ pub use placement::{
 };
 pub use places::{PlaceKind, PlaceUser, UnknownPlace, check_places};
 pub use plan::{
-    Action, After, Barrier, BarrierId, Compensation, PLAN_VERSION, Plan, Precondition, ReplicaSpec, Step, StepId, Targets,
-    Until,
+    Action, After, Barrier, BarrierId, Compensation, PLAN_VERSION, Plan, Precondition, ReplicaSpec, Step, StepId,
+    Targets, Until,
 };
 pub use plan_diff::{ChangedStep, PlanDiff};
 pub use quantity::QuantityError;
@@ -65,8 +65,8 @@ pub use retry::{RetryDecision, RetryPolicy};
 pub use secret::{Secret, SecretRef};
 pub use series::{Sample, Series, SeriesError};
 pub use service::{
-    Affinity, BackupSpec, Budget, Condition, DataClass, DataNeed, DataReplica, DataSpec, Dependency, EgressNeed, EnvValue,
-    HealthCheck, HealthProbe, LatencyLimit, Link, Location, Manifest, PortSpec, Protocol, PurchasePreference,
+    Affinity, BackupSpec, Budget, Condition, DataClass, DataNeed, DataReplica, DataSpec, Dependency, EgressNeed,
+    EnvValue, HealthCheck, HealthProbe, LatencyLimit, Link, Location, Manifest, PortSpec, Protocol, PurchasePreference,
     Residency, Revenue, Rollout, RolloutStrategy, RunSpec, ServiceSpec, SpreadOver, SpreadRule, StopSpec, SyncMode,
     SyncSpec, Taint, Toleration,
 };

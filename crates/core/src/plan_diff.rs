@@ -155,7 +155,12 @@ impl fmt::Display for PlanDiff {
             } else {
                 format!(", was {}", from.action)
             };
-            line(f, "changed", to.id, &format_args!("{}  {}{was}", to.action, fields.join(", ")))?;
+            line(
+                f,
+                "changed",
+                to.id,
+                &format_args!("{}  {}{was}", to.action, fields.join(", ")),
+            )?;
         }
         let (from, to) = self.price_after;
         if from == to {

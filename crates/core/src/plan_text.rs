@@ -13,7 +13,11 @@ impl fmt::Display for Plan {
         writeln!(f, "plan {id} of {} from generation {generation}", self.deployment)?;
         if let Some(targets) = &self.targets {
             let list = |names: &std::collections::BTreeSet<crate::ServiceName>| {
-                names.iter().map(crate::ServiceName::as_str).collect::<Vec<_>>().join(", ")
+                names
+                    .iter()
+                    .map(crate::ServiceName::as_str)
+                    .collect::<Vec<_>>()
+                    .join(", ")
             };
             write!(f, "  partial: only {}", list(&targets.services))?;
             if !targets.needs.is_empty() {

@@ -11,8 +11,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    CloudId, DataName, Import, Jurisdiction, MicroUsd, MicroUsdPerHour, Moved, PortName, RegionKey, Resources, SecretRef,
-    ServiceName,
+    CloudId, DataName, Import, Jurisdiction, MicroUsd, MicroUsdPerHour, Moved, PortName, RegionKey, Resources,
+    SecretRef, ServiceName,
 };
 
 /// A place in a manifest's text; both count from 1, columns in characters.

@@ -121,7 +121,10 @@ mod tests {
         let renamed = |text: &str| moved.rename(&text.parse().unwrap()).map(|id| id.to_string());
         assert_eq!(renamed("web/2").as_deref(), Some("front/0"));
         assert_eq!(renamed("web/4").as_deref(), Some("front/2"));
-        assert_eq!((renamed("web/1"), renamed("web/5"), renamed("front/2")), (None, None, None));
+        assert_eq!(
+            (renamed("web/1"), renamed("web/5"), renamed("front/2")),
+            (None, None, None)
+        );
         assert_eq!(moved.from.to_string(), "web/2-4");
         assert!(range("web", None).overlaps(&moved.from) && !moved.to.overlaps(&moved.from));
     }

@@ -6,9 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use skyloom_core::{CloudId, OperationId, OwnerTag, ResourceId, StopSpec, Token};
 
-use crate::{
-    Cause, CreateRequest, DriverError, Epoch, ExecOutput, Inspected, Kind, Quota, Resource, Retag, Usage,
-};
+use crate::{Cause, CreateRequest, DriverError, Epoch, ExecOutput, Inspected, Kind, Quota, Resource, Retag, Usage};
 
 /// What a driver can do, known before any call. Asking for more is [`crate::Cause::Unsupported`] without side effect.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -129,8 +127,9 @@ pub trait Driver: Send + Sync + fmt::Debug {
     ///
     /// Atomic: it has all of the new marks or all of the old ones. Idempotent by operation: where the thing carries
     /// `to`, `name` and `operation` already, that is success. Otherwise it must belong to `from`, else
-    /// [`crate::Cause::OtherOwner`]; one that is gone is [`crate::Cause::NotFound`]. Fenced for both owners, and after it the thing is
-    /// found by its new owner, operation and token, and no more by the old ones. A machine is retagged alone: what it
+    /// [`crate::Cause::OtherOwner`]; one that is gone is [`crate::Cause::NotFound`]. Fenced for the owner that it comes to
+    /// (for its last one, where it becomes nobody's). After it the thing is found by its new owner, operation and token,
+    /// and no more by the old ones. A machine is retagged alone: what it
     /// carries keeps its owner.
     async fn retag(&self, request: &Retag) -> Result<Resource, DriverError> {
         Err(DriverError::new(&self.capabilities().name, "retag", Cause::Unsupported).on(&request.id))

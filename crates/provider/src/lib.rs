@@ -21,8 +21,8 @@ pub use faults::{FaultPlan, FaultRates, Verdict};
 pub use operation::Operation;
 pub use rate::{Admission, RateLimit};
 pub use resource::{
-    CreateRequest, Epoch, ExecOutput, Inspected, InspectedWhat, Kind, NewReplica, Quota, Resource, ResourceState, Retag,
-    Usage, What,
+    CreateRequest, Epoch, ExecOutput, Inspected, InspectedWhat, Kind, NewReplica, Quota, Resource, ResourceState,
+    Retag, Usage, What,
 };
 
 #[cfg(doctest)]

@@ -9,7 +9,9 @@ use std::sync::Arc;
 
 use futures::FutureExt as _;
 use skyloom_core::{Action, Class, Manifest, Plan, ResourceId, ServiceName, StepId, StopSpec};
-use skyloom_orchestrator::{Command, Event as SagaEvent, Record, Saga, SagaConfig, SagaError, SagaStatus, jobs};
+use skyloom_orchestrator::{
+    Command, Event as SagaEvent, Record, Saga, SagaConfig, SagaError, SagaStatus, jobs, undo_operation_id,
+};
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinError, JoinSet};
 use tokio::time::{sleep, timeout};
@@ -258,10 +260,18 @@ impl<'a> Applying<'a> {
             Command::Lookup { step, operation, token } => Call::Lookup { step, operation, token },
             Command::AwaitReady { step, resource, until } => Call::AwaitReady { step, resource, until },
             Command::Delete {
-                step, resource, stop, ..
+                step,
+                operation,
+                resource,
+                stop,
             } => {
                 self.tell_begun(step);
-                Call::Delete { step, resource, stop }
+                Call::Delete {
+                    step,
+                    operation,
+                    resource,
+                    stop,
+                }
             }
         };
         self.spawn(call);
@@ -382,7 +392,8 @@ impl<'a> Applying<'a> {
         let (shared, plan) = (Arc::clone(self.shared), Arc::clone(&self.plan));
         self.tasks.spawn(async move {
             if let Some(step) = plan.step(step) {
-                let removed = call::delete(&shared, &step.action, &resource, stop_of(&step.action)).await;
+                let operation = undo_operation_id(&plan.id(), step.id);
+                let removed = call::undo(&shared, &step.action, operation, &resource, stop_of(&step.action)).await;
                 if let Err(error) = removed {
                     tracing::error!(%resource, error = call::chain(&error), "a stray thing could not be removed");
                 }

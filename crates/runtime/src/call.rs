@@ -9,7 +9,7 @@ use skyloom_core::{
 };
 use skyloom_orchestrator::Event;
 use skyloom_provider::{
-    Cause, CreateRequest, Driver, DriverError, Epoch, NewReplica, Resource, ResourceState, What, find_made,
+    Cause, CreateRequest, Driver, DriverError, Epoch, NewReplica, Resource, ResourceState, Retag, What, find_made,
 };
 use tokio::time::sleep;
 
@@ -43,6 +43,7 @@ pub(crate) enum Call {
     },
     Delete {
         step: StepId,
+        operation: OperationId,
         resource: ResourceId,
         stop: StopSpec,
     },
@@ -125,7 +126,12 @@ pub(crate) async fn carry_out(
                 .await
                 .map(|until| Event::Ready { step, until })
         }
-        Call::Delete { resource, stop, .. } => delete(&shared, action, &resource, stop)
+        Call::Delete {
+            operation,
+            resource,
+            stop,
+            ..
+        } => undo(&shared, action, operation, &resource, stop)
             .await
             .map_err(Failed::from)
             .map(|()| Event::Gone { step }),
@@ -158,6 +164,9 @@ async fn create(
     token: Token,
     machine: Option<ResourceId>,
 ) -> Result<ResourceId, Failed> {
+    if let Some(claimed) = claim(shared, action, &operation, &token).await {
+        return claimed;
+    }
     let what = match action {
         Action::CreateMachine { machine } => What::Machine(machine.clone()),
         Action::CreateReplica { spec } => {
@@ -196,6 +205,94 @@ async fn create(
         let detail = request.redact(failed.detail);
         Failed { detail, ..failed }
     })
+}
+
+/// Carries out a step that makes nothing: takes over, renames, or makes data sets equal; `None`: it is no such step.
+async fn claim(
+    shared: &Shared,
+    action: &Action,
+    operation: &OperationId,
+    token: &Token,
+) -> Option<Result<ResourceId, Failed>> {
+    let ours = Some(shared.owner.clone());
+    let (id, from, name) = match action {
+        Action::RenameReplica { spec, resource, .. } => (resource, ours.clone(), spec.replica.to_string()),
+        Action::AdoptReplica {
+            spec,
+            resource,
+            taken_from,
+            ..
+        } => (resource, taken_from.clone(), spec.replica.to_string()),
+        Action::AdoptMachine {
+            machine,
+            resource,
+            taken_from,
+            ..
+        } => (resource, taken_from.clone(), machine.id.to_string()),
+        Action::SyncData { data, .. } => return Some(make_equal(shared, data).await),
+        _ => return None,
+    };
+    let request = Retag {
+        id: id.clone(),
+        from,
+        to: ours,
+        name,
+        operation: operation.clone(),
+        token: token.clone(),
+        epoch: Epoch(shared.epoch()),
+    };
+    Some(retag(shared, action, request).await.map_err(Failed::from))
+}
+
+/// Copies and verifies; what the step "makes" is the equality of the copies, which has a name of its own.
+async fn make_equal(shared: &Shared, data: &skyloom_core::DataName) -> Result<ResourceId, Failed> {
+    let failed = |error: crate::data::DataError| Failed::new(error.class(), chain(&error));
+    shared.data.sync_known(data, shared.now()).await.map_err(failed)?;
+    let name = ResourceId::new(format!("data:{data}"));
+    name.map_err(|error| Failed::new(Class::Bug, error.to_string()))
+}
+
+/// Gives a thing other marks. A driver that cannot is not asked where the owner stays: the name is the state's then.
+async fn retag(shared: &Shared, action: &Action, request: Retag) -> Result<ResourceId, DriverError> {
+    let cloud = &action.site().region.cloud;
+    let unsupported = || DriverError::new("none", "retag", Cause::Unsupported).on(cloud);
+    let driver = shared.drivers.for_cloud(cloud).ok_or_else(unsupported)?;
+    if request.from == request.to && !driver.capabilities().adopt {
+        return Ok(request.id);
+    }
+    driver.retag(&request).await.map(|resource| resource.id)
+}
+
+/// Deletes what a step is about; what it took over or renamed gets its old owner and name back instead.
+pub(crate) async fn undo(
+    shared: &Shared,
+    action: &Action,
+    operation: OperationId,
+    resource: &ResourceId,
+    stop: StopSpec,
+) -> Result<(), DriverError> {
+    let ours = Some(shared.owner.clone());
+    let (to, name) = match action {
+        Action::RenameReplica { was, .. } => (ours.clone(), was.to_string()),
+        Action::AdoptReplica { taken_from, name, .. } | Action::AdoptMachine { taken_from, name, .. } => {
+            (taken_from.clone(), name.clone())
+        }
+        _ => return delete(shared, action, resource, stop).await,
+    };
+    let invalid = |error: skyloom_core::IdError| {
+        let detail = error.to_string();
+        DriverError::new("none", "retag", Cause::Invalid { detail }).on(resource)
+    };
+    let request = Retag {
+        id: resource.clone(),
+        from: ours,
+        to,
+        name,
+        token: Token::new(operation.as_str()).map_err(invalid)?,
+        operation,
+        epoch: Epoch(shared.epoch()),
+    };
+    retag(shared, action, request).await.map(drop)
 }
 
 /// An error with its causes, on one line.

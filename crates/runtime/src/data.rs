@@ -111,8 +111,8 @@ impl CopyOutcome {
 pub(crate) struct DataPlaces {
     folder: PathBuf,
     places: Mutex<BTreeMap<(DataName, RegionKey), DataPlace>>,
-    /// The primary copies of the manifest in force.
-    primaries: Mutex<BTreeMap<DataName, RegionKey>>,
+    /// The data sets of the manifest in force.
+    sets: Mutex<BTreeMap<DataName, DataSpec>>,
     /// One synchronisation at a time: two over one merge base would contradict each other.
     busy: Arc<tokio::sync::Mutex<()>>,
 }
@@ -127,7 +127,7 @@ impl DataPlaces {
         Self {
             folder: folder.to_owned(),
             places: Mutex::new(places),
-            primaries: Mutex::default(),
+            sets: Mutex::default(),
             busy: Arc::default(),
         }
     }
@@ -139,9 +139,8 @@ impl DataPlaces {
                 self.ensure(set, &copy.region)?;
             }
         }
-        let primary = |set: &DataSpec| Some((set.name.clone(), set.replicas.first()?.region.clone()));
-        *self.primaries.lock().unwrap_or_else(PoisonError::into_inner) =
-            manifest.data.iter().filter_map(primary).collect();
+        let named = |set: &DataSpec| (set.name.clone(), set.clone());
+        *self.sets.lock().unwrap_or_else(PoisonError::into_inner) = manifest.data.iter().map(named).collect();
         Ok(())
     }
 
@@ -172,13 +171,21 @@ impl DataPlaces {
 
     /// Where services find a data set: its primary copy, so that there is one place to write to.
     pub(crate) fn location(&self, data: &DataName) -> Option<String> {
-        let primary = self
-            .primaries
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(data)?
-            .clone();
+        let primary = self.set(data)?.replicas.first()?.region.clone();
         self.place(data, &primary).map(|place| place.location)
+    }
+
+    fn set(&self, data: &DataName) -> Option<DataSpec> {
+        let sets = self.sets.lock().unwrap_or_else(PoisonError::into_inner);
+        sets.get(data).cloned()
+    }
+
+    /// As [`Self::sync`], for a data set of the manifest in force.
+    pub(crate) async fn sync_known(&self, data: &DataName, now: Timestamp) -> Result<SyncOutcome, DataError> {
+        let set = self
+            .set(data)
+            .ok_or_else(|| DataError::Unknown { data: data.clone() })?;
+        self.sync_set(&set, now).await
     }
 
     fn place(&self, data: &DataName, region: &RegionKey) -> Option<DataPlace> {
@@ -195,6 +202,12 @@ impl DataPlaces {
     ) -> Result<SyncOutcome, DataError> {
         let unknown = || DataError::Unknown { data: data.clone() };
         let set = manifest.data_set(data).ok_or_else(unknown)?;
+        self.sync_set(set, now).await
+    }
+
+    async fn sync_set(&self, set: &DataSpec, now: Timestamp) -> Result<SyncOutcome, DataError> {
+        let data = &set.name;
+        let unknown = || DataError::Unknown { data: data.clone() };
         let (primary, others) = set.replicas.split_first().ok_or_else(unknown)?;
         let from = self.place(data, &primary.region).ok_or_else(unknown)?.store;
         let config = SyncConfig::new(set.sync.map(|sync| sync.mode).unwrap_or_default());

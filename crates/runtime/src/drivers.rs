@@ -56,6 +56,11 @@ impl Drivers {
         }
     }
 
+    /// All of them, those that name their clouds first.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<dyn Driver>> {
+        self.0.iter()
+    }
+
     /// Whether there is none.
     pub(crate) fn is_empty(&self) -> bool {
         self.drivers.is_empty()

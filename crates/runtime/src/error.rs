@@ -1,7 +1,9 @@
 //! What a call of the control plane can fail with. Each cause keeps the error of the part that it came from.
 
 use skyloom_core::{Class, ReplicaId, ServiceName, StepId};
-use skyloom_orchestrator::{GraphError, MalformedPlan, PlanError, ReplayError, SagaStatus, StalePlan};
+use skyloom_orchestrator::{
+    ClaimError, GraphError, MalformedPlan, PlanError, ReplayError, SagaStatus, StalePlan, TargetError,
+};
 use skyloom_provider::DriverError;
 use skyloom_scheduler::{PlaceError, RebalanceError, Unsatisfied, Violation};
 use skyloom_security::access::{Action, Decision};
@@ -50,6 +52,12 @@ pub enum Error {
     /// No plan can be made of the placement.
     #[error(transparent)]
     Plan(#[from] PlanError),
+    /// What the manifest takes over or renames cannot be had.
+    #[error(transparent)]
+    Claim(#[from] ClaimError),
+    /// A plan for some services only cannot be made.
+    #[error(transparent)]
+    Target(#[from] TargetError),
     /// The plan is not one that could be carried out; it was not made by [`crate::ControlPlane::plan`].
     #[error(transparent)]
     Malformed(#[from] MalformedPlan),
@@ -193,6 +201,8 @@ impl Error {
             Self::Unsatisfied(_) => Class::Exhausted,
             Self::BrokenPlacement(_) | Self::StepElsewhere { .. } => Class::Invalid,
             Self::Plan(error) => error.class(),
+            Self::Claim(error) => error.class(),
+            Self::Target(error) => error.class(),
             Self::Malformed(error) => error.class(),
             Self::Stale(_) | Self::Interrupted { .. } | Self::OtherDeployment { .. } => Class::Conflict,
             Self::Denied { .. } => Class::Denied,

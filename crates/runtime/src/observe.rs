@@ -86,6 +86,8 @@ async fn look_up_unlisted(
             continue;
         };
         match retry(&shared.config.saga.retry, || driver.get(id)).await {
+            // What was taken over by somebody else is lost to us, wherever it runs.
+            Ok(resource) if resource.owner != shared.owner => {}
             Ok(resource) => {
                 resources.insert(id.clone(), resource);
             }

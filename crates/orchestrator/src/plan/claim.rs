@@ -7,8 +7,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use skyloom_core::{
-    Class, Import, Location, Machine, MachineId, Manifest, Node, ObservedReplica, OwnerTag, ReplicaId, ReplicaSpec,
-    ReplicaState, ResourceId, Resources, RunSpec, ServiceName, ServiceSpec, Snapshot,
+    Action, Class, Import, Location, Machine, MachineId, Manifest, Node, ObservedReplica, OwnerTag, Plan, ReplicaId,
+    ReplicaSpec, ReplicaState, ResourceId, Resources, RunSpec, ServiceName, ServiceSpec, Snapshot, StepId,
 };
 use thiserror::Error;
 
@@ -146,6 +146,30 @@ impl Claims {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.renamed.is_empty() && self.adopted.is_empty() && self.machines.is_empty()
+    }
+
+    /// The first step of a plan that takes over or renames what is not claimed: a plan is plain data and may have been
+    /// forged.
+    #[must_use]
+    pub fn uncovered(&self, plan: &Plan) -> Option<StepId> {
+        let covered = |action: &Action| match action {
+            Action::RenameReplica { resource, was, .. } => self.renamed.get(resource) == Some(was),
+            Action::AdoptReplica {
+                resource, taken_from, ..
+            } => {
+                let adopted = self.adopted.get(resource);
+                adopted.is_some_and(|adopted| adopted.taken_from == *taken_from)
+            }
+            Action::AdoptMachine {
+                machine, taken_from, ..
+            } => {
+                let adopted = self.machines.get(&machine.id);
+                adopted.is_some_and(|adopted| adopted.taken_from == *taken_from)
+            }
+            _ => true,
+        };
+        let step = plan.steps.iter().find(|step| !covered(&step.action))?;
+        Some(step.id)
     }
 
     /// The name that a replica has in the world, whatever it is called in the claimed snapshot.
@@ -304,7 +328,12 @@ fn take(
         _ => Ok(()),
     };
     allowed(&found.owner, &found.resource)?;
-    let machine = match claimed.snapshot.nodes.iter().find(|n| n.resource == found.machine.resource) {
+    let machine = match claimed
+        .snapshot
+        .nodes
+        .iter()
+        .find(|n| n.resource == found.machine.resource)
+    {
         Some(node) => node.machine.clone(),
         None => {
             allowed(&found.machine.owner, &found.machine.resource)?;

@@ -46,7 +46,9 @@ impl<'a> Steps<'a> {
     ) -> Result<(), PlanError> {
         let spec = &adopted.spec;
         let on = self.adopted_machines.get(&spec.machine).copied();
-        let waits = on.into_iter().fold(Waits::default(), |w, step| w.step(step, Until::Done));
+        let waits = on
+            .into_iter()
+            .fold(Waits::default(), |w, step| w.step(step, Until::Done));
         let price = self.price(&spec.machine);
         let action = Action::AdoptReplica {
             spec: spec.clone(),
@@ -98,13 +100,23 @@ impl<'a> Steps<'a> {
         };
         let why = match last {
             None => String::from("its copies were never verified"),
-            Some(at) => format!("its copies were last verified {:?} ago", planned_at.saturating_since(at)),
+            Some(at) => format!(
+                "its copies were last verified {:?} ago",
+                planned_at.saturating_since(at)
+            ),
         };
         let because = String::from("copies that are equal are no worse than copies that are not");
         let compensation = Compensation::Nothing { because };
         let free = (MicroUsdPerHour::ZERO, MicroUsdPerHour::ZERO);
-        self.push(action, why, Waits::default(), Precondition::Anything, compensation, free)
-            .map(Some)
+        self.push(
+            action,
+            why,
+            Waits::default(),
+            Precondition::Anything,
+            compensation,
+            free,
+        )
+        .map(Some)
     }
 }
 

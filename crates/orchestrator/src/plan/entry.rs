@@ -165,7 +165,10 @@ impl Context<'_, '_> {
         let why = comes_because(entry);
         let moved = entry.olds.iter().find(|old| self.claims.name_of(old) != &old.replica);
         match moved {
-            Some(old) => format!("`{}` has this name now and cannot be kept: {why}", self.claims.name_of(old)),
+            Some(old) => format!(
+                "`{}` has this name now and cannot be kept: {why}",
+                self.claims.name_of(old)
+            ),
             None => why,
         }
     }

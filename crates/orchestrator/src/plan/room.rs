@@ -138,9 +138,16 @@ pub(super) fn overfull<'a>(diff: &Diff<'a>) -> Option<&'a MachineId> {
         .collect();
     coming.into_iter().find(|id| {
         let mut load = Sum::default();
-        let of_entries = diff.entries.values().flatten().filter(|entry| entry.spec.machine == **id);
+        let of_entries = diff
+            .entries
+            .values()
+            .flatten()
+            .filter(|entry| entry.spec.machine == **id);
         of_entries.for_each(|entry| add(&mut load, &entry.kept.map_or(entry.spec.request, |kept| kept.request)));
-        let others = diff.left_alone.iter().filter(|o| o.machine == **id && o.state.is_live());
+        let others = diff
+            .left_alone
+            .iter()
+            .filter(|o| o.machine == **id && o.state.is_live());
         others.for_each(|other| add(&mut load, &other.request));
         let capacity = capacity(diff, id);
         Dimension::ALL

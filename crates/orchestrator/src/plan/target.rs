@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use skyloom_core::{Class, DataName, Manifest, MachineId, ServiceName, ServiceSpec, Targets};
+use skyloom_core::{Class, DataName, MachineId, Manifest, ServiceName, ServiceSpec, Targets};
 use thiserror::Error;
 
 /// Why there is no plan for some services only.

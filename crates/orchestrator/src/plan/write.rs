@@ -6,13 +6,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use skyloom_core::{
-    After, BarrierId, Condition, DataName, DataNeed, MachineId, Manifest, ObservedReplica, Placement, Plan, ReplicaState, ServiceName,
-    ServiceSpec, Snapshot, StepId, Until,
+    After, BarrierId, Condition, DataName, DataNeed, MachineId, Manifest, ObservedReplica, Placement, Plan,
+    ReplicaState, ServiceName, ServiceSpec, Snapshot, StepId, Until,
 };
 
 use super::PlanError;
-use super::diff::{Diff, Entry};
 use super::claim::{Adopted, Claims};
+use super::diff::{Diff, Entry};
 use super::entry::{Context, Written, stop_of};
 use super::request::PlanRequest;
 use super::room::{Room, overfull, rooms};
@@ -303,7 +303,11 @@ impl<'a, 'b: 'a> Writer<'a, 'b> {
     /// The barrier at which the copies of a data set are verified equal; `None`: they were, not longer ago than allowed.
     fn copies_equal(&mut self, service: &ServiceSpec, need: &'a DataNeed) -> Result<Option<BarrierId>, PlanError> {
         let now = self.request.snapshot.taken_at;
-        let last = self.request.verified.and_then(|verified| verified.get(&need.data)).copied();
+        let last = self
+            .request
+            .verified
+            .and_then(|verified| verified.get(&need.data))
+            .copied();
         let is_fresh = |age| last.is_some_and(|last| last <= now && now.saturating_since(last) <= age);
         if need.max_age.is_some_and(is_fresh) {
             return Ok(None);
@@ -319,7 +323,9 @@ impl<'a, 'b: 'a> Writer<'a, 'b> {
         let step = self.steps.sync_data(set, now, last)?;
         let until = Until::Done;
         let after = step.into_iter().map(|step| After { step, until }).collect();
-        let barrier = self.steps.barrier(format!("data {} equal", set.name), after, Vec::new())?;
+        let barrier = self
+            .steps
+            .barrier(format!("data {} equal", set.name), after, Vec::new())?;
         self.equal.insert(&need.data, barrier);
         Ok(barrier)
     }
@@ -474,7 +480,10 @@ fn adoption(adopted: &Adopted, entry: &Entry<'_>) -> String {
     } else if differing.is_empty() {
         format!("is {whose} and does not serve: it is replaced")
     } else {
-        format!("is {whose} and not what the manifest says ({}): it is replaced", differing.join(", "))
+        format!(
+            "is {whose} and not what the manifest says ({}): it is replaced",
+            differing.join(", ")
+        )
     }
 }
 

@@ -10,7 +10,10 @@ use thiserror::Error;
 #[non_exhaustive]
 pub enum MalformedPlan {
     /// It has a later form than this program knows.
-    #[error("accept the plan: it has version {found}, version {} is understood", skyloom_core::PLAN_VERSION)]
+    #[error(
+        "accept the plan: it has version {found}, version {} is understood",
+        skyloom_core::PLAN_VERSION
+    )]
     FutureVersion {
         /// Its version.
         found: u32,

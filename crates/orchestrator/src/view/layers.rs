@@ -82,7 +82,9 @@ impl Layers {
             if sweep % 2 == 0 {
                 (1..self.rows.len()).for_each(|layer| self.settle(layer, true));
             } else {
-                (0..self.rows.len().saturating_sub(1)).rev().for_each(|layer| self.settle(layer, false));
+                (0..self.rows.len().saturating_sub(1))
+                    .rev()
+                    .for_each(|layer| self.settle(layer, false));
             }
             let crossings = self.crossings();
             if crossings < best.0 {

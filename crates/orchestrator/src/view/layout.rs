@@ -54,7 +54,13 @@ pub(super) fn lay_out(sizes: &[Size], edges: &[(usize, usize)]) -> Layout {
     let widths: Vec<i64> = layers
         .rows
         .iter()
-        .map(|row| row.iter().filter_map(|node| sizes.get(*node)).map(|size| size.width).max().unwrap_or(0))
+        .map(|row| {
+            row.iter()
+                .filter_map(|node| sizes.get(*node))
+                .map(|size| size.width)
+                .max()
+                .unwrap_or(0)
+        })
         .collect();
     let mut left = Vec::with_capacity(widths.len());
     let mut x = 0;
@@ -62,8 +68,14 @@ pub(super) fn lay_out(sizes: &[Size], edges: &[(usize, usize)]) -> Layout {
         left.push(x);
         x += width + LAYER_GAP;
     }
-    let top = (0..middle.len()).map(|node| middle[node] - height(node) / 2).min().unwrap_or(0);
-    let bottom = (0..middle.len()).map(|node| middle[node] + height(node) / 2).max().unwrap_or(0);
+    let top = (0..middle.len())
+        .map(|node| middle[node] - height(node) / 2)
+        .min()
+        .unwrap_or(0);
+    let bottom = (0..middle.len())
+        .map(|node| middle[node] + height(node) / 2)
+        .max()
+        .unwrap_or(0);
     let place = |node: usize| {
         let layer = layers.layer[node];
         let width = sizes.get(node).map_or(widths[layer], |size| size.width);
@@ -163,14 +175,13 @@ fn apart(row: &[usize], wished: &[(i64, i64)], height: &impl Fn(usize) -> i64) -
 mod tests {
     use super::*;
 
-    const SIZE: Size = Size {
-        width: 100,
-        height: 40,
-    };
+    const SIZE: Size = Size { width: 100, height: 40 };
 
     /// A small, portable stream of numbers.
     fn draw(state: &mut u64) -> usize {
-        *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        *state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         usize::try_from(*state >> 33).unwrap()
     }
 

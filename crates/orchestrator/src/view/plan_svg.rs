@@ -247,10 +247,14 @@ fn single(step: &Step) -> Card {
             (replica.to_string(), format!("on {machine}"))
         }
         Action::DeleteMachine { machine, site, .. } => (format!("machine {machine}"), site.to_string()),
-        Action::RenameReplica { spec, was, .. } => (format!("{was} becomes {}", spec.replica), format!("on {}", spec.machine)),
-        Action::AdoptReplica { spec, resource, .. } => {
-            (format!("{resource} becomes {}", spec.replica), format!("on {}", spec.machine))
-        }
+        Action::RenameReplica { spec, was, .. } => (
+            format!("{was} becomes {}", spec.replica),
+            format!("on {}", spec.machine),
+        ),
+        Action::AdoptReplica { spec, resource, .. } => (
+            format!("{resource} becomes {}", spec.replica),
+            format!("on {}", spec.machine),
+        ),
         Action::AdoptMachine { machine, resource, .. } => (
             format!("machine {resource}"),
             format!("{} {} {}", machine.site, machine.instance, machine.price),

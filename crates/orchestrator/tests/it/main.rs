@@ -6,7 +6,9 @@
 )]
 
 mod check;
+mod claim;
 mod crash;
+mod dropped;
 mod fixture;
 mod graph;
 mod heal;
@@ -16,4 +18,7 @@ mod rollback;
 mod runner;
 mod saga;
 mod scenario;
+mod synced;
+mod target;
+mod view;
 mod world;

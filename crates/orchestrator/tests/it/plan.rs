@@ -333,7 +333,7 @@ fn errors_are_typed_and_say_what_is_wrong() {
     assert!(matches!(other, PlanError::OtherMachine { .. }));
     let looping = manifest(vec![needs(service("a", 1), "a", Condition::Started, 3)]);
     let error = plan(&looping, &good, &there).unwrap_err();
-    insta::assert_snapshot!(error, @"order the services of `shop.toml`: `a` (line 3) needs `a`");
+    insta::assert_snapshot!(error, @"order the services of `shop.toml`: `a` (shop.toml:3:1) needs `a`");
 }
 
 #[test]

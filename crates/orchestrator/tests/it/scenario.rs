@@ -52,7 +52,7 @@ pub(crate) fn scenario(seed: u64) -> Scenario {
     }
 }
 
-fn random_manifest(dice: &mut Dice) -> Manifest {
+pub(crate) fn random_manifest(dice: &mut Dice) -> Manifest {
     let count = 1 + dice.below(NAMES.len());
     let services = (0..count).map(|i| random_service(i, dice)).collect();
     manifest(services)
@@ -85,7 +85,7 @@ fn random_service(index: usize, dice: &mut Dice) -> ServiceSpec {
     spec
 }
 
-fn changed(first: &Manifest, dice: &mut Dice) -> Manifest {
+pub(crate) fn changed(first: &Manifest, dice: &mut Dice) -> Manifest {
     let mut second = first.clone();
     for (i, service) in second.services.iter_mut().enumerate() {
         match dice.below(4) {
@@ -103,7 +103,7 @@ fn changed(first: &Manifest, dice: &mut Dice) -> Manifest {
     second
 }
 
-fn random_places(manifest: &Manifest, dice: &mut Dice) -> BTreeMap<ReplicaId, String> {
+pub(crate) fn random_places(manifest: &Manifest, dice: &mut Dice) -> BTreeMap<ReplicaId, String> {
     let mut places = BTreeMap::new();
     for service in &manifest.services {
         for index in 0..service.replicas.get() {
@@ -129,7 +129,7 @@ fn capacities(placements: &[&BTreeMap<ReplicaId, String>], dice: &mut Dice) -> B
         .collect()
 }
 
-fn damage(world: &mut World, dice: &mut Dice) {
+pub(crate) fn damage(world: &mut World, dice: &mut Dice) {
     let states = [
         ReplicaState::Failed,
         ReplicaState::Lost,

@@ -52,7 +52,11 @@ pub(crate) async fn what_is_taken_over_runs_on(bed: &Bed) -> Verdict {
         "find_by_token",
         bed.driver().find_by_token(&theirs, &request.token).await,
     )?;
-    equal("what its new token finds", &found.map(|thing| thing.id), &Some(before.id))
+    equal(
+        "what its new token finds",
+        &found.map(|thing| thing.id),
+        &Some(before.id),
+    )
 }
 
 pub(crate) async fn anothers_thing_is_not_taken(bed: &Bed) -> Verdict {
@@ -60,10 +64,9 @@ pub(crate) async fn anothers_thing_is_not_taken(bed: &Bed) -> Verdict {
     let thing = bed.running(Program::Serve).await?;
     let before = inspected(bed, &thing).await?;
     equal("its owner", &before.owner, &Some(bed.owner()))?;
-    check(
-        matches!(before.what, InspectedWhat::Replica { .. }),
-        || format!("a replica is told as {:?}", before.what),
-    )?;
+    check(matches!(before.what, InspectedWhat::Replica { .. }), || {
+        format!("a replica is told as {:?}", before.what)
+    })?;
     for from in [None, Some(bed.other_owner())] {
         let owner = Some(bed.owner());
         let request = retag(bed, &thing, from, Some(bed.other_owner()));
@@ -73,7 +76,12 @@ pub(crate) async fn anothers_thing_is_not_taken(bed: &Bed) -> Verdict {
     let mut gone = retag(bed, &thing, None, Some(bed.owner()));
     gone.id = bed.unknown_id();
     let not_found = |cause: &Cause| *cause == Cause::NotFound;
-    refused("retag of the unknown", bed.driver().retag(&gone).await, "NotFound", not_found)?;
+    refused(
+        "retag of the unknown",
+        bed.driver().retag(&gone).await,
+        "NotFound",
+        not_found,
+    )?;
     equal("it after all this", &inspected(bed, &thing).await?, &before)
 }
 
@@ -92,13 +100,25 @@ pub(crate) async fn what_is_released_is_nobodys(bed: &Bed) -> Verdict {
     let thing = bed.machine(0).await?;
     let request = retag(bed, &thing, Some(bed.owner()), None);
     succeeded("retag", bed.driver().retag(&request).await)?;
-    equal("what its old owner has", &bed.settled_ids(&bed.owner()).await?, &Vec::new())?;
+    equal(
+        "what its old owner has",
+        &bed.settled_ids(&bed.owner()).await?,
+        &Vec::new(),
+    )?;
     let others = succeeded("others", bed.driver().others(&bed.owner()).await)?;
     let told = others.iter().find(|other| other.id == thing.id);
-    equal("whose it is told to be", &told.map(|other| other.owner.clone()), &Some(None))?;
+    equal(
+        "whose it is told to be",
+        &told.map(|other| other.owner.clone()),
+        &Some(None),
+    )?;
     let mut back = retag(bed, &thing, None, Some(bed.owner()));
     back.operation = bed.operation("retag-back");
     back.token = bed.token("retag-back");
     succeeded("retag of what is nobody's", bed.driver().retag(&back).await)?;
-    equal("what its owner has", &bed.settled_ids(&bed.owner()).await?, &vec![thing.id])
+    equal(
+        "what its owner has",
+        &bed.settled_ids(&bed.owner()).await?,
+        &vec![thing.id],
+    )
 }

@@ -11,6 +11,7 @@ use skyloom_security::access::{Action, Principal};
 use tokio::time::sleep;
 
 use super::ControlPlane;
+use super::claim::Ground;
 use super::plane::Inner;
 use crate::error::Error;
 use crate::event::Event;
@@ -109,7 +110,13 @@ impl ControlPlane {
         let begun = snapshot.taken_at;
         inner.heal = decision.history;
         let manifest = inner.state.manifest.clone().ok_or(Error::NothingDeployed)?;
-        let proposal = self.propose(&manifest, &with_patience(snapshot, replaced), &Cheapest)?;
+        // What the manifest claims was claimed when it came into force.
+        let ground = Ground {
+            snapshot: &with_patience(snapshot, replaced),
+            claims: None,
+            targets: None,
+        };
+        let proposal = self.decide(&inner.state, &manifest, &ground, &Cheapest)?;
         let before = inner.state.replicas.clone();
         self.carry_out(inner, proposal.plan, Some(manifest)).await?;
         let took = self.shared.now().saturating_since(begun);

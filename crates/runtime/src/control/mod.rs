@@ -2,6 +2,7 @@
 
 mod builder;
 mod carry;
+mod claim;
 mod heal;
 mod plane;
 mod proposal;

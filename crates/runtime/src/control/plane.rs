@@ -7,11 +7,9 @@ use std::time::Duration;
 
 use serde::Serialize;
 use skyloom_analytics::forecast::Forecast;
-use skyloom_core::{
-    DataName, Digest, Manifest, Plan, RegionKey, ReplicaId, Sample, ServiceName, Snapshot, check_places,
-};
-use skyloom_orchestrator::{HealHistory, SagaStatus, ServiceGraph};
-use skyloom_scheduler::{Cheapest, Policy, Problem, check_within, place, unsatisfied};
+use skyloom_core::{DataName, Digest, Manifest, Plan, RegionKey, ReplicaId, Sample, ServiceName, Snapshot};
+use skyloom_orchestrator::{HealHistory, SagaStatus};
+use skyloom_scheduler::{Cheapest, Policy, Problem, check_within};
 use skyloom_security::access::{Action, Principal};
 use skyloom_security::audit::{Checkpoint, VerifyingLogKey, verify};
 use tokio::sync::{Mutex, broadcast};
@@ -42,11 +40,15 @@ pub struct ControlPlane {
 const NAMELESS: &str = "nameless";
 
 /// Regions that a plan touches.
-fn regions_of(plan: &Plan) -> BTreeSet<RegionKey> {
-    plan.steps
-        .iter()
-        .map(|step| step.action.site().region.clone())
-        .collect()
+pub(super) fn regions_of(plan: &Plan) -> BTreeSet<RegionKey> {
+    let mut regions = BTreeSet::new();
+    for step in &plan.steps {
+        regions.insert(step.action.site().region.clone());
+        if let skyloom_core::Action::SyncData { copies, .. } = &step.action {
+            regions.extend(copies.iter().cloned());
+        }
+    }
+    regions
 }
 
 /// What only one call at a time may touch.
@@ -110,35 +112,7 @@ impl ControlPlane {
         let mut inner = self.inner.lock().await;
         inner.refuse_when_interrupted()?;
         self.settle_doubts(&mut inner).await?;
-        let seen = observe(&self.shared, &inner.state).await?;
-        self.propose(manifest, &seen.snapshot, policy)
-    }
-
-    /// Decides and plans on a snapshot.
-    pub(super) fn propose(
-        &self,
-        manifest: &Manifest,
-        snapshot: &Snapshot,
-        policy: &(dyn Policy + Sync),
-    ) -> Result<Proposal, Error> {
-        check_places(manifest, &self.shared.catalogue)?;
-        ServiceGraph::build(manifest)?;
-        let problem = Problem {
-            manifest,
-            snapshot,
-            catalogue: &self.shared.catalogue,
-        };
-        let placement = place(&problem, policy, &self.shared.config.place)?;
-        let left_out = unsatisfied(&placement);
-        if !left_out.is_empty() {
-            return Err(Error::Unsatisfied(left_out));
-        }
-        let plan = skyloom_orchestrator::plan(manifest, &placement, snapshot)?;
-        Ok(Proposal {
-            manifest: manifest.clone(),
-            placement,
-            plan,
-        })
+        self.plan_within(&inner, manifest, None, policy).await
     }
 
     /// Carries a proposal out, journalled: after a crash at any moment [`ControlPlane::recover`] goes on.
@@ -164,7 +138,11 @@ impl ControlPlane {
         inner.refuse_other_deployment(&proposal)?;
         let seen = observe(&self.shared, &inner.state).await?;
         skyloom_orchestrator::verify(&proposal.plan, &seen.snapshot)?;
-        self.check_again(&proposal, &seen.snapshot)?;
+        let claimed = self.claimed(&inner.state, &proposal.manifest, &seen.snapshot).await?;
+        if let Some(step) = claimed.claims.uncovered(&proposal.plan) {
+            return Err(Error::StepElsewhere { step });
+        }
+        self.check_again(&proposal, &claimed.snapshot)?;
         self.carry_out(inner, proposal.plan, Some(proposal.manifest)).await
     }
 
@@ -356,12 +334,20 @@ impl ControlPlane {
         let admitted = self
             .shared
             .admit(principal, Action::Sync, &manifest.name, regions, format!("data {data}"))?;
+        let begun = self.shared.now();
         let synced = self
             .shared
             .data
             .sync(&manifest, data, self.shared.now())
             .await
             .map_err(Error::from);
+        if synced.is_ok() {
+            let mut inner = self.inner.lock().await;
+            let mut state = inner.state.clone();
+            state.verified.insert(data.clone(), begun);
+            state.save(&inner.state_path)?;
+            inner.state = state;
+        }
         self.shared.close(admitted, synced)
     }
 

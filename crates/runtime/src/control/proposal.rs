@@ -28,11 +28,7 @@ impl Proposal {
     /// Regions that the steps touch.
     #[must_use]
     pub fn regions(&self) -> BTreeSet<RegionKey> {
-        self.plan
-            .steps
-            .iter()
-            .map(|step| step.action.site().region.clone())
-            .collect()
+        super::plane::regions_of(&self.plan)
     }
 
     /// The first step that makes a machine or a replica which the placement does not have there.

@@ -1,6 +1,6 @@
 //! How a deployment is, for people and for programs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::SocketAddr;
 
@@ -25,6 +25,8 @@ pub struct Status {
     pub replicas: Vec<ReplicaStatus>,
     /// Price of all machines, as they were bought.
     pub price: MicroUsdPerHour,
+    /// Services that the last plan, being partial, has left otherwise than its manifest had them.
+    pub left_out: BTreeSet<ServiceName>,
     /// Things at providers that carry our owner tag and that nothing here knows.
     pub strangers: Vec<ResourceId>,
 }
@@ -91,6 +93,7 @@ impl Status {
             replicas: replicas.collect(),
             price: price.unwrap_or(MicroUsdPerHour::MAX),
             machines,
+            left_out: state.left_out.clone(),
             strangers: seen.strangers.iter().map(|resource| resource.id.clone()).collect(),
         }
     }
@@ -117,6 +120,10 @@ impl fmt::Display for Status {
             self.machines.len(),
             self.price
         )?;
+        if !self.left_out.is_empty() {
+            let names: Vec<&str> = self.left_out.iter().map(ServiceName::as_str).collect();
+            writeln!(f, "  partly applied; left as it was: {}", names.join(", "))?;
+        }
         for replica in &self.replicas {
             let addresses: Vec<String> = replica.endpoints.values().map(ToString::to_string).collect();
             writeln!(

@@ -2,12 +2,13 @@
 //!
 //! Replaced as a whole, once per finished plan; the journal covers the time between.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use skyloom_core::{
-    Action, Digest, Machine, MachineId, Manifest, OperationId, Plan, ReplicaSpec, ResourceId, ServiceName, StepId,
+    Action, DataName, Digest, Machine, MachineId, Manifest, OperationId, Plan, ReplicaSpec, ResourceId, ServiceName,
+    StepId, Timestamp,
 };
 use skyloom_orchestrator::{Record, SagaStatus, StopCause, Verdict, operation_id};
 
@@ -54,6 +55,12 @@ pub struct State {
     /// looked for before the next plan is made.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub in_doubt: BTreeMap<OperationId, Action>,
+    /// When the copies of each data set were last verified equal, at the earliest.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub verified: BTreeMap<DataName, Timestamp>,
+    /// Services that the last plan, being partial, has left otherwise than its manifest had them.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub left_out: BTreeSet<ServiceName>,
     /// What is being deleted again, while a plan is undone.
     #[serde(skip)]
     undoing: BTreeMap<StepId, ResourceId>,
@@ -87,6 +94,8 @@ impl Default for State {
             machines: BTreeMap::new(),
             replicas: BTreeMap::new(),
             in_doubt: BTreeMap::new(),
+            verified: BTreeMap::new(),
+            left_out: BTreeSet::new(),
             undoing: BTreeMap::new(),
         }
     }
@@ -118,15 +127,7 @@ impl State {
             // By resource, not by name: while a replica is replaced there are two of its name.
             Record::Compensated { step } => {
                 if let Some(resource) = self.undoing.remove(step) {
-                    self.replicas.remove(&resource);
-                    if let Some(Action::CreateMachine { machine }) = plan.step(*step).map(|step| &step.action)
-                        && self
-                            .machines
-                            .get(&machine.id)
-                            .is_some_and(|known| known.resource == resource)
-                    {
-                        self.machines.remove(&machine.id);
-                    }
+                    self.undone(plan.step(*step).map(|step| &step.action), &resource);
                 }
             }
             _ => {}
@@ -144,18 +145,39 @@ impl State {
 
     fn made(&mut self, action: &Action, resource: &ResourceId) {
         match action {
-            Action::CreateMachine { machine } => {
+            Action::CreateMachine { machine } | Action::AdoptMachine { machine, .. } => {
                 let known = KnownMachine {
                     machine: machine.clone(),
                     resource: resource.clone(),
                 };
                 self.machines.insert(machine.id.clone(), known);
             }
-            Action::CreateReplica { spec } => {
+            Action::SyncData { data, planned_at, .. } => {
+                self.verified.insert(data.clone(), *planned_at);
+            }
+            Action::CreateReplica { spec } | Action::RenameReplica { spec, .. } | Action::AdoptReplica { spec, .. } => {
                 self.replicas
                     .insert(resource.clone(), KnownReplica { spec: spec.clone() });
             }
             _ => {}
+        }
+    }
+
+    /// What was made is gone; what was taken over is not ours any more; what was renamed has its old name again.
+    fn undone(&mut self, action: Option<&Action>, resource: &ResourceId) {
+        if let Some(Action::RenameReplica { spec, was, .. }) = action {
+            let mut spec = spec.clone();
+            spec.replica = was.clone();
+            self.replicas.insert(resource.clone(), KnownReplica { spec });
+            return;
+        }
+        self.replicas.remove(resource);
+        // By its name: a pass over all machines for each step of a large plan would be a pass too many.
+        if let Some(Action::CreateMachine { machine } | Action::AdoptMachine { machine, .. }) = action
+            && let Some(known) = self.machines.get(&machine.id)
+            && known.resource == *resource
+        {
+            self.machines.remove(&machine.id);
         }
     }
 
@@ -184,6 +206,11 @@ impl State {
         self.last_plan = Some(plan.id());
         self.undoing.clear();
         let is_teardown = manifest.is_none();
+        let took_effect = matches!(status, SagaStatus::Succeeded | SagaStatus::Incomplete { .. });
+        if took_effect {
+            let left_out = plan.targets.as_ref().map(|targets| &targets.left_out);
+            self.left_out = left_out.cloned().unwrap_or_default();
+        }
         match status {
             // All that was to be there is there, or all is gone.
             SagaStatus::Succeeded if is_teardown => {

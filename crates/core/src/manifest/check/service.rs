@@ -13,8 +13,8 @@ use super::names::{Names, Once};
 use super::values::{bytes, count, cpu, duration, gpu, memory, name, positive, some_time};
 use super::{Places, data, residency, revenue, run, too_large};
 use crate::{
-    Affinity, Condition, DataName, DataNeed, Dependency, EgressNeed, LatencyLimit, Link, Resources, Rollout, RolloutStrategy, ServiceName,
-    ServiceSpec, SpreadOver, SpreadRule, StopSpec, Toleration,
+    Affinity, Condition, DataName, DataNeed, Dependency, EgressNeed, LatencyLimit, Link, Resources, Rollout,
+    RolloutStrategy, ServiceName, ServiceSpec, SpreadOver, SpreadRule, StopSpec, Toleration,
 };
 
 pub(super) fn service(raw: &RawService, names: &Names, places: &Places<'_>) -> Result<ServiceSpec, Fault> {

@@ -45,14 +45,20 @@ pub(super) fn moves(raw: &RawManifest, services: &[ServiceSpec], places: &Places
         }
         if asked(&moved.from) {
             let name = shortened(&written.from.value);
-            return Err(Fault::at(written.from.span, ManifestErrorKind::MovedStillThere { name }));
+            return Err(Fault::at(
+                written.from.span,
+                ManifestErrorKind::MovedStillThere { name },
+            ));
         }
         let goes_on = moves.iter().any(|next| next.from.overlaps(&moved.to));
         if !goes_on && !asked(&moved.to) {
             let known = services.iter().map(|service| service.name.as_str());
             let nearest = crate::nearest::nearest(moved.to.service.as_str(), known).map(str::to_owned);
             let name = shortened(&written.to.value);
-            return Err(Fault::at(written.to.span, ManifestErrorKind::MovedNowhere { name, nearest }));
+            return Err(Fault::at(
+                written.to.span,
+                ManifestErrorKind::MovedNowhere { name, nearest },
+            ));
         }
     }
     Ok(moves)
@@ -89,7 +95,10 @@ fn range(raw: &Spanned<String>) -> Result<ReplicaRange, Fault> {
         None => None,
         Some((first, last)) => {
             let (first, last) = (number(first).ok_or_else(bad)?, number(last).ok_or_else(bad)?);
-            Some((first, last)).filter(|_| first <= last).map(Some).ok_or_else(bad)?
+            Some((first, last))
+                .filter(|_| first <= last)
+                .map(Some)
+                .ok_or_else(bad)?
         }
     };
     Ok(ReplicaRange { service, numbers })
