@@ -224,7 +224,7 @@ fn contradictions(plan: &Plan, current: &Snapshot) -> Vec<Change> {
 
 const fn known_resource(step: &skyloom_core::Step) -> Option<&ResourceId> {
     match &step.precondition {
-        Precondition::Absent => None,
+        Precondition::Absent | Precondition::Always => None,
         Precondition::AbsentBut { resource } | Precondition::PresentOrGone { resource } => Some(resource),
     }
 }

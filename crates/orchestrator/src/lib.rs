@@ -5,6 +5,7 @@
 //!   [`render_mermaid`] draws it.
 //! - [`verify`]: whether the world is still the one that a plan was made for, and what moved.
 //! - [`Saga`]: carries out a plan so that a crash at any moment loses and doubles nothing.
+//! - [`way_back`]: what is planned when a plan has failed after something old was gone.
 //! - [`heal`]: which sick replicas are replaced now, which later, which no more.
 //!
 //! Pure: no clock, no file, no thread, no async. `now` is an argument; equal input gives equal bytes.
@@ -40,6 +41,7 @@ mod graph;
 mod heal;
 mod plan;
 mod render;
+mod revert;
 mod saga;
 
 pub use check::{Change, StalePlan, diff, verify, verify_from};
@@ -47,6 +49,7 @@ pub use graph::{Cycle, CycleStep, GraphError, ServiceGraph};
 pub use heal::{HEAL_VERSION, HealAction, HealDecision, HealHistory, HealPolicy, Sickness, WaitReason, heal};
 pub use plan::{PlanError, destroy, jobs, plan};
 pub use render::render_mermaid;
+pub use revert::{displaced, jobs_are_done, way_back};
 pub use saga::{
     Command, Event, Failure, MalformedPlan, OnCancel, Outcome, Progress, RECORD_VERSION, Record, ReplayError, Saga,
     SagaConfig, SagaError, SagaStatus, StopCause, Verdict, operation_id, parameters, token, undo_operation_id,

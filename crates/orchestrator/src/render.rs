@@ -10,7 +10,7 @@ pub fn render_mermaid(plan: &Plan) -> String {
     for step in &plan.steps {
         let class = match &step.action {
             Action::CreateMachine { .. } | Action::CreateReplica { .. } => "create",
-            Action::AwaitReplica { .. } => "wait",
+            Action::AwaitReplica { .. } | Action::Gate { .. } => "wait",
             Action::DeleteReplica { .. } | Action::DeleteMachine { .. } => "delete",
         };
         text += &format!("  s{}[\"{} {}\"]:::{class}\n", step.id.0, step.id, step.action);

@@ -16,6 +16,7 @@ use tokio::time::sleep;
 use crate::endpoints::Endpoint;
 use crate::env::{EnvError, References, render_all};
 use crate::health::HealthTracker;
+use crate::look::look;
 use crate::probe::probe;
 use crate::shared::Shared;
 
@@ -46,6 +47,11 @@ pub(crate) enum Call {
         resource: ResourceId,
         stop: StopSpec,
     },
+    Look {
+        step: StepId,
+        watched: Vec<(StepId, ResourceId)>,
+        due: Vec<u32>,
+    },
 }
 
 impl Call {
@@ -54,13 +60,14 @@ impl Call {
             Self::Create { step, .. }
             | Self::Lookup { step, .. }
             | Self::AwaitReady { step, .. }
-            | Self::Delete { step, .. } => *step,
+            | Self::Delete { step, .. }
+            | Self::Look { step, .. } => *step,
         }
     }
 }
 
 /// A failed call, in the words of the saga.
-struct Failed {
+pub(crate) struct Failed {
     class: Class,
     detail: String,
     fenced_by: Option<u64>,
@@ -81,7 +88,7 @@ impl From<DriverError> for Failed {
 }
 
 impl Failed {
-    fn new(class: Class, detail: impl Into<String>) -> Self {
+    pub(crate) fn new(class: Class, detail: impl Into<String>) -> Self {
         Self {
             class,
             detail: detail.into(),
@@ -100,7 +107,7 @@ pub(crate) async fn carry_out(
     call: Call,
 ) -> Event {
     let step = call.step();
-    let Some(action) = plan.step(step).map(|step| &step.action) else {
+    let Some((action, aside)) = plan.step(step).map(|step| (&step.action, step.aside)) else {
         return Event::CallFailed {
             step,
             class: Class::Bug,
@@ -121,7 +128,7 @@ pub(crate) async fn carry_out(
             .map(|resource| Event::Found { step, resource }),
         Call::AwaitReady { resource, until, .. } => {
             let may_complete = replica_of(action).is_some_and(|(replica, _)| jobs.contains(replica.service()));
-            await_ready(&shared, action, &resource, until, may_complete)
+            await_ready(&shared, (action, aside), &resource, until, may_complete)
                 .await
                 .map(|until| Event::Ready { step, until })
         }
@@ -129,6 +136,10 @@ pub(crate) async fn carry_out(
             .await
             .map_err(Failed::from)
             .map(|()| Event::Gone { step }),
+        Call::Look { watched, due, .. } => {
+            let may_complete = matches!(action, Action::Gate { gate } if jobs.contains(&gate.service));
+            look(&shared, &plan, step, (&watched, &due), may_complete).await
+        }
     };
     ended.unwrap_or_else(|failed| match failed.fenced_by {
         Some(seen) => Event::Fenced { seen },
@@ -250,7 +261,7 @@ const fn replica_of(action: &Action) -> Option<(&ReplicaId, Option<&HealthCheck>
 /// run may have completed before anybody saw it run. The end of the wait is the saga's to decide.
 async fn await_ready(
     shared: &Shared,
-    action: &Action,
+    (action, aside): (&Action, bool),
     id: &ResourceId,
     until: Until,
     may_complete: bool,
@@ -275,7 +286,9 @@ async fn await_ready(
             (ResourceState::Exited { code: Some(0) }, Until::Healthy) if may_complete => return Ok(Until::Completed),
             (ResourceState::Running, Until::Healthy) => {
                 if is_healthy(driver.as_ref(), &resource, check, &mut tracker).await {
-                    let entered = replica.map_or(Ok(()), |replica| shared.became_healthy(&resource, replica, tracker));
+                    let entered = replica.map_or(Ok(()), |replica| {
+                        shared.became_healthy(&resource, replica, tracker, aside)
+                    });
                     return entered
                         .map(|()| until)
                         .map_err(|error| Failed::new(error.class(), chain(&error)));
@@ -334,15 +347,18 @@ async fn is_healthy(
 }
 
 impl Shared {
-    /// Lets a replica into the endpoints.
+    /// Lets a replica into the endpoints, or beside them until a gate switches.
     fn became_healthy(
         &self,
         resource: &Resource,
         replica: &ReplicaId,
         tracker: HealthTracker,
+        aside: bool,
     ) -> Result<(), crate::store::StoreError> {
-        if let Some(endpoint) = Endpoint::of(resource, replica) {
-            self.endpoints().enter(&resource.id, endpoint)?;
+        match Endpoint::of(resource, replica) {
+            Some(endpoint) if aside => self.endpoints().enter_aside(&resource.id, endpoint),
+            Some(endpoint) => self.endpoints().enter(&resource.id, endpoint)?,
+            None => {}
         }
         self.set_health(&resource.id, tracker);
         self.tell(crate::event::Event::Healthy {

@@ -15,6 +15,8 @@ pub struct RuntimeConfig {
     pub place: PlaceConfig,
     /// When lost replicas are replaced, and when not any more.
     pub heal: HealPolicy,
+    /// Whether a plan that fails after something old was gone is followed by a plan back to the generation before.
+    pub auto_revert: bool,
     /// Time between two looks at all replicas while supervising.
     pub supervise_every: Duration,
     /// Samples kept of each metric of each replica.
@@ -25,13 +27,14 @@ pub struct RuntimeConfig {
 const SAMPLES_KEPT: usize = 2880;
 
 impl RuntimeConfig {
-    /// The engines' defaults; a look every half second; a day of samples.
+    /// The engines' defaults; back by itself when a plan fails; a look every half second; a day of samples.
     #[must_use]
     pub fn new() -> Self {
         Self {
             saga: SagaConfig::new(),
             place: PlaceConfig::new(),
             heal: HealPolicy::new(),
+            auto_revert: true,
             supervise_every: Duration::from_millis(500),
             samples_kept_max: SAMPLES_KEPT,
         }
@@ -55,6 +58,13 @@ impl RuntimeConfig {
     #[must_use]
     pub fn with_place(mut self, place: PlaceConfig) -> Self {
         self.place = place;
+        self
+    }
+
+    /// The same with or without the automatic way back.
+    #[must_use]
+    pub const fn with_auto_revert(mut self, auto_revert: bool) -> Self {
+        self.auto_revert = auto_revert;
         self
     }
 

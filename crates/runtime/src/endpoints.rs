@@ -50,6 +50,8 @@ impl Endpoint {
 pub struct Endpoints {
     path: PathBuf,
     healthy: BTreeMap<ResourceId, Endpoint>,
+    /// Healthy ones that are not shown: new ones before a switch, old ones after it.
+    aside: BTreeMap<ResourceId, Endpoint>,
     services: BTreeSet<ServiceName>,
     /// Whether the file shows this list and not one of before a restart.
     is_shown: bool,
@@ -63,6 +65,7 @@ impl Endpoints {
         Self {
             path,
             healthy: BTreeMap::new(),
+            aside: BTreeMap::new(),
             services: BTreeSet::new(),
             is_shown: false,
         }
@@ -116,11 +119,45 @@ impl Endpoints {
         })
     }
 
+    /// Remembers a healthy replica that is not shown yet.
+    pub fn enter_aside(&mut self, resource: &ResourceId, endpoint: Endpoint) {
+        self.services.insert(endpoint.replica.service().clone());
+        if !self.healthy.contains_key(resource) {
+            self.aside.insert(resource.clone(), endpoint);
+        }
+    }
+
+    /// Makes `healthy` all that is known and not shown.
+    pub fn set_aside(&mut self, healthy: BTreeMap<ResourceId, Endpoint>) {
+        self.aside = healthy;
+    }
+
+    /// Shows all that is known but for `aside`, in one moment: nobody reads a list with both sides of a switch, or with
+    /// none. Writes only when this changes something.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the file cannot be replaced; the list is then unchanged.
+    pub fn arrange(&mut self, aside: &BTreeSet<ResourceId>) -> Result<(), StoreError> {
+        let known = self.healthy.iter().chain(&self.aside);
+        let (hidden, shown): (BTreeMap<_, _>, BTreeMap<_, _>) = known
+            .map(|(id, endpoint)| (id.clone(), endpoint.clone()))
+            .partition(|(id, _)| aside.contains(id));
+        if shown == self.healthy {
+            self.aside = hidden;
+            return Ok(());
+        }
+        let healthy = std::mem::replace(&mut self.healthy, shown);
+        let before = std::mem::replace(&mut self.aside, hidden);
+        self.write()
+            .inspect_err(|_| (self.healthy, self.aside) = (healthy, before))
+    }
+
     /// Takes a replica out, because it is unhealthy, gone, or about to be stopped.
     ///
     /// # Errors
     /// [`StoreError`] when the file cannot be replaced; the list is then unchanged.
     pub fn leave(&mut self, resource: &ResourceId) -> Result<(), StoreError> {
+        self.aside.remove(resource);
         let Some(endpoint) = self.healthy.remove(resource) else {
             return Ok(());
         };

@@ -6,6 +6,7 @@ mod entry;
 mod error;
 mod room;
 mod steps;
+mod trial;
 mod write;
 
 pub use destroy::destroy;

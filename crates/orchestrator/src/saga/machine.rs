@@ -130,6 +130,7 @@ impl Saga {
             Event::Found { step, resource } => self.found(step, resource),
             Event::Gone { step } => self.gone(step)?,
             Event::Ready { step, until } => self.ready(step, until)?,
+            Event::Looked { step, sick, measured } => self.looked(step, sick, &measured),
             Event::CallFailed { step, class, detail } => self.call_failed(step, class, detail),
             Event::Fenced { seen } => {
                 let detail = format!("epoch {seen} is at work, ours is {}", self.epoch);
@@ -191,7 +192,7 @@ impl Saga {
             progress.calling += u64::from(matches!(activity, Activity::Calling { .. }));
             progress.waiting += u64::from(matches!(activity, Activity::Awaiting { .. }));
             match stage {
-                Stage::Gone => progress.done += 1,
+                Stage::Gone | Stage::Passed => progress.done += 1,
                 Stage::Observed { broken: true, .. } | Stage::GivenUp { .. } | Stage::NotUndone { .. } => {
                     progress.failed += 1;
                 }
@@ -200,7 +201,11 @@ impl Saga {
                     progress.done += u64::from(reached && self.durable.epoch.is_some());
                 }
                 Stage::Undone { .. } => progress.undone += 1,
-                Stage::Waiting | Stage::Intended { .. } | Stage::Withdrawn | Stage::Undoing { .. } => {}
+                Stage::Waiting
+                | Stage::Intended { .. }
+                | Stage::Watching(_)
+                | Stage::Withdrawn
+                | Stage::Undoing { .. } => {}
             }
         }
         progress
@@ -317,7 +322,12 @@ impl Saga {
     }
 
     fn outcome(&self) -> Outcome {
-        let fine = |stage: &Stage| matches!(stage, Stage::Gone | Stage::Observed { broken: false, .. });
+        let fine = |stage: &Stage| {
+            matches!(
+                stage,
+                Stage::Gone | Stage::Passed | Stage::Observed { broken: false, .. }
+            )
+        };
         match &self.durable.cause {
             None if self.durable.stages.iter().all(fine) => Outcome::Succeeded,
             None => Outcome::Incomplete,
@@ -401,6 +411,7 @@ const fn step_of(event: &Event) -> Option<StepId> {
         | Event::Found { step, .. }
         | Event::Gone { step }
         | Event::Ready { step, .. }
+        | Event::Looked { step, .. }
         | Event::CallFailed { step, .. } => Some(*step),
         Event::Recorded { .. }
         | Event::RecordFailed { .. }

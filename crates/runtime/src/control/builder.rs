@@ -12,6 +12,7 @@ use skyloom_sync::Store;
 
 use super::ControlPlane;
 use super::plane::Inner;
+use crate::analysis::{AnalysisSource, Sources};
 use crate::clock::{Clock, SystemClock};
 use crate::config::RuntimeConfig;
 use crate::data::{DataPlace, DataPlaces};
@@ -33,6 +34,7 @@ pub struct ControlPlaneBuilder {
     authorizer: Arc<dyn Authorizer>,
     clock: Arc<dyn Clock>,
     secrets: Arc<dyn SecretResolver>,
+    sources: Sources,
     config: RuntimeConfig,
     audit_key: Option<LogKey>,
     data: Vec<(DataName, RegionKey, DataPlace)>,
@@ -47,6 +49,7 @@ impl ControlPlaneBuilder {
             authorizer: Arc::new(AllowAll),
             clock: Arc::new(SystemClock),
             secrets: Arc::new(EnvSecrets),
+            sources: Sources::default(),
             config: RuntimeConfig::new(),
             audit_key: None,
             data: Vec::new(),
@@ -93,6 +96,13 @@ impl ControlPlaneBuilder {
     /// Where secret values come from; by default backend `env` is this process's environment.
     pub fn secrets(mut self, secrets: impl SecretResolver + 'static) -> Self {
         self.secrets = Arc::new(secrets);
+        self
+    }
+
+    /// Registers a source of measurements for rollouts with analysis. Sources are asked in the order in which they were
+    /// registered; the built-in metrics come last.
+    pub fn analysis(mut self, source: impl AnalysisSource + 'static) -> Self {
+        self.sources.register(Arc::new(source));
         self
     }
 
@@ -166,6 +176,7 @@ impl ControlPlaneBuilder {
             authorizer: self.authorizer,
             clock: self.clock,
             secrets: self.secrets,
+            sources: self.sources,
             data,
             lease,
             audit: AuditFile::open(folder, audit_key)?,

@@ -50,7 +50,7 @@ impl ControlPlane {
         }
         let status = applying.run().await?;
         self.settle(inner, state, &plan, manifest, &status)?;
-        Outcome::of(&plan, status)
+        self.conclude(inner, &plan, status).await
     }
 
     /// Goes on with an interrupted plan, or stops it where `and_stop` says so; `None` when there is none.
@@ -134,7 +134,9 @@ impl ControlPlane {
         if matches!(status, SagaStatus::Halted { .. }) {
             return Err(Error::PlanFailed(Box::new(status.clone())));
         }
+        let reverting = state.must_revert(plan, manifest.as_ref(), status);
         state.settle(plan, manifest, status);
+        state.reverting = reverting.filter(|_| self.shared.config.auto_revert);
         state.save(&inner.state_path)?;
         inner.state = state;
         inner.interrupted = None;

@@ -6,6 +6,7 @@ mod heal;
 mod plane;
 mod proposal;
 mod rebalance;
+mod revert;
 mod status;
 
 pub use builder::ControlPlaneBuilder;
@@ -13,4 +14,5 @@ pub use heal::{HealReport, Healed};
 pub use plane::{AuditState, ControlPlane, Outcome};
 pub use proposal::Proposal;
 pub use rebalance::Rebalanced;
+pub use revert::Reverted;
 pub use status::{MachineStatus, ReplicaStatus, Status};
