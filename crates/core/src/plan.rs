@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::placement::SnapshotRef;
 use crate::{
-    DataName, Digest, HealthCheck, Machine, MachineId, MicroUsdPerHour, OwnerTag, RegionKey, ReplicaId, ResourceId,
-    Resources, RunSpec, ServiceName, Site, StopSpec, Timestamp,
+    Analysis, DataName, Digest, HealthCheck, Machine, MachineId, MicroUsdPerHour, OwnerTag, RegionKey, ReplicaId,
+    ResourceId, Resources, RunSpec, ServiceName, ServiceSpec, Site, StopSpec, Timestamp,
 };
 
 /// Version of the persisted form.
@@ -146,6 +147,13 @@ pub struct Step {
     pub price_before: MicroUsdPerHour,
     /// Price of the machine concerned after.
     pub price_after: MicroUsdPerHour,
+    /// Longest time that a replica which the step creates may take to become healthy; `None`: what its health check and
+    /// the saga allow.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub within: Option<Duration>,
+    /// Whether the replica that the step creates is kept out of the endpoints until a gate lets it in.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub aside: bool,
 }
 
 /// What a step does.
@@ -241,6 +249,57 @@ pub enum Action {
         /// When this was planned: the copies are equal as of then or later.
         planned_at: Timestamp,
     },
+    /// Watches new replicas for a while before anything further is done.
+    Gate {
+        /// What is watched, and what has to hold.
+        gate: Gate,
+    },
+}
+
+/// What has to hold of new replicas for a while: that they are healthy, and what metrics say. Nothing is made or removed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gate {
+    /// Whose replicas they are.
+    pub service: ServiceName,
+    /// Where the first of them is.
+    pub site: Site,
+    /// The earlier steps that create them.
+    pub watched: Vec<StepId>,
+    /// How long they are watched at least, from when the gate is reached.
+    pub hold: Duration,
+    /// Conditions on metrics, each measured for its own time.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub analysis: Vec<Analysis>,
+    /// Old replicas that leave the endpoints when the gate is passed, in the same moment in which the watched enter.
+    /// Empty: nobody is switched.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub switch_from: Vec<ResourceId>,
+}
+
+impl Gate {
+    /// The shortest time it takes.
+    #[must_use]
+    pub fn length(&self) -> Duration {
+        let measured = self
+            .analysis
+            .iter()
+            .map(|a| a.interval.saturating_mul(a.measurements()));
+        measured.max().unwrap_or_default().max(self.hold)
+    }
+}
+
+impl fmt::Display for Gate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let new = self.watched.len();
+        write!(f, "? {} ({new} new) for {:?}", self.service, self.length())?;
+        for analysis in &self.analysis {
+            write!(f, ", {} {}", analysis.metric, analysis.limit)?;
+        }
+        if !self.switch_from.is_empty() {
+            write!(f, ", then switched")?;
+        }
+        Ok(())
+    }
 }
 
 impl Action {
@@ -253,6 +312,7 @@ impl Action {
                 &spec.site
             }
             Self::AdoptMachine { machine, .. } => &machine.site,
+            Self::Gate { gate } => &gate.site,
             Self::DeleteReplica { site, .. }
             | Self::AwaitReplica { site, .. }
             | Self::DeleteMachine { site, .. }
@@ -271,7 +331,8 @@ impl Action {
             Self::CreateMachine { .. }
             | Self::DeleteMachine { .. }
             | Self::AdoptMachine { .. }
-            | Self::SyncData { .. } => None,
+            | Self::SyncData { .. }
+            | Self::Gate { .. } => None,
         }
     }
 }
@@ -300,6 +361,7 @@ impl fmt::Display for Action {
                 machine.id, machine.site, machine.instance, machine.price
             ),
             Self::SyncData { data, copies, .. } => write!(f, "= data {data} equal in {} copies", copies.len() + 1),
+            Self::Gate { gate } => gate.fmt(f),
         }
     }
 }
@@ -328,6 +390,14 @@ impl ReplicaSpec {
     #[must_use]
     pub fn digest(&self) -> Digest {
         Digest::of(&(&self.replica, &self.request, &self.run, &self.health, &self.stop))
+    }
+}
+
+impl ServiceSpec {
+    /// Digest that [`ReplicaSpec::digest`] gives for a replica of this service as it is now, wherever it is.
+    #[must_use]
+    pub fn form(&self, replica: &ReplicaId) -> Digest {
+        Digest::of(&(replica, &self.resources, &self.run, &self.health, &self.stop))
     }
 }
 
@@ -376,6 +446,8 @@ pub enum Precondition {
         /// What the provider calls it.
         resource: ResourceId,
     },
+    /// Nothing: the step changes nothing.
+    Always,
 }
 
 /// How a step is undone.

@@ -61,6 +61,7 @@ fn key(action: &Action) -> Key {
         Action::AdoptReplica { resource, .. } => ("adopt-replica", resource.to_string()),
         Action::AdoptMachine { resource, .. } => ("adopt-machine", resource.to_string()),
         Action::SyncData { data, .. } => ("sync-data", data.to_string()),
+        Action::Gate { gate } => ("gate", gate.service.to_string()),
     }
 }
 

@@ -7,7 +7,7 @@ use crate::{MicroUsdPerHour, StepId};
 
 impl fmt::Display for Plan {
     /// A table of steps, then the prices before and after. Signs: `+` create, `-` delete, `~` create in place of an old
-    /// one, `=` wait for what is there, `>` take over under a new name.
+    /// one, `=` wait for what is there, `>` take over under a new name, `?` watch what is new.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (generation, id) = (self.snapshot.generation, self.id().short());
         writeln!(f, "plan {id} of {} from generation {generation}", self.deployment)?;

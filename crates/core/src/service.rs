@@ -11,8 +11,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    CloudId, DataName, Import, Jurisdiction, MicroUsd, MicroUsdPerHour, Moved, PortName, RegionKey, Resources,
-    SecretRef, ServiceName,
+    CloudId, DataName, DriftField, DriftPolicy, Import, Jurisdiction, MicroUsd, MicroUsdPerHour, Moved, PortName,
+    RegionKey, Resources, Rollout, SecretRef, ServiceName,
 };
 
 /// A place in a manifest's text; both count from 1, columns in characters.
@@ -199,6 +199,9 @@ pub struct ServiceSpec {
     pub stop: StopSpec,
     /// How a new generation replaces an old one.
     pub rollout: Rollout,
+    /// What follows from a change made from outside, per field; [`DriftPolicy::Correct`] for those that are absent.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub drift: BTreeMap<DriftField, DriftPolicy>,
 }
 
 /// Which kinds of purchase a service accepts.
@@ -459,42 +462,6 @@ impl Default for StopSpec {
             grace: Duration::from_secs(10),
         }
     }
-}
-
-/// How a new generation replaces an old one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Rollout {
-    /// Kind.
-    pub strategy: RolloutStrategy,
-    /// Replicas that may be missing during it.
-    pub max_unavailable: u32,
-    /// Replicas that may be too many during it.
-    pub max_surge: u32,
-}
-
-impl Default for Rollout {
-    /// Rolling, one at a time, one more allowed.
-    fn default() -> Self {
-        Self {
-            strategy: RolloutStrategy::Rolling,
-            max_unavailable: 1,
-            max_surge: 1,
-        }
-    }
-}
-
-/// Kind of a rollout.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "kebab-case")]
-pub enum RolloutStrategy {
-    /// A few replicas at a time.
-    #[default]
-    Rolling,
-    /// A small part first, then the rest.
-    Canary,
-    /// All of the new beside all of the old, then switched.
-    BlueGreen,
 }
 
 /// How sensitive data is.

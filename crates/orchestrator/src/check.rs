@@ -242,7 +242,7 @@ fn contradictions(plan: &Plan, current: &Snapshot) -> Vec<Change> {
 
 const fn known_resource(step: &skyloom_core::Step) -> Option<&ResourceId> {
     match &step.precondition {
-        Precondition::Absent | Precondition::Anything => None,
+        Precondition::Absent | Precondition::Anything | Precondition::Always => None,
         Precondition::AbsentBut { resource }
         | Precondition::Claimable { resource }
         | Precondition::PresentOrGone { resource } => Some(resource),

@@ -6,6 +6,7 @@
 //!   what to [`confine`] a plan to, what was in force before.
 //! - [`verify`]: whether the world is still the one that a plan was made for, and what moved.
 //! - [`Saga`]: carries out a plan so that a crash at any moment loses and doubles nothing.
+//! - [`way_back`]: what is planned when a plan has failed after something old was gone.
 //! - [`heal`]: which sick replicas are replaced now, which later, which no more.
 //!
 //! Pure: no clock, no file, no thread, no async. `now` is an argument; equal input gives equal bytes.
@@ -40,6 +41,7 @@ mod check;
 mod graph;
 mod heal;
 mod plan;
+mod revert;
 mod saga;
 mod view;
 
@@ -50,6 +52,7 @@ pub use plan::{
     ClaimError, Claimed, Claims, Found, FoundMachine, PlanError, PlanRequest, TargetError, Targeted, claim, confine,
     destroy, jobs, plan, plan_for,
 };
+pub use revert::{displaced, jobs_are_done, way_back};
 pub use saga::{
     Command, Event, Failure, MalformedPlan, OnCancel, Outcome, Progress, RECORD_VERSION, Record, ReplayError, Saga,
     SagaConfig, SagaError, SagaStatus, StopCause, Verdict, operation_id, parameters, token, undo_operation_id,

@@ -203,6 +203,7 @@ impl<'a> Applying<'a> {
                 for (_, record) in &records {
                     self.state.record(&self.plan, record);
                 }
+                self.switch(&records);
                 self.handle(SagaEvent::Recorded { seq: last });
                 self.tell_done(&records);
                 Ok(())
@@ -217,6 +218,19 @@ impl<'a> Applying<'a> {
         self.handle(SagaEvent::RecordFailed { class, detail });
         self.wind_up().await;
         error.into()
+    }
+
+    /// Shows the endpoints as a gate that is passed, or one whose replicas are undone, leaves them. Before the saga goes
+    /// on: the old ones are shown again before the first new one is stopped.
+    fn switch(&self, records: &[(u64, Record)]) {
+        let switches = |record: &Record| matches!(record, Record::Passed { .. } | Record::CompensationIntent { .. });
+        if !records.iter().any(|(_, record)| switches(record)) {
+            return;
+        }
+        if let Err(error) = self.shared.endpoints().arrange(&self.state.aside()) {
+            // The next look at everything shows them.
+            tracing::error!(%error, "the endpoints could not be written");
+        }
     }
 
     /// Tells watchers which steps' effects are durable by now, whether an answer or a look-up has shown them.
@@ -259,6 +273,7 @@ impl<'a> Applying<'a> {
             }
             Command::Lookup { step, operation, token } => Call::Lookup { step, operation, token },
             Command::AwaitReady { step, resource, until } => Call::AwaitReady { step, resource, until },
+            Command::Look { step, watched, due } => Call::Look { step, watched, due },
             Command::Delete {
                 step,
                 operation,
@@ -288,7 +303,11 @@ impl<'a> Applying<'a> {
     /// Begins a call; an earlier one of the step is superseded.
     fn spawn(&mut self, call: Call) {
         self.calls += 1;
-        let (step, number, is_wait) = (call.step(), self.calls, matches!(call, Call::AwaitReady { .. }));
+        let (step, number, is_wait) = (
+            call.step(),
+            self.calls,
+            matches!(call, Call::AwaitReady { .. } | Call::Look { .. }),
+        );
         let carried_out = call::carry_out(
             Arc::clone(self.shared),
             Arc::clone(&self.plan),

@@ -16,6 +16,7 @@ use tokio::time::sleep;
 use crate::endpoints::Endpoint;
 use crate::env::{EnvError, References, render_all};
 use crate::health::HealthTracker;
+use crate::look::look;
 use crate::probe::probe;
 use crate::shared::Shared;
 
@@ -47,6 +48,11 @@ pub(crate) enum Call {
         resource: ResourceId,
         stop: StopSpec,
     },
+    Look {
+        step: StepId,
+        watched: Vec<(StepId, ResourceId)>,
+        due: Vec<u32>,
+    },
 }
 
 impl Call {
@@ -55,13 +61,14 @@ impl Call {
             Self::Create { step, .. }
             | Self::Lookup { step, .. }
             | Self::AwaitReady { step, .. }
-            | Self::Delete { step, .. } => *step,
+            | Self::Delete { step, .. }
+            | Self::Look { step, .. } => *step,
         }
     }
 }
 
 /// A failed call, in the words of the saga.
-struct Failed {
+pub(crate) struct Failed {
     class: Class,
     detail: String,
     fenced_by: Option<u64>,
@@ -82,7 +89,7 @@ impl From<DriverError> for Failed {
 }
 
 impl Failed {
-    fn new(class: Class, detail: impl Into<String>) -> Self {
+    pub(crate) fn new(class: Class, detail: impl Into<String>) -> Self {
         Self {
             class,
             detail: detail.into(),
@@ -101,7 +108,7 @@ pub(crate) async fn carry_out(
     call: Call,
 ) -> Event {
     let step = call.step();
-    let Some(action) = plan.step(step).map(|step| &step.action) else {
+    let Some((action, aside)) = plan.step(step).map(|step| (&step.action, step.aside)) else {
         return Event::CallFailed {
             step,
             class: Class::Bug,
@@ -122,7 +129,7 @@ pub(crate) async fn carry_out(
             .map(|resource| Event::Found { step, resource }),
         Call::AwaitReady { resource, until, .. } => {
             let may_complete = replica_of(action).is_some_and(|(replica, _)| jobs.contains(replica.service()));
-            await_ready(&shared, action, &resource, until, may_complete)
+            await_ready(&shared, (action, aside), &resource, until, may_complete)
                 .await
                 .map(|until| Event::Ready { step, until })
         }
@@ -135,6 +142,10 @@ pub(crate) async fn carry_out(
             .await
             .map_err(Failed::from)
             .map(|()| Event::Gone { step }),
+        Call::Look { watched, due, .. } => {
+            let may_complete = matches!(action, Action::Gate { gate } if jobs.contains(&gate.service));
+            look(&shared, &plan, step, (&watched, &due), may_complete).await
+        }
     };
     ended.unwrap_or_else(|failed| match failed.fenced_by {
         Some(seen) => Event::Fenced { seen },
@@ -347,7 +358,7 @@ const fn replica_of(action: &Action) -> Option<(&ReplicaId, Option<&HealthCheck>
 /// run may have completed before anybody saw it run. The end of the wait is the saga's to decide.
 async fn await_ready(
     shared: &Shared,
-    action: &Action,
+    (action, aside): (&Action, bool),
     id: &ResourceId,
     until: Until,
     may_complete: bool,
@@ -373,7 +384,7 @@ async fn await_ready(
             (ResourceState::Running, Until::Healthy) => {
                 if is_healthy(driver.as_ref(), &resource, check, &mut tracker).await {
                     if let Some(replica) = replica {
-                        let entered = shared.became_healthy(&resource, replica, tracker).await;
+                        let entered = shared.became_healthy(&resource, replica, tracker, aside).await;
                         entered.map_err(|error| Failed::new(error.class(), chain(&error)))?;
                     }
                     return Ok(until);
@@ -432,15 +443,18 @@ async fn is_healthy(
 }
 
 impl Shared {
-    /// Lets a replica into the endpoints.
+    /// Lets a replica into the endpoints, or beside them until a gate switches.
     async fn became_healthy(
         &self,
         resource: &Resource,
         replica: &ReplicaId,
         tracker: HealthTracker,
+        aside: bool,
     ) -> Result<(), crate::store::StoreError> {
-        if let Some(endpoint) = Endpoint::of(resource, replica) {
-            self.enter_endpoints(&resource.id, endpoint).await?;
+        match Endpoint::of(resource, replica) {
+            Some(endpoint) if aside => self.endpoints().enter_aside(&resource.id, endpoint),
+            Some(endpoint) => self.enter_endpoints(&resource.id, endpoint).await?,
+            None => {}
         }
         self.set_health(&resource.id, tracker);
         self.tell(crate::event::Event::Healthy {

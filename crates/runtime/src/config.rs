@@ -19,6 +19,8 @@ pub struct RuntimeConfig {
     pub heal: HealPolicy,
     /// How long a lease lasts and how long the store is waited for.
     pub lease: LeaseConfig,
+    /// Whether a plan that fails after something old was gone is followed by a plan back to the generation before.
+    pub auto_revert: bool,
     /// Time between two looks at all replicas while supervising.
     pub supervise_every: Duration,
     /// Samples kept of each metric of each replica.
@@ -29,7 +31,7 @@ pub struct RuntimeConfig {
 const SAMPLES_KEPT: usize = 2880;
 
 impl RuntimeConfig {
-    /// The engines' defaults; a look every half second; a day of samples.
+    /// The engines' defaults; back by itself when a plan fails; a look every half second; a day of samples.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -37,6 +39,7 @@ impl RuntimeConfig {
             place: PlaceConfig::new(),
             heal: HealPolicy::new(),
             lease: LeaseConfig::new(),
+            auto_revert: true,
             supervise_every: Duration::from_millis(500),
             samples_kept_max: SAMPLES_KEPT,
         }
@@ -67,6 +70,13 @@ impl RuntimeConfig {
     #[must_use]
     pub const fn with_lease(mut self, lease: LeaseConfig) -> Self {
         self.lease = lease;
+        self
+    }
+
+    /// The same with or without the automatic way back.
+    #[must_use]
+    pub const fn with_auto_revert(mut self, auto_revert: bool) -> Self {
+        self.auto_revert = auto_revert;
         self
     }
 

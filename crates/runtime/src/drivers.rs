@@ -39,7 +39,8 @@ impl Drivers {
             limit,
             begun: Instant::now(),
         }));
-        self.drivers.sort_by_key(|driver| driver.capabilities().clouds.is_none());
+        self.drivers
+            .sort_by_key(|driver| driver.capabilities().clouds.is_none());
     }
 
     /// What every change has to pass.
@@ -58,7 +59,7 @@ impl Drivers {
 
     /// All of them, those that name their clouds first.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<dyn Driver>> {
-        self.0.iter()
+        self.drivers.iter()
     }
 
     /// Whether there is none.

@@ -4,7 +4,7 @@
 //! without meeting one that is going away. How the file's text is made is `listing`'s room; that changes which come together
 //! share one write is `discovery`'s.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -53,6 +53,8 @@ impl Endpoint {
 pub struct Endpoints {
     path: PathBuf,
     healthy: BTreeMap<ResourceId, Endpoint>,
+    /// Healthy ones that are not shown: new ones before a switch, old ones after it.
+    aside: BTreeMap<ResourceId, Endpoint>,
     /// The same by service, also services without any.
     listing: Listing,
     /// Counts changes.
@@ -97,6 +99,7 @@ impl Endpoints {
         Self {
             path,
             healthy: BTreeMap::new(),
+            aside: BTreeMap::new(),
             listing: Listing::default(),
             version: 0,
             pen: Arc::default(),
@@ -151,11 +154,45 @@ impl Endpoints {
         self.write().inspect_err(|_| self.put_back(resource, before))
     }
 
+    /// Remembers a healthy replica that is not shown yet.
+    pub fn enter_aside(&mut self, resource: &ResourceId, endpoint: Endpoint) {
+        let service = endpoint.replica.service();
+        if !self.listing.contains(service) {
+            self.listing.name(service.clone());
+        }
+        if !self.healthy.contains_key(resource) {
+            self.aside.insert(resource.clone(), endpoint);
+        }
+    }
+
+    /// Makes `healthy` all that is known and not shown.
+    pub fn set_aside(&mut self, healthy: BTreeMap<ResourceId, Endpoint>) {
+        self.aside = healthy;
+    }
+
+    /// Shows all that is known but for `aside`, in one moment: nobody reads a list with both sides of a switch, or with
+    /// none. Writes only when this changes something.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the file cannot be replaced; the list is then unchanged.
+    pub fn arrange(&mut self, aside: &BTreeSet<ResourceId>) -> Result<(), StoreError> {
+        let known = self.healthy.iter().chain(&self.aside);
+        let (hidden, shown): (BTreeMap<_, _>, BTreeMap<_, _>) = known
+            .map(|(id, endpoint)| (id.clone(), endpoint.clone()))
+            .partition(|(id, _)| aside.contains(id));
+        if shown != self.healthy {
+            self.set_all([], shown)?;
+        }
+        self.aside = hidden;
+        Ok(())
+    }
+
     /// Takes a replica out, because it is unhealthy, gone, or about to be stopped.
     ///
     /// # Errors
     /// [`StoreError`] when the file cannot be replaced; the list is then unchanged.
     pub fn leave(&mut self, resource: &ResourceId) -> Result<(), StoreError> {
+        self.aside.remove(resource);
         let Some(before) = self.take_out(resource) else {
             return Ok(());
         };

@@ -2,7 +2,7 @@
 
 use skyloom_core::{Class, ReplicaId, ServiceName, StepId};
 use skyloom_orchestrator::{
-    ClaimError, GraphError, MalformedPlan, PlanError, ReplayError, SagaStatus, StalePlan, TargetError,
+    ClaimError, Failure, GraphError, MalformedPlan, PlanError, ReplayError, SagaStatus, StalePlan, TargetError,
 };
 use skyloom_provider::DriverError;
 use skyloom_scheduler::{PlaceError, RebalanceError, Unsatisfied, Violation};
@@ -10,6 +10,7 @@ use skyloom_security::access::{Action, Decision};
 use skyloom_security::audit::AuditVerifyError;
 use thiserror::Error;
 
+use crate::control::Reverted;
 use crate::data::DataError;
 use crate::insight::InsightError;
 use crate::store::StoreError;
@@ -112,6 +113,18 @@ pub enum Error {
     /// The plan was begun and did not succeed.
     #[error("carry out the plan: it {}", describe(.0))]
     PlanFailed(Box<SagaStatus>),
+    /// The plan did not succeed, and the generation before is in force again.
+    #[error("carry out the plan: {0}")]
+    Reverted(Box<Reverted>),
+    /// The plan did not succeed, and neither did the way back: the deployment is between two generations, and nothing is
+    /// done by itself until the next plan.
+    #[error("go back after step {} failed ({})", .cause.step, .cause.detail)]
+    RevertFailed {
+        /// Why the plan failed.
+        cause: Failure,
+        /// Why the way back failed.
+        source: Box<Self>,
+    },
     /// Nothing is deployed.
     #[error("find a deployment: nothing has been applied")]
     NothingDeployed,
@@ -192,7 +205,10 @@ impl Error {
     #[must_use]
     pub fn class(&self) -> Class {
         match self {
-            Self::Store(error) | Self::LeaseLost(error) | Self::AuditUnavailable(error) | Self::OutcomeUnrecorded(error) => error.class(),
+            Self::Store(error)
+            | Self::LeaseLost(error)
+            | Self::AuditUnavailable(error)
+            | Self::OutcomeUnrecorded(error) => error.class(),
             Self::Driver(error) => error.class(),
             Self::NoDriver | Self::NeedsOpen | Self::Name(_) => Class::Invalid,
             Self::UnknownPlace(error) => error.class(),
@@ -209,6 +225,8 @@ impl Error {
             Self::Audit(error) => error.class(),
             Self::Replay(error) => error.class(),
             Self::PlanFailed(status) => failed_class(status),
+            Self::Reverted(reverted) => reverted.cause.class,
+            Self::RevertFailed { source, .. } => source.class(),
             Self::NothingDeployed | Self::NoReplica { .. } => Class::NotFound,
             Self::Data(error) => error.class(),
             Self::Insight(error) => error.class(),

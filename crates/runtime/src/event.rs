@@ -78,6 +78,11 @@ pub enum Event {
         /// What was said.
         detail: String,
     },
+    /// A plan failed, and the way back to the generation before begins.
+    Reverting {
+        /// Why the plan failed, for people.
+        cause: String,
+    },
     /// A plan ended.
     PlanEnded {
         /// How, for people.

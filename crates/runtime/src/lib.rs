@@ -3,6 +3,7 @@
 //! [`ControlPlane`] is what an embedder holds. It asks the engines and carries out what they say; it contains no policy
 //! and no formula. See `docs/architecture.md` for the files it keeps and the invariants it holds.
 
+mod analysis;
 mod apply;
 mod call;
 mod clock;
@@ -21,16 +22,18 @@ mod health;
 mod hold;
 mod insight;
 mod listing;
+mod look;
 mod observe;
 mod probe;
 mod shared;
 pub mod store;
 
+pub use analysis::{AnalysisSource, METRIC_MEMORY, METRIC_UNHEALTHY, Measure, MeasureError, MeasuredReplica};
 pub use clock::{Clock, SystemClock};
 pub use config::RuntimeConfig;
 pub use control::{
     AuditState, ControlPlane, ControlPlaneBuilder, HealReport, Healed, MachineStatus, Outcome, Proposal, Rebalanced,
-    ReplicaStatus, Status,
+    ReplicaStatus, Reverted, Status,
 };
 pub use data::{CopyOutcome, DataError, DataPlace, SyncOutcome};
 pub use endpoints::{ENDPOINTS_VERSION, Endpoint, Endpoints, EndpointsFile};

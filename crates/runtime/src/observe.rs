@@ -112,17 +112,24 @@ fn show(shared: &Shared, state: &State, looks: Vec<Look>) -> Result<Vec<Observed
     let of_replicas = state.replicas.values().map(|known| known.spec.replica.service());
     let wanted = state.manifest.iter().flat_map(|manifest| &manifest.services);
     let services = of_replicas.chain(wanted.map(|service| &service.name)).cloned();
-    let mut healthy = BTreeMap::new();
+    let (mut healthy, mut aside) = (BTreeMap::new(), BTreeMap::new());
     let mut events = Vec::new();
     let mut replicas = Vec::new();
     for look in looks {
         if let Some(endpoint) = look.endpoint {
-            healthy.insert(look.observed.resource.clone(), endpoint);
+            let id = look.observed.resource.clone();
+            let hidden = state.replicas.get(&id).is_some_and(|known| known.aside);
+            let list = if hidden { &mut aside } else { &mut healthy };
+            list.insert(id, endpoint);
         }
         events.extend(look.lost);
         replicas.push(look.observed);
     }
-    let shown = shared.endpoints().set_all(services, healthy);
+    let shown = {
+        let mut endpoints = shared.endpoints();
+        endpoints.set_aside(aside);
+        endpoints.set_all(services, healthy)
+    };
     // Told even when the list could not be written: the next look does not find them healthy until now any more.
     events.into_iter().for_each(|event| shared.tell(event));
     shown?;

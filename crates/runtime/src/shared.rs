@@ -7,6 +7,7 @@ use skyloom_core::{Catalogue, OwnerTag, ResourceId, Timestamp};
 use skyloom_security::access::Authorizer;
 use tokio::sync::{broadcast, watch};
 
+use crate::analysis::Sources;
 use crate::clock::Clock;
 use crate::config::RuntimeConfig;
 use crate::data::DataPlaces;
@@ -28,6 +29,7 @@ pub(crate) struct Shared {
     pub(crate) authorizer: Arc<dyn Authorizer>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) secrets: Arc<dyn SecretResolver>,
+    pub(crate) sources: Sources,
     pub(crate) data: DataPlaces,
     pub(crate) events: broadcast::Sender<Event>,
     /// Counts the requests to stop. A number, not a signal: whoever has read it sees every later request, also one that
@@ -50,6 +52,7 @@ pub(crate) struct Parts {
     pub(crate) authorizer: Arc<dyn Authorizer>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) secrets: Arc<dyn SecretResolver>,
+    pub(crate) sources: Sources,
     pub(crate) data: DataPlaces,
     pub(crate) hold: Hold,
     pub(crate) audit: AuditFile,
@@ -66,6 +69,7 @@ impl Shared {
             authorizer,
             clock,
             secrets,
+            sources,
             data,
             hold,
             audit,
@@ -80,6 +84,7 @@ impl Shared {
             authorizer,
             clock,
             secrets,
+            sources,
             data,
             events: broadcast::Sender::new(crate::event::EVENTS_BEHIND_MAX),
             cancels: watch::Sender::new(0),

@@ -101,6 +101,7 @@ fn sketch() -> impl Strategy<Value = Sketch> {
                 strategy: rollout.0,
                 max_unavailable: rollout.1,
                 max_surge: rollout.2,
+                ..Rollout::default()
             },
         })
 }
@@ -154,7 +155,8 @@ fn service(index: usize, sketch: &Sketch) -> ServiceSpec {
         run: run(),
         health: sketch.is_checked.then(health),
         stop: StopSpec::default(),
-        rollout: sketch.rollout,
+        rollout: sketch.rollout.clone(),
+        drift: BTreeMap::new(),
         name,
     }
 }

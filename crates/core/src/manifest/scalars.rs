@@ -85,6 +85,20 @@ spelling!(
     }
 );
 spelling!(
+    /// A number that is not negative, to a millionth.
+    NumberText, QUANTITY, "a number, such as 3 or `0.01`", {
+        "type": ["number", "string"], "minimum": 0,
+        "pattern": r"^\s*(\d+\.?\d*|\.\d+)\s*$"
+    }
+);
+spelling!(
+    /// A number of replicas from 1, or a part of all such as `10%`.
+    ShareText, QUANTITY, "a number of replicas, or a part such as `10%`", {
+        "type": ["integer", "string"], "minimum": 1, "maximum": 4_294_967_295u32,
+        "pattern": r"^\s*\d+\s*%?\s*$"
+    }
+);
+spelling!(
     /// A duration: a number with one of the units ms, s, m, h, d.
     DurationText, QUANTITY, "a duration, such as `500ms`, `1s`, `5m`, `1h` or `7d`", {
         "type": "string", "pattern": r"^\s*(\d+\.?\d*|\.\d+)\s*(ms|s|m|h|d)\s*$"

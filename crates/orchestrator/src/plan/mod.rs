@@ -10,6 +10,7 @@ mod request;
 mod room;
 mod steps;
 mod target;
+mod trial;
 mod write;
 
 pub use claim::{ClaimError, Claimed, Claims, Found, FoundMachine, claim};

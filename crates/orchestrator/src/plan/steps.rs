@@ -1,9 +1,10 @@
 //! The growing list of steps: numbers them, knows prices and sites, and writes each kind in one place.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use skyloom_core::{
-    Action, After, Barrier, BarrierId, Compensation, Machine, MachineId, MicroUsdPerHour, Node, ObservedReplica,
+    Action, After, Barrier, BarrierId, Compensation, Gate, Machine, MachineId, MicroUsdPerHour, Node, ObservedReplica,
     PLAN_VERSION, Plan, Precondition, ReplicaId, ReplicaSpec, ResourceId, ServiceName, SnapshotRef, Step, StepId,
     StopSpec, Until,
 };
@@ -295,8 +296,27 @@ impl<'a> Steps<'a> {
             compensation,
             price_before,
             price_after,
+            within: None,
+            aside: false,
         });
         Ok(id)
+    }
+
+    /// How the replica that a step creates may start.
+    pub(super) fn starts(&mut self, step: StepId, within: Option<Duration>, aside: bool) {
+        if let Some(step) = self.steps.get_mut(step.0 as usize) {
+            (step.within, step.aside) = (within, aside);
+        }
+    }
+
+    /// Watches what is new; passed when all of it has held.
+    pub(super) fn gate(&mut self, gate: Gate, why: String, waits: Waits) -> Result<StepId, PlanError> {
+        let compensation = Compensation::Nothing {
+            because: String::from("nothing is made"),
+        };
+        let free = (MicroUsdPerHour::ZERO, MicroUsdPerHour::ZERO);
+        let action = Action::Gate { gate };
+        self.push(action, why, waits, Precondition::Always, compensation, free)
     }
 
     fn node(&self, old: &ObservedReplica) -> Result<&'a Node, PlanError> {

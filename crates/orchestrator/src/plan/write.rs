@@ -13,7 +13,7 @@ use skyloom_core::{
 use super::PlanError;
 use super::claim::{Adopted, Claims};
 use super::diff::{Diff, Entry};
-use super::entry::{Context, Written, stop_of};
+use super::entry::{Context, Written, is_rolled, stop_of};
 use super::request::PlanRequest;
 use super::room::{Room, overfull, rooms};
 use super::steps::{Steps, Waits};
@@ -217,21 +217,25 @@ impl<'a, 'b: 'a> Writer<'a, 'b> {
         if entries.iter().all(|entry| entry.kept.is_some()) {
             return Ok(());
         }
-        let context = Context {
+        let mut context = Context {
             service,
             dependencies: self.dependencies(service)?,
             rooms: &self.rooms,
             cleared: &self.cleared,
             claims: self.claims,
+            switches: false,
         };
-        let until = Context::READY;
+        let replaced = || entries.iter().filter(|entry| entry.kept.is_none());
+        context.switches = replaced().any(is_rolled) && context.can_switch(replaced());
         let mut written = Written::default();
-        for entry in entries.iter().filter(|entry| entry.kept.is_none()) {
+        // What does not serve is repaired first: what serves goes only when enough others do.
+        let (rolled, broken): (Vec<_>, Vec<_>) = replaced().partition(|entry| is_rolled(entry));
+        for entry in broken.into_iter().chain(rolled) {
             context.replace(&mut self.steps, entry, &mut written)?;
         }
         context.switch(&mut self.steps, &mut written)?;
         self.news
-            .extend(written.created.iter().map(|step| After { step: *step, until }));
+            .extend(written.ready.iter().copied().chain(written.trial.gate));
         let created = written.created.into_iter().map(|step| (step, None));
         self.replicas.entry(&service.name).or_default().extend(created);
         Ok(())

@@ -135,6 +135,7 @@ impl Saga {
             Event::Found { step, resource } => self.found(step, resource),
             Event::Gone { step } => self.gone(step)?,
             Event::Ready { step, until } => self.ready(step, until)?,
+            Event::Looked { step, sick, measured } => self.looked(step, sick, &measured),
             Event::CallFailed { step, class, detail } => self.call_failed(step, class, detail),
             Event::Fenced { seen } => {
                 let detail = format!("epoch {seen} is at work, ours is {}", self.epoch);
@@ -297,7 +298,12 @@ impl Saga {
     }
 
     fn outcome(&self) -> Outcome {
-        let fine = |stage: &Stage| matches!(stage, Stage::Gone | Stage::Observed { broken: false, .. });
+        let fine = |stage: &Stage| {
+            matches!(
+                stage,
+                Stage::Gone | Stage::Passed | Stage::Observed { broken: false, .. }
+            )
+        };
         match &self.durable.cause {
             None if self.durable.stages.iter().all(fine) => Outcome::Succeeded,
             None => Outcome::Incomplete,
@@ -388,6 +394,7 @@ const fn step_of(event: &Event) -> Option<StepId> {
         | Event::Found { step, .. }
         | Event::Gone { step }
         | Event::Ready { step, .. }
+        | Event::Looked { step, .. }
         | Event::CallFailed { step, .. } => Some(*step),
         Event::Recorded { .. }
         | Event::RecordFailed { .. }

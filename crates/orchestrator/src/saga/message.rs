@@ -1,6 +1,6 @@
 //! What goes into a saga and what comes out of it.
 
-use skyloom_core::{Class, OperationId, ResourceId, StepId, StopSpec, Token, Until};
+use skyloom_core::{Class, Millionths, OperationId, ResourceId, StepId, StopSpec, Token, Until};
 use thiserror::Error;
 
 use super::Record;
@@ -47,7 +47,16 @@ pub enum Command {
         /// What it must reach.
         until: Until,
     },
-    /// The answer to the last [`Command::AwaitReady`] of the step is not wanted any more.
+    /// Look once at new replicas, and measure what is due. Answers: [`Event::Looked`], [`Event::CallFailed`].
+    Look {
+        /// Which step: a gate.
+        step: StepId,
+        /// The steps that created the replicas, and what the provider calls these.
+        watched: Vec<(StepId, ResourceId)>,
+        /// Positions in the gate's analysis of what is due to be measured.
+        due: Vec<u32>,
+    },
+    /// The answer to the last [`Command::AwaitReady`] or [`Command::Look`] of the step is not wanted any more.
     StopAwaiting {
         /// Which step.
         step: StepId,
@@ -106,6 +115,15 @@ pub enum Event {
         step: StepId,
         /// What it has reached.
         until: Until,
+    },
+    /// A look at new replicas was answered. Ignored when none is under way.
+    Looked {
+        /// Which step.
+        step: StepId,
+        /// What is wrong with a replica that was looked at, for people; `None`: all are healthy.
+        sick: Option<String>,
+        /// What was measured, by position in the gate's analysis; what is absent could not be.
+        measured: Vec<(u32, Millionths)>,
     },
     /// A call, look-up or wait failed. Ignored when none is under way: it was given up before.
     CallFailed {

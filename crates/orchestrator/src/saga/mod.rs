@@ -7,6 +7,7 @@
 mod answer;
 mod config;
 mod durable;
+mod gate;
 mod machine;
 mod message;
 mod names;

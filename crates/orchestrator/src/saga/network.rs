@@ -161,6 +161,11 @@ fn check(plan: &Plan) -> Result<(), MalformedPlan> {
             Action::CreateMachine { machine } => {
                 machines.insert(&machine.id);
             }
+            Action::Gate { gate } => {
+                for watched in &gate.watched {
+                    earlier(step.id, Some(*watched))?;
+                }
+            }
             Action::CreateReplica { spec } if !machines.contains(&spec.machine) => {
                 return Err(MalformedPlan::NoMachine { step: step.id });
             }

@@ -30,10 +30,12 @@ impl Saga {
                 self.satisfy(step, until);
                 self.await_next(step);
             }
-            Record::Gone { step } => {
+            Record::Gone { step } | Record::Passed { step } => {
                 self.set(step, Activity::Idle);
                 self.satisfy(step, Until::Completed);
             }
+            Record::GateOpened { step, .. } => self.look(step),
+            Record::Measured { step, .. } => self.measured(step),
             Record::Failed {
                 step,
                 class,
@@ -59,6 +61,7 @@ impl Saga {
     pub(super) fn begin(&mut self, step: StepId, call: Call) {
         let stop = self.stop_spec(step);
         match call {
+            Call::Begin if self.is_gate(step) => return self.open(step),
             Call::Begin => return self.intend(step, 1),
             Call::BeginUndo => return self.intend_undo(step),
             Call::Await => return self.await_next(step),
@@ -88,6 +91,9 @@ impl Saga {
 
     /// Asks for the next condition that somebody needs, if there is one.
     pub(super) fn await_next(&mut self, step: StepId) {
+        if matches!(self.durable.stage(step), Stage::Watching(_)) {
+            return self.look(step);
+        }
         let next = match self.durable.stage(step) {
             Stage::Observed {
                 resource,
@@ -122,7 +128,8 @@ impl Saga {
                     self.satisfy(step, level);
                     self.await_next(step);
                 }
-                Stage::Gone => self.satisfy(step, Until::Completed),
+                Stage::Gone | Stage::Passed => self.satisfy(step, Until::Completed),
+                Stage::Watching(_) => self.look(step),
                 _ => {}
             }
         }

@@ -60,7 +60,7 @@ impl Saga {
 
     fn standing(&self, step: usize) -> Standing {
         match &self.durable.stages[step] {
-            Stage::Gone => Standing::Done,
+            Stage::Gone | Stage::Passed => Standing::Done,
             Stage::Observed { broken: true, .. } | Stage::GivenUp { .. } | Stage::NotUndone { .. } => Standing::Failed,
             Stage::Observed { level, .. } => {
                 let reached = self.network.needs[step].last().is_none_or(|need| need <= level);
@@ -72,7 +72,11 @@ impl Saga {
                 }
             }
             Stage::Undone { .. } => Standing::Undone,
-            Stage::Waiting | Stage::Intended { .. } | Stage::Withdrawn | Stage::Undoing { .. } => Standing::Open,
+            Stage::Waiting
+            | Stage::Intended { .. }
+            | Stage::Watching(_)
+            | Stage::Withdrawn
+            | Stage::Undoing { .. } => Standing::Open,
         }
     }
 }

@@ -11,16 +11,18 @@ pub(super) enum Look {
     Wait,
     Claim,
     Data,
+    Watch,
 }
 
 impl Look {
-    pub(super) const ALL: [Self; 6] = [
+    pub(super) const ALL: [Self; 7] = [
         Self::Create,
         Self::Replace,
         Self::Delete,
         Self::Wait,
         Self::Claim,
         Self::Data,
+        Self::Watch,
     ];
 
     pub(super) const fn of(step: &Step) -> Self {
@@ -33,6 +35,7 @@ impl Look {
                 Self::Claim
             }
             (Action::SyncData { .. }, _) => Self::Data,
+            (Action::Gate { .. }, _) => Self::Watch,
         }
     }
 
@@ -44,6 +47,7 @@ impl Look {
             Self::Delete => "-",
             Self::Wait | Self::Data => "=",
             Self::Claim => ">",
+            Self::Watch => "?",
         }
     }
 
@@ -56,6 +60,7 @@ impl Look {
             Self::Wait => "wait",
             Self::Claim => "claim",
             Self::Data => "data",
+            Self::Watch => "watch",
         }
     }
 
@@ -68,6 +73,7 @@ impl Look {
             Self::Wait => ("#6e7781", "#f6f8fa"),
             Self::Claim => ("#0969da", "#d3ebff"),
             Self::Data => ("#8250df", "#f3e8ff"),
+            Self::Watch => ("#0a7a7a", "#d8f5f2"),
         }
     }
 }

@@ -158,7 +158,7 @@ type Fold<'a> = (Look, Option<&'a ServiceName>);
 
 fn fold_of(step: &Step) -> Option<Fold<'_>> {
     match &step.action {
-        Action::SyncData { .. } => None,
+        Action::SyncData { .. } | Action::Gate { .. } => None,
         action => Some((Look::of(step), action.replica().map(skyloom_core::ReplicaId::service))),
     }
 }
@@ -262,6 +262,10 @@ fn single(step: &Step) -> Card {
         Action::SyncData { data, site, copies, .. } => (
             format!("data {data}"),
             format!("{} and {} more equal", site.region, copies.len()),
+        ),
+        Action::Gate { gate } => (
+            format!("{}, {} new", gate.service, gate.watched.len()),
+            format!("for {:?}", gate.length()),
         ),
     };
     let mut lines = vec![format!("{} {} {what}", step.id, look.sign()), place];

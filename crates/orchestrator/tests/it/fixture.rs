@@ -63,6 +63,7 @@ pub(crate) fn service(text: &str, replicas: u32) -> ServiceSpec {
         health: None,
         stop: StopSpec::default(),
         rollout: Rollout::default(),
+        drift: BTreeMap::new(),
     }
 }
 

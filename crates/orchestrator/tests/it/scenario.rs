@@ -1,9 +1,11 @@
 //! Random worlds: a deployment that ran, something that happened to it, and a new wish.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use skyloom_core::{
-    Condition, Manifest, Placement, Plan, ReplicaId, ReplicaState, Rollout, RolloutStrategy, ServiceSpec, Snapshot,
+    Analysis, CanaryStep, Condition, Limit, Manifest, Millionths, Placement, Plan, ReplicaId, ReplicaState, Rollout,
+    RolloutStrategy, ServiceSpec, Share, Snapshot,
 };
 use skyloom_orchestrator::{SagaConfig, SagaStatus, plan};
 
@@ -67,15 +69,7 @@ fn random_service(index: usize, dice: &mut Dice) -> ServiceSpec {
     if dice.one_in(4) {
         spec.run.ports[0].port = std::num::NonZeroU16::new(8080);
     }
-    spec.rollout = Rollout {
-        strategy: [
-            RolloutStrategy::Rolling,
-            RolloutStrategy::Canary,
-            RolloutStrategy::BlueGreen,
-        ][dice.below(3)],
-        max_unavailable: u32::try_from(dice.below(3)).unwrap(),
-        max_surge: u32::try_from(dice.below(3)).unwrap(),
-    };
+    spec.rollout = random_rollout(dice);
     for earlier in &NAMES[..index] {
         if dice.one_in(3) {
             let condition = [Condition::Started, Condition::Healthy, Condition::Completed][dice.below(3)];
@@ -83,6 +77,42 @@ fn random_service(index: usize, dice: &mut Dice) -> ServiceSpec {
         }
     }
     spec
+}
+
+fn random_rollout(dice: &mut Dice) -> Rollout {
+    let strategy = [
+        RolloutStrategy::Rolling,
+        RolloutStrategy::Canary,
+        RolloutStrategy::BlueGreen,
+    ][dice.below(3)];
+    let seconds = |dice: &mut Dice, most| Duration::from_secs(dice.below(most) as u64);
+    let mut rollout = Rollout {
+        strategy,
+        max_unavailable: u32::try_from(dice.below(3)).unwrap(),
+        max_surge: u32::try_from(dice.below(3)).unwrap(),
+        ready_for: seconds(dice, 3),
+        ..Rollout::default()
+    };
+    if strategy == RolloutStrategy::BlueGreen {
+        rollout.keep = seconds(dice, 4);
+    }
+    if strategy != RolloutStrategy::Rolling && dice.one_in(2) {
+        rollout.analysis.push(Analysis {
+            metric: String::from("errors"),
+            limit: Limit::Below(Millionths::from_millionths(10_000)),
+            over: Duration::from_secs(6),
+            interval: Duration::from_secs(3),
+            failures: 0,
+        });
+    }
+    if strategy == RolloutStrategy::Canary {
+        let step = |percent, dice: &mut Dice| CanaryStep {
+            replicas: Share::Percent(percent),
+            pause: Duration::from_secs(dice.below(4) as u64),
+        };
+        rollout.steps = (0..dice.below(3)).map(|i| step([34, 67][i], dice)).collect();
+    }
+    rollout
 }
 
 pub(crate) fn changed(first: &Manifest, dice: &mut Dice) -> Manifest {

@@ -199,6 +199,16 @@ impl World {
         *told = until.max(*told);
     }
 
+    /// What is wrong with these replicas.
+    pub(crate) fn sick(&self, watched: &[(StepId, ResourceId)]) -> Option<String> {
+        let well = |id: &ResourceId| {
+            let well = [ReplicaState::Healthy, ReplicaState::Completed];
+            matches!(self.things.get(id), Some(Thing::Replica(_, state)) if well.contains(state))
+        };
+        let sick = watched.iter().find(|(_, id)| !well(id));
+        sick.map(|(_, id)| format!("{id} is not healthy"))
+    }
+
     pub(crate) fn replicas(&self) -> impl Iterator<Item = (&ResourceId, &ReplicaSpec, ReplicaState)> {
         self.things.iter().filter_map(|(id, thing)| match thing {
             Thing::Replica(spec, state) => Some((id, &**spec, *state)),

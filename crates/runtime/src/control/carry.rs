@@ -53,7 +53,7 @@ impl ControlPlane {
         }
         let status = applying.run().await?;
         self.settle(inner, state, &plan, manifest, &status).await?;
-        Outcome::of(&plan, status)
+        self.conclude(inner, &plan, status).await
     }
 
     /// Goes on with an interrupted plan, or stops it where `and_stop` says so; `None` when there is none.
@@ -76,13 +76,7 @@ impl ControlPlane {
         }
         // Replicas of before the crash enter the endpoints before any that depend on them are started.
         observe(&self.shared, &state).await?;
-        let mut applying = Applying::resume(
-            &self.shared,
-            &mut state,
-            plan.clone(),
-            manifest.as_ref(),
-            &records,
-        )?;
+        let mut applying = Applying::resume(&self.shared, &mut state, plan.clone(), manifest.as_ref(), &records)?;
         if and_stop {
             applying.stop().await;
         }
@@ -144,7 +138,9 @@ impl ControlPlane {
         if matches!(status, SagaStatus::Halted { .. }) {
             return Err(Error::PlanFailed(Box::new(status.clone())));
         }
+        let reverting = state.must_revert(plan, manifest.as_ref(), status);
         state.settle(plan, manifest, status);
+        state.reverting = reverting.filter(|_| self.shared.config.auto_revert);
         self.shared.hold.replace(Document::STATE, &state.to_bytes()).await?;
         inner.state = state;
         inner.interrupted = None;

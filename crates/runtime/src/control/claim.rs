@@ -22,6 +22,17 @@ pub(super) struct Ground<'a> {
     pub(super) targets: Option<&'a Targets>,
 }
 
+impl<'a> Ground<'a> {
+    /// What a manifest that is in force is planned on again: what it claims was claimed when it came into force.
+    pub(super) const fn in_force(snapshot: &'a Snapshot) -> Self {
+        Self {
+            snapshot,
+            claims: None,
+            targets: None,
+        }
+    }
+}
+
 impl ControlPlane {
     /// As [`ControlPlane::plan`], confined to some services: they become as the manifest has them, of what they need only
     /// what is missing is brought about, and all else stays as it is. The proposal's manifest is the one in force with the

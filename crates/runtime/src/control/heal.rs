@@ -110,12 +110,8 @@ impl ControlPlane {
         let begun = snapshot.taken_at;
         inner.heal = decision.history;
         let manifest = inner.state.manifest.clone().ok_or(Error::NothingDeployed)?;
-        // What the manifest claims was claimed when it came into force.
-        let ground = Ground {
-            snapshot: &with_patience(snapshot, replaced),
-            claims: None,
-            targets: None,
-        };
+        let snapshot = with_patience(snapshot, replaced);
+        let ground = Ground::in_force(&snapshot);
         let proposal = self.decide(&inner.state, &manifest, &ground, &Cheapest)?;
         let before = inner.state.replicas.clone();
         self.carry_out(inner, proposal.plan, Some(manifest)).await?;

@@ -7,6 +7,7 @@ mod heal;
 mod plane;
 mod proposal;
 mod rebalance;
+mod revert;
 mod status;
 
 pub use builder::ControlPlaneBuilder;
@@ -14,4 +15,5 @@ pub use heal::{HealReport, Healed};
 pub use plane::{AuditState, ControlPlane, Outcome};
 pub use proposal::Proposal;
 pub use rebalance::Rebalanced;
+pub use revert::Reverted;
 pub use status::{MachineStatus, ReplicaStatus, Status};

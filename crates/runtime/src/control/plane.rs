@@ -23,7 +23,7 @@ use crate::event::Event;
 use crate::insight::{Metric, Metrics, Taken};
 use crate::observe::{Seen, observe};
 use crate::shared::Shared;
-use crate::store::{Interrupted, State};
+use crate::store::{Document, Interrupted, State};
 
 /// A control plane for one deployment, embedded in the program that holds this value.
 ///
@@ -172,14 +172,9 @@ impl ControlPlane {
         self.shared.cancel();
     }
 
-    /// Short digest of a plan of before a crash that waits for [`ControlPlane::recover`].
+    /// Short digest of a plan of before a crash (or of one whose way back was not made) that waits for [`ControlPlane::recover`].
     pub async fn interrupted(&self) -> Option<String> {
-        self.inner
-            .lock()
-            .await
-            .interrupted
-            .as_ref()
-            .map(|interrupted| interrupted.plan.id().short())
+        self.inner.lock().await.unfinished().map(|plan| plan.short())
     }
 
     /// Goes on with a plan of before a crash, if there is one.
@@ -188,10 +183,11 @@ impl ControlPlane {
     /// As [`ControlPlane::apply`], and [`Error::Replay`] when the journal does not belong to its plan.
     pub async fn recover(&self, principal: &Principal) -> Result<Option<Outcome>, Error> {
         let mut inner = self.inner.lock().await;
-        let Some(interrupted) = &inner.interrupted else {
-            return Ok(None);
-        };
-        let action = if interrupted.manifest.is_some() {
+        let is_up = inner
+            .interrupted
+            .as_ref()
+            .map(|interrupted| interrupted.manifest.is_some());
+        let action = if is_up.unwrap_or(true) {
             Action::Apply
         } else {
             Action::Destroy
@@ -207,7 +203,7 @@ impl ControlPlane {
         action: Action,
     ) -> Result<Option<Outcome>, Error> {
         let Some(interrupted) = &inner.interrupted else {
-            return Ok(None);
+            return self.go_back_as(inner, principal, action).await;
         };
         let deployment = interrupted.plan.deployment.clone();
         let subject = format!("plan {}, resumed", interrupted.plan.id().short());
@@ -215,7 +211,7 @@ impl ControlPlane {
             .shared
             .admit(principal, action, &deployment, regions_of(&interrupted.plan), subject)?;
         let result = match self.resume(inner, false).await {
-            Ok(Some(Resumed { plan, status })) => Outcome::of(&plan, status).map(Some),
+            Ok(Some(Resumed { plan, status })) => self.conclude(inner, &plan, status).await.map(Some),
             Ok(None) => Ok(None),
             Err(error) => Err(error),
         };
@@ -345,7 +341,7 @@ impl ControlPlane {
             let mut inner = self.inner.lock().await;
             let mut state = inner.state.clone();
             state.verified.insert(data.clone(), begun);
-            state.save(&inner.state_path)?;
+            self.shared.hold.replace(Document::STATE, &state.to_bytes()).await?;
             inner.state = state;
         }
         self.shared.close(admitted, synced)
@@ -482,11 +478,15 @@ impl Inner {
         }
     }
 
+    /// The plan that is to be gone on with, or from which a way back is to be made.
+    fn unfinished(&self) -> Option<Digest> {
+        let interrupted = self.interrupted.as_ref().map(|interrupted| interrupted.plan.id());
+        interrupted.or_else(|| self.state.reverting.as_ref().map(|reverting| reverting.plan))
+    }
+
     pub(super) fn refuse_when_interrupted(&self) -> Result<(), Error> {
-        match &self.interrupted {
-            Some(interrupted) => Err(Error::Interrupted {
-                plan: interrupted.plan.id().short(),
-            }),
+        match self.unfinished() {
+            Some(plan) => Err(Error::Interrupted { plan: plan.short() }),
             None => Ok(()),
         }
     }

@@ -69,7 +69,12 @@ struct Held {
 
 impl fmt::Debug for DirSession {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "DirSession({}, epoch {})", self.0.folder.display(), self.0.lease.epoch())
+        write!(
+            f,
+            "DirSession({}, epoch {})",
+            self.0.folder.display(),
+            self.0.lease.epoch()
+        )
     }
 }
 
@@ -138,7 +143,11 @@ impl Session for DirSession {
     }
 
     async fn journal(&self) -> Result<Vec<Entry>, StoreError> {
-        self.0.journal.lock().unwrap_or_else(PoisonError::into_inner).read_back()
+        self.0
+            .journal
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .read_back()
     }
 
     async fn append(&self, entries: &[Entry]) -> Result<(), StoreError> {

@@ -7,10 +7,10 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use skyloom_core::{
-    Action, DataName, Digest, Machine, MachineId, Manifest, OperationId, Plan, ReplicaSpec, ResourceId, ServiceName,
-    StepId, Timestamp,
+    Action, DataName, Digest, Gate, Machine, MachineId, Manifest, OperationId, Plan, ReplicaSpec, ResourceId,
+    ServiceName, StepId, Timestamp,
 };
-use skyloom_orchestrator::{Record, SagaStatus, StopCause, Verdict, operation_id};
+use skyloom_orchestrator::{Failure, Record, SagaStatus, StopCause, Verdict, operation_id};
 
 use super::StoreError;
 use super::atomic::{read_if_there, replace_file};
@@ -61,9 +61,21 @@ pub struct State {
     /// Services that the last plan, being partial, has left otherwise than its manifest had them.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub left_out: BTreeSet<ServiceName>,
+    /// The way back that a failed plan has left to be made: the manifest in force is to be brought about again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reverting: Option<Reverting>,
     /// What is being deleted again, while a plan is undone.
     #[serde(skip)]
     undoing: BTreeMap<StepId, ResourceId>,
+}
+
+/// A plan that failed, and from which the way back is made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reverting {
+    /// The plan.
+    pub plan: Digest,
+    /// Why it failed.
+    pub cause: Failure,
 }
 
 /// A machine that was made.
@@ -80,6 +92,9 @@ pub struct KnownMachine {
 pub struct KnownReplica {
     /// What it was made from.
     pub spec: ReplicaSpec,
+    /// Whether it is kept out of the endpoints: new and not let in yet, or old and let out.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub aside: bool,
 }
 
 impl Default for State {
@@ -96,6 +111,7 @@ impl Default for State {
             in_doubt: BTreeMap::new(),
             verified: BTreeMap::new(),
             left_out: BTreeSet::new(),
+            reverting: None,
             undoing: BTreeMap::new(),
         }
     }
@@ -108,6 +124,14 @@ impl State {
             Record::Observed { step, resource, .. } => {
                 if let Some(step) = plan.step(*step) {
                     self.made(&step.action, resource);
+                    if let (true, Some(known)) = (step.aside, self.replicas.get_mut(resource)) {
+                        known.aside = true;
+                    }
+                }
+            }
+            Record::Passed { step } => {
+                if let Some(Action::Gate { gate }) = plan.step(*step).map(|step| &step.action) {
+                    self.switch(plan, gate, true);
                 }
             }
             Record::Failed {
@@ -123,6 +147,11 @@ impl State {
             Record::Gone { step } => self.gone(plan, *step),
             Record::CompensationIntent { step, resource, .. } => {
                 self.undoing.insert(*step, resource.clone());
+                let gates = plan.steps.iter().filter_map(|known| match &known.action {
+                    Action::Gate { gate } if gate.watched.contains(step) => Some(gate),
+                    _ => None,
+                });
+                gates.for_each(|gate| self.switch(plan, gate, false));
             }
             // By resource, not by name: while a replica is replaced there are two of its name.
             Record::Compensated { step } => {
@@ -132,6 +161,29 @@ impl State {
             }
             _ => {}
         }
+    }
+
+    /// Lets the new ones of a gate into the endpoints and the old ones out; or, when it is undone, the other way.
+    fn switch(&mut self, plan: &Plan, gate: &Gate, forth: bool) {
+        if gate.switch_from.is_empty() {
+            return;
+        }
+        let made = |step: &StepId| plan.step(*step).and_then(|step| step.action.replica());
+        let new: BTreeSet<_> = gate.watched.iter().filter_map(made).collect();
+        for (resource, known) in &mut self.replicas {
+            if gate.switch_from.contains(resource) {
+                known.aside = forth;
+            } else if new.contains(&known.spec.replica) {
+                known.aside = !forth;
+            }
+        }
+    }
+
+    /// What is kept out of the endpoints.
+    #[must_use]
+    pub fn aside(&self) -> BTreeSet<ResourceId> {
+        let aside = self.replicas.iter().filter(|(_, known)| known.aside);
+        aside.map(|(resource, _)| resource.clone()).collect()
     }
 
     /// Takes in what a creation that was in doubt has made after all; `false`: nothing of that operation was in doubt.
@@ -156,8 +208,11 @@ impl State {
                 self.verified.insert(data.clone(), *planned_at);
             }
             Action::CreateReplica { spec } | Action::RenameReplica { spec, .. } | Action::AdoptReplica { spec, .. } => {
-                self.replicas
-                    .insert(resource.clone(), KnownReplica { spec: spec.clone() });
+                let known = KnownReplica {
+                    spec: spec.clone(),
+                    aside: false,
+                };
+                self.replicas.insert(resource.clone(), known);
             }
             _ => {}
         }
@@ -168,7 +223,8 @@ impl State {
         if let Some(Action::RenameReplica { spec, was, .. }) = action {
             let mut spec = spec.clone();
             spec.replica = was.clone();
-            self.replicas.insert(resource.clone(), KnownReplica { spec });
+            let known = KnownReplica { spec, aside: false };
+            self.replicas.insert(resource.clone(), known);
             return;
         }
         self.replicas.remove(resource);
@@ -211,6 +267,7 @@ impl State {
             let left_out = plan.targets.as_ref().map(|targets| &targets.left_out);
             self.left_out = left_out.cloned().unwrap_or_default();
         }
+        let was_way_back = self.reverting.take().is_some() && !is_teardown;
         match status {
             // All that was to be there is there, or all is gone.
             SagaStatus::Succeeded if is_teardown => {
@@ -218,6 +275,8 @@ impl State {
             }
             SagaStatus::Succeeded => (self.manifest, self.aim) = (manifest, Aim::Up),
             SagaStatus::Incomplete { .. } if !is_teardown => (self.manifest, self.aim) = (manifest, Aim::Up),
+            // The way back did not lead there: somebody has to look.
+            _ if was_way_back => self.aim = Aim::Unsettled,
             // The old manifest stays in force: the new one did not work.
             SagaStatus::RolledBack { .. } => {}
             SagaStatus::Stuck {
@@ -241,6 +300,27 @@ impl State {
             // What is left is somebody's, so that it can be taken down.
             self.deployment = Some(plan.deployment.clone());
         }
+    }
+
+    /// The way back that a plan's end calls for: it failed on the way from the manifest in force to another one. Ask
+    /// before [`State::settle`], and keep the answer in [`State::reverting`] with it, so that a crash between the two
+    /// plans loses nothing. A plan that is itself a way back, or that only repairs, calls for none: neither ever loops.
+    #[must_use]
+    pub fn must_revert(&self, plan: &Plan, manifest: Option<&Manifest>, status: &SagaStatus) -> Option<Reverting> {
+        let cause = match status {
+            SagaStatus::RolledBack { cause, .. } => cause,
+            SagaStatus::Stuck {
+                cause: StopCause::Failed(cause),
+                ..
+            } => cause,
+            _ => return None,
+        };
+        let (old, new) = (self.manifest.as_ref()?, manifest?);
+        let changed = old.clone().without_locations() != new.clone().without_locations();
+        (changed && self.reverting.is_none() && self.aim == Aim::Up).then(|| Reverting {
+            plan: plan.id(),
+            cause: cause.clone(),
+        })
     }
 
     /// The state at `path`; the first one where there is none.

@@ -161,6 +161,7 @@ pub(crate) fn service(name: &str, replicas: u32, cpu: &str, memory: &str) -> Ser
         health: None,
         stop: StopSpec::default(),
         rollout: Rollout::default(),
+        drift: BTreeMap::new(),
     }
 }
 

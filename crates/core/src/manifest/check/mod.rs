@@ -5,6 +5,7 @@
 
 mod data;
 mod names;
+mod rollout;
 mod run;
 mod service;
 mod succession;

@@ -6,23 +6,24 @@ use super::super::de::Spanned;
 use super::super::error::{Fault, ManifestErrorKind};
 use super::super::limits::REPLICAS_MAX;
 use super::super::raw::{
-    RawAffinity, RawCondition, RawEgress, RawLatency, RawResources, RawRollout, RawService, RawSpread, RawToleration,
+    RawAffinity, RawCondition, RawEgress, RawLatency, RawResources, RawService, RawSpread, RawToleration,
 };
 use super::super::scalars::{Need, TextOr};
 use super::names::{Names, Once};
-use super::values::{bytes, count, cpu, duration, gpu, memory, name, positive, some_time};
-use super::{Places, data, residency, revenue, run, too_large};
+use super::values::{bytes, cpu, duration, gpu, memory, name, positive, some_time};
+use super::{Places, data, residency, revenue, rollout, run, too_large};
 use crate::{
     Affinity, Condition, DataName, DataNeed, Dependency, EgressNeed, LatencyLimit, Link, Resources, Rollout,
-    RolloutStrategy, ServiceName, ServiceSpec, SpreadOver, SpreadRule, StopSpec, Toleration,
+    ServiceName, ServiceSpec, SpreadOver, SpreadRule, StopSpec, Toleration,
 };
 
 pub(super) fn service(raw: &RawService, names: &Names, places: &Places<'_>) -> Result<ServiceSpec, Fault> {
     let own_name: ServiceName = name(&raw.name)?;
     let run = run::run(&raw.run, names)?;
+    let replicas = replicas(raw)?;
     Ok(ServiceSpec {
         at: Some(places.of(raw.name.span)),
-        replicas: replicas(raw)?,
+        replicas,
         resources: resources(&raw.resources)?,
         purchase: raw.purchase,
         depends_on: dependencies(raw, &own_name, names, places)?,
@@ -51,7 +52,11 @@ pub(super) fn service(raw: &RawService, names: &Names, places: &Places<'_>) -> R
             },
             None => StopSpec::default(),
         },
-        rollout: raw.rollout.as_ref().map(rollout).transpose()?.unwrap_or_default(),
+        rollout: match &raw.rollout {
+            Some(rollout) => rollout::rollout(rollout, replicas)?,
+            None => Rollout::default(),
+        },
+        drift: raw.drift.as_ref().map(rollout::drift).unwrap_or_default(),
         name: own_name,
     })
 }
@@ -239,19 +244,4 @@ fn toleration(raw: &RawToleration) -> Toleration {
         key: raw.key.clone(),
         value: raw.value.clone(),
     }
-}
-
-fn rollout(raw: &Spanned<RawRollout>) -> Result<Rollout, Fault> {
-    let usual = Rollout::default();
-    let number = |given: &Option<_>, otherwise| given.as_ref().map_or(Ok(otherwise), count);
-    let rollout = Rollout {
-        strategy: raw.value.strategy,
-        max_unavailable: number(&raw.value.max_unavailable, usual.max_unavailable)?,
-        max_surge: number(&raw.value.max_surge, usual.max_surge)?,
-    };
-    if rollout.strategy == RolloutStrategy::Rolling && rollout.max_unavailable == 0 && rollout.max_surge == 0 {
-        let expected = "`max_unavailable` or `max_surge` above 0: with neither nothing can be replaced";
-        return Err(Fault::at(raw.span, ManifestErrorKind::KeyChoice { expected }));
-    }
-    Ok(rollout)
 }

@@ -215,7 +215,11 @@ impl Objects {
         let mut attempt = 1;
         loop {
             let payload = PutPayload::from(bytes.to_vec());
-            match self.store.put_opts(&self.path(name), payload, PutMode::Create.into()).await {
+            match self
+                .store
+                .put_opts(&self.path(name), payload, PutMode::Create.into())
+                .await
+            {
                 // There already: an attempt whose answer was lost, since the name is ours alone.
                 Ok(_) | Err(object_store::Error::AlreadyExists { .. }) => return Ok(()),
                 Err(error) if attempt == ATTEMPTS => return Err(self.failed("write to", error)),
@@ -240,10 +244,13 @@ impl Objects {
     /// Removes what the head does not name any more. What cannot be removed is swept by a later holder.
     async fn forget(&self, names: Vec<String>) {
         let paths: Vec<_> = names.iter().map(|name| Ok(self.path(name))).collect();
-        let gone = self.store.delete_stream(stream::iter(paths).boxed()).collect::<Vec<_>>().await;
-        let failed = |one: &Result<Path, object_store::Error>| {
-            !matches!(one, Ok(_) | Err(object_store::Error::NotFound { .. }))
-        };
+        let gone = self
+            .store
+            .delete_stream(stream::iter(paths).boxed())
+            .collect::<Vec<_>>()
+            .await;
+        let failed =
+            |one: &Result<Path, object_store::Error>| !matches!(one, Ok(_) | Err(object_store::Error::NotFound { .. }));
         let stay = gone.iter().filter(|one| failed(one)).count();
         if stay > 0 {
             tracing::debug!(stay, "objects that are of no more use stay");
@@ -260,7 +267,9 @@ impl Objects {
             version: None,
         };
         for mode in [PutMode::Create, PutMode::Update(wrong)] {
-            let put = self.store.put_opts(&path, PutPayload::from_static(b"second"), mode.into());
+            let put = self
+                .store
+                .put_opts(&path, PutPayload::from_static(b"second"), mode.into());
             match put.await {
                 Err(error) if is_condition(&error) => {}
                 Ok(_) => return Err(StoreError::Unconditional { place: self.place() }),
@@ -274,13 +283,20 @@ impl Objects {
     /// Removes what earlier holders have written without its ever having counted, or have not removed. Their requests may
     /// still arrive, but none of them can make such an object count: the head has changed.
     async fn sweep(&self, head: &Head) {
-        let listed = self.store.list(Some(&self.prefix)).map_ok(|meta| meta.location).try_collect::<Vec<Path>>();
+        let listed = self
+            .store
+            .list(Some(&self.prefix))
+            .map_ok(|meta| meta.location)
+            .try_collect::<Vec<Path>>();
         let listed = match listed.await {
             Ok(listed) => listed,
             Err(error) => return tracing::debug!(%error, "what earlier controllers have left stays"),
         };
         let names = listed.iter().filter_map(|path| {
-            let parts: Vec<_> = path.prefix_match(&self.prefix)?.map(|part| part.as_ref().to_owned()).collect();
+            let parts: Vec<_> = path
+                .prefix_match(&self.prefix)?
+                .map(|part| part.as_ref().to_owned())
+                .collect();
             Some(parts.join("/"))
         });
         let is_left = |name: &String| object_epoch(name).is_some_and(|epoch| epoch < head.epoch) && !head.names(name);
