@@ -13,13 +13,15 @@ use skyloom_core::{Action, Class, Manifest, Plan, ResourceId, ServiceName, StepI
 use skyloom_orchestrator::{Command, Event as SagaEvent, Record, Saga, SagaConfig, SagaError, SagaStatus, jobs};
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinError, JoinSet};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
+use tracing::Instrument as _;
 
 use crate::call::{self, Call};
 use crate::error::Error;
 use crate::event::Event;
 use crate::shared::Shared;
 use crate::store::{FileJournal, JournalEntry, State, StoreError};
+use crate::telemetry::{self, StepSpans};
 
 /// A plan under way.
 pub(crate) struct Applying<'a> {
@@ -38,6 +40,8 @@ pub(crate) struct Applying<'a> {
     latest: BTreeMap<StepId, Latest>,
     /// Requests to stop that came after the beginning.
     cancels: watch::Receiver<u64>,
+    spans: StepSpans,
+    is_teardown: bool,
 }
 
 /// The last call of a step. Earlier ones are superseded.
@@ -103,6 +107,8 @@ impl<'a> Applying<'a> {
             calls: 0,
             latest: BTreeMap::new(),
             cancels: shared.cancels(),
+            spans: StepSpans::default(),
+            is_teardown: manifest.is_none(),
         }
     }
 
@@ -112,7 +118,15 @@ impl<'a> Applying<'a> {
     }
 
     /// Carries the plan out to its end, or to where the journal or a later controller stops it.
-    pub(crate) async fn run(mut self) -> Result<SagaStatus, Error> {
+    pub(crate) async fn run(self) -> Result<SagaStatus, Error> {
+        let (begun, is_teardown) = (Instant::now(), self.is_teardown);
+        let span = telemetry::apply_span(&self.plan, self.shared.epoch());
+        let ended = self.run_within().instrument(span).await;
+        telemetry::applied(is_teardown, &ended, begun.elapsed());
+        ended
+    }
+
+    async fn run_within(mut self) -> Result<SagaStatus, Error> {
         let progress = self.saga.progress();
         self.shared.tell(Event::PlanBegun {
             steps: progress.total,
@@ -182,6 +196,7 @@ impl<'a> Applying<'a> {
             for command in calls {
                 self.begin(command);
             }
+            self.spans.close(|step| self.latest.contains_key(&step));
             if records.is_empty() {
                 return Ok(());
             }
@@ -202,6 +217,8 @@ impl<'a> Applying<'a> {
             Ok(()) => {
                 for (_, record) in &records {
                     self.state.record(&self.plan, record);
+                    telemetry::recorded(&self.plan, record);
+                    self.spans.recorded(record);
                 }
                 self.handle(SagaEvent::Recorded { seq: last });
                 self.tell_done(&records);
@@ -223,7 +240,6 @@ impl<'a> Applying<'a> {
             _ => None,
         });
         let mut effects = effects.peekable();
-        // Counting what is done costs as much as there are steps.
         if effects.peek().is_none() || self.shared.events.receiver_count() == 0 {
             return;
         }
@@ -278,12 +294,14 @@ impl<'a> Applying<'a> {
     fn spawn(&mut self, call: Call) {
         self.calls += 1;
         let (step, number, is_wait) = (call.step(), self.calls, matches!(call, Call::AwaitReady { .. }));
+        let span = self.spans.call(&self.plan, step, call.operation());
         let carried_out = call::carry_out(
             Arc::clone(self.shared),
             Arc::clone(&self.plan),
             Arc::clone(&self.jobs),
             call,
-        );
+        )
+        .instrument(span);
         let handle = self.tasks.spawn(async move {
             // Nothing that a panic could leave half-changed is used afterwards: locks are taken all the same, see
             // `Shared`.
@@ -418,14 +436,17 @@ pub(crate) async fn append(
     journal: &Arc<Mutex<FileJournal>>,
     entries: Vec<JournalEntry>,
 ) -> Result<(), StoreError> {
+    let (begun, records) = (Instant::now(), entries.len());
     let (lease, journal) = (Arc::clone(shared), Arc::clone(journal));
-    write_aside(move || {
+    let written = write_aside(move || {
         let written = journal.lock().unwrap_or_else(PoisonError::into_inner).append(&entries);
         drop(journal);
         drop(lease);
         written
     })
-    .await
+    .await;
+    telemetry::journal_appended(records, written.is_ok(), begun.elapsed());
+    written
 }
 
 async fn write_aside(write: impl FnOnce() -> Result<(), StoreError> + Send + 'static) -> Result<(), StoreError> {

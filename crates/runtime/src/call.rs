@@ -57,6 +57,16 @@ impl Call {
             | Self::Delete { step, .. } => *step,
         }
     }
+
+    /// A word for people.
+    pub(crate) const fn operation(&self) -> &'static str {
+        match self {
+            Self::Create { .. } => "create",
+            Self::Lookup { .. } => "look_up",
+            Self::AwaitReady { .. } => "await_ready",
+            Self::Delete { .. } => "delete",
+        }
+    }
 }
 
 /// A failed call, in the words of the saga.
@@ -264,6 +274,7 @@ async fn await_ready(
         let resource = match driver.get(id).await {
             Ok(resource) => resource,
             Err(error) if error.class().is_retryable() => {
+                crate::telemetry::read_again(error.class());
                 sleep(LOOK_EVERY).await;
                 continue;
             }

@@ -12,6 +12,8 @@ use skyloom_provider::{
 };
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::telemetry::{self, Metered};
+
 /// The registered drivers.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Drivers(Vec<Arc<dyn Driver>>);
@@ -32,9 +34,9 @@ impl Drivers {
         }));
     }
 
-    /// The same drivers, each of whose calls ends within this time.
+    /// The same drivers, each of whose calls ends within this time and is counted.
     pub(crate) fn timed(self, within: Duration) -> Self {
-        let timed = |driver| Arc::new(Timed { driver, within }) as Arc<dyn Driver>;
+        let timed = |driver| Arc::new(Metered::new(Arc::new(Timed { driver, within }))) as Arc<dyn Driver>;
         Self(self.0.into_iter().map(timed).collect())
     }
 
@@ -254,7 +256,10 @@ where
         };
         failed += 1;
         match policy.decide(failed, error.class(), 0) {
-            RetryDecision::After(wait) => sleep(wait).await,
+            RetryDecision::After(wait) => {
+                telemetry::read_again(error.class());
+                sleep(wait).await;
+            }
             RetryDecision::GiveUp => return Err(error),
         }
     }

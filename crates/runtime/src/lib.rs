@@ -23,6 +23,7 @@ mod observe;
 mod probe;
 mod shared;
 pub mod store;
+pub mod telemetry;
 
 pub use clock::{Clock, SystemClock};
 pub use config::RuntimeConfig;

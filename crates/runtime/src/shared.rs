@@ -16,6 +16,7 @@ use crate::env::SecretResolver;
 use crate::event::Event;
 use crate::health::HealthTracker;
 use crate::store::{AuditFile, Lease};
+use crate::telemetry;
 
 /// Shared by the calls and tasks of one control plane.
 #[derive(Debug)]
@@ -100,6 +101,7 @@ impl Shared {
 
     /// Tells whoever watches; nobody watching is no failure.
     pub(crate) fn tell(&self, event: Event) {
+        telemetry::told(&event);
         let _ = self.events.send(event);
     }
 

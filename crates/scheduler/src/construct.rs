@@ -170,7 +170,9 @@ pub(crate) fn choice<'m>(
         // Replicas of a service have neighbouring numbers, and residents are sorted.
         let residents = &state.slots[s].residents;
         let first = residents.partition_point(|r| model.service_of[*r] < service);
-        let same = residents[first..].iter().take_while(|r| model.service_of[**r] == service);
+        let same = residents[first..]
+            .iter()
+            .take_while(|r| model.service_of[**r] == service);
         u32::try_from(same.count()).unwrap_or(u32::MAX)
     });
     let ordinal = slot

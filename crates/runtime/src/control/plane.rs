@@ -15,6 +15,7 @@ use skyloom_scheduler::{Cheapest, Policy, Problem, check_within, place, unsatisf
 use skyloom_security::access::{Action, Principal};
 use skyloom_security::audit::{Checkpoint, VerifyingLogKey, verify};
 use tokio::sync::{Mutex, broadcast};
+use tokio::time::Instant;
 
 use super::carry::Resumed;
 use super::status::Status;
@@ -26,6 +27,7 @@ use crate::insight::{Metric, Metrics, Taken};
 use crate::observe::{Seen, observe};
 use crate::shared::Shared;
 use crate::store::{FileJournal, Interrupted, State};
+use crate::telemetry;
 
 /// A control plane for one deployment, embedded in the program that holds this value.
 ///
@@ -108,7 +110,15 @@ impl ControlPlane {
     ///
     /// # Errors
     /// As [`ControlPlane::plan`].
+    #[tracing::instrument(name = "plan", skip_all, fields(deployment = %manifest.name, services = manifest.services.len()))]
     pub async fn plan_with(&self, manifest: &Manifest, policy: &(dyn Policy + Sync)) -> Result<Proposal, Error> {
+        let begun = Instant::now();
+        let planned = self.look_and_plan(manifest, policy).await;
+        telemetry::planned(&planned, begun.elapsed());
+        planned
+    }
+
+    async fn look_and_plan(&self, manifest: &Manifest, policy: &(dyn Policy + Sync)) -> Result<Proposal, Error> {
         let mut inner = self.inner.lock().await;
         inner.refuse_when_interrupted()?;
         self.settle_doubts(&mut inner).await?;
@@ -358,13 +368,9 @@ impl ControlPlane {
         let admitted = self
             .shared
             .admit(principal, Action::Sync, &manifest.name, regions, format!("data {data}"))?;
-        let synced = self
-            .shared
-            .data
-            .sync(&manifest, data, self.shared.now())
-            .await
-            .map_err(Error::from);
-        self.shared.close(admitted, synced)
+        let synced = self.shared.data.sync(&manifest, data, self.shared.now()).await;
+        telemetry::synced(&synced);
+        self.shared.close(admitted, synced.map_err(Error::from))
     }
 
     /// Samples the usage of every replica once and judges each value. The first call only reads the counters.

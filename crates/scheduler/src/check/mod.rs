@@ -210,7 +210,12 @@ fn located<'a>(
 ) -> Vec<Placed<'a>> {
     let services = services(problem);
     let machines: BTreeMap<_, _> = placement.machines.iter().rev().map(|m| (&m.id, m)).collect();
-    let there: BTreeSet<_> = problem.snapshot.replicas.iter().map(|o| (&o.replica, &o.machine)).collect();
+    let there: BTreeSet<_> = problem
+        .snapshot
+        .replicas
+        .iter()
+        .map(|o| (&o.replica, &o.machine))
+        .collect();
     let mut placed = Vec::new();
     for assignment in &placement.assignments {
         let Some(&service) = services.get(assignment.replica.service()) else {
@@ -274,7 +279,10 @@ fn requests<'a>(problem: &Problem<'a>, placement: &'a Placement) -> BTreeMap<&'a
     let services = services(problem);
     let mut requests: BTreeMap<_, Vec<_>> = BTreeMap::new();
     for assignment in &placement.assignments {
-        requests.entry(&assignment.machine).or_default().push(assignment.request);
+        requests
+            .entry(&assignment.machine)
+            .or_default()
+            .push(assignment.request);
     }
     for observed in &problem.snapshot.replicas {
         let service = services.get(observed.replica.service());

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use skyloom_core::catalogue::EgressTarget;
 use skyloom_core::{
-    Assignment, Bytes, HOURS_PER_MONTH, Link, Machine, MicroUsd, MicroUsdPerHour, Placement, RegionKey, Resources, ServiceName, Site,
+    Assignment, Bytes, HOURS_PER_MONTH, Link, Machine, MicroUsd, MicroUsdPerHour, Placement, RegionKey, Resources,
+    ServiceName, Site,
 };
 
 use super::{Nodes, Placed, Violation};
