@@ -17,7 +17,7 @@ pub(crate) type Series = (String, BTreeMap<String, String>);
 /// What came in for a series: how often, and the sum; for a gauge the last value.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(crate) struct Kept {
-    pub(crate) times: u64,
+    pub(crate) times: u32,
     pub(crate) value: f64,
 }
 

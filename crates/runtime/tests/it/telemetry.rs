@@ -114,12 +114,12 @@ async fn the_values_are_those_of_the_story() {
         calls,
     );
     assert!(
-        (times("skyloom_driver_call_seconds", &[]) as f64 - calls).abs() < 1e-9,
+        (f64::from(times("skyloom_driver_call_seconds", &[])) - calls).abs() < 1e-9,
         "each call is timed"
     );
     is("skyloom_retries_total", &[], 1.0);
     let appends = value("skyloom_journal_appends_total", &[("outcome", "durable")]);
-    assert!((times("skyloom_journal_append_seconds", &[]) as f64 - appends).abs() < 1e-9);
+    assert!((f64::from(times("skyloom_journal_append_seconds", &[])) - appends).abs() < 1e-9);
     assert!(
         value("skyloom_journal_batch_records", &[]) > appends,
         "records share syncs"
