@@ -7,7 +7,6 @@
 //! Where things run is not the question here: one machine type is on offer, and each service goes where it fits best.
 
 mod layers;
-mod noop;
 
 use std::num::NonZeroU32;
 use std::path::PathBuf;
@@ -19,11 +18,11 @@ use rustix::time::{ClockId, clock_gettime};
 use serde::Serialize;
 use skyloom::core::RetryPolicy;
 use skyloom::orchestrator::SagaConfig;
+use skyloom::provider::Noop;
 use skyloom::scheduler::{BestFit, PlaceConfig};
 use skyloom::{Catalogue, Event, Principal, RuntimeConfig, Skyloom};
 
 use layers::Layers;
-use noop::Noop;
 use tokio::sync::broadcast::{self, error::RecvError};
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;

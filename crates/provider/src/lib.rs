@@ -8,6 +8,7 @@ mod dice;
 mod driver;
 mod error;
 mod faults;
+mod noop;
 mod operation;
 mod rate;
 mod resource;
@@ -18,6 +19,7 @@ pub use dice::PerMille;
 pub use driver::{Capabilities, Driver, find_made};
 pub use error::{Cause, DriverError};
 pub use faults::{FaultPlan, FaultRates, Verdict};
+pub use noop::Noop;
 pub use operation::Operation;
 pub use rate::{Admission, RateLimit};
 pub use resource::{

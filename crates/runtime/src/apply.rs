@@ -14,13 +14,15 @@ use skyloom_orchestrator::{
 };
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinError, JoinSet};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
+use tracing::Instrument as _;
 
 use crate::call::{self, Call};
 use crate::error::Error;
 use crate::event::Event;
 use crate::shared::Shared;
 use crate::store::{Entry, JournalEntry, State, StoreError};
+use crate::telemetry::{self, StepSpans};
 
 /// A plan under way.
 pub(crate) struct Applying<'a> {
@@ -38,6 +40,8 @@ pub(crate) struct Applying<'a> {
     latest: BTreeMap<StepId, Latest>,
     /// Requests to stop that came after the beginning.
     cancels: watch::Receiver<u64>,
+    spans: StepSpans,
+    is_teardown: bool,
 }
 
 /// The last call of a step. Earlier ones are superseded.
@@ -99,6 +103,8 @@ impl<'a> Applying<'a> {
             calls: 0,
             latest: BTreeMap::new(),
             cancels: shared.cancels(),
+            spans: StepSpans::default(),
+            is_teardown: manifest.is_none(),
         }
     }
 
@@ -108,7 +114,15 @@ impl<'a> Applying<'a> {
     }
 
     /// Carries the plan out to its end, or to where the journal or a later controller stops it.
-    pub(crate) async fn run(mut self) -> Result<SagaStatus, Error> {
+    pub(crate) async fn run(self) -> Result<SagaStatus, Error> {
+        let (begun, is_teardown) = (Instant::now(), self.is_teardown);
+        let span = telemetry::apply_span(&self.plan, self.shared.epoch());
+        let ended = self.run_within().instrument(span).await;
+        telemetry::applied(is_teardown, &ended, begun.elapsed());
+        ended
+    }
+
+    async fn run_within(mut self) -> Result<SagaStatus, Error> {
         let progress = self.saga.progress();
         self.shared.tell(Event::PlanBegun {
             steps: progress.total,
@@ -182,6 +196,7 @@ impl<'a> Applying<'a> {
             for command in calls {
                 self.begin(command);
             }
+            self.spans.close(|step| self.latest.contains_key(&step));
             if records.is_empty() {
                 return Ok(());
             }
@@ -202,6 +217,8 @@ impl<'a> Applying<'a> {
             Ok(()) => {
                 for (_, record) in &records {
                     self.state.record(&self.plan, record);
+                    telemetry::recorded(&self.plan, record);
+                    self.spans.recorded(record);
                 }
                 self.switch(&records);
                 self.handle(SagaEvent::Recorded { seq: last });
@@ -240,7 +257,6 @@ impl<'a> Applying<'a> {
             _ => None,
         });
         let mut effects = effects.peekable();
-        // Counting what is done costs as much as there are steps.
         if effects.peek().is_none() || self.shared.events.receiver_count() == 0 {
             return;
         }
@@ -308,12 +324,14 @@ impl<'a> Applying<'a> {
             self.calls,
             matches!(call, Call::AwaitReady { .. } | Call::Look { .. }),
         );
+        let span = self.spans.call(&self.plan, step, call.operation());
         let carried_out = call::carry_out(
             Arc::clone(self.shared),
             Arc::clone(&self.plan),
             Arc::clone(&self.jobs),
             call,
-        );
+        )
+        .instrument(span);
         let handle = self.tasks.spawn(async move {
             // Nothing that a panic could leave half-changed is used afterwards: locks are taken all the same, see
             // `Shared`.
@@ -447,7 +465,10 @@ pub(crate) async fn append(shared: &Shared, entries: Vec<JournalEntry>) -> Resul
     let raw = |entry: &JournalEntry| serde_json::value::to_raw_value(entry);
     let entries: Result<Vec<Entry>, _> = entries.iter().map(raw).collect();
     let entries = entries.expect("invariant: an entry of the journal has a JSON form");
-    shared.hold.append(&entries).await
+    let begun = Instant::now();
+    let written = shared.hold.append(&entries).await;
+    telemetry::journal_appended(entries.len(), written.is_ok(), begun.elapsed());
+    written
 }
 
 fn saga_config(shared: &Shared) -> SagaConfig {

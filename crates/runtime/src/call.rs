@@ -65,6 +65,17 @@ impl Call {
             | Self::Look { step, .. } => *step,
         }
     }
+
+    /// A word for people.
+    pub(crate) const fn operation(&self) -> &'static str {
+        match self {
+            Self::Create { .. } => "create",
+            Self::Lookup { .. } => "look_up",
+            Self::AwaitReady { .. } => "await_ready",
+            Self::Delete { .. } => "delete",
+            Self::Look { .. } => "look",
+        }
+    }
 }
 
 /// A failed call, in the words of the saga.
@@ -372,6 +383,7 @@ async fn await_ready(
         let resource = match driver.get(id).await {
             Ok(resource) => resource,
             Err(error) if error.class().is_retryable() => {
+                crate::telemetry::read_again(error.class());
                 sleep(LOOK_EVERY).await;
                 continue;
             }

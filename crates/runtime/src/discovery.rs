@@ -12,6 +12,7 @@ use tokio::task::spawn_blocking;
 use crate::endpoints::Endpoint;
 use crate::shared::Shared;
 use crate::store::StoreError;
+use crate::telemetry;
 
 impl Shared {
     /// Lets a healthy replica into the endpoints and their file.
@@ -23,6 +24,7 @@ impl Shared {
             let mut endpoints = self.endpoints();
             (endpoints.put(resource, endpoint), endpoints.version())
         };
+        telemetry::endpoints_changed("entered");
         let shown = self.show_endpoints(version).await;
         shown.inspect_err(|_| self.endpoints().put_back(resource, before))
     }
@@ -38,7 +40,10 @@ impl Shared {
             endpoints.take_out(resource).map(|_| endpoints.version())
         };
         match version {
-            Some(version) => self.show_endpoints(version).await,
+            Some(version) => {
+                telemetry::endpoints_changed("left");
+                self.show_endpoints(version).await
+            }
             None => Ok(()),
         }
     }
@@ -50,7 +55,10 @@ impl Shared {
             return Ok(());
         };
         match spawn_blocking(|| draft.write()).await {
-            Ok(written) => written,
+            Ok(written) => {
+                telemetry::endpoints_written();
+                written
+            }
             Err(ended) => match ended.try_into_panic() {
                 Ok(panic) => std::panic::resume_unwind(panic),
                 // The executor shuts down and has not begun the write.

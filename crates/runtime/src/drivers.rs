@@ -13,7 +13,7 @@ use skyloom_provider::{
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::gate::Gate;
-
+use crate::telemetry::{self, Metered};
 /// The registered drivers.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Drivers {
@@ -48,9 +48,9 @@ impl Drivers {
         &self.gate
     }
 
-    /// The same drivers, each of whose calls ends within this time.
+    /// The same drivers, each of whose calls ends within this time and is counted.
     pub(crate) fn timed(self, within: Duration) -> Self {
-        let timed = |driver| Arc::new(Timed { driver, within }) as Arc<dyn Driver>;
+        let timed = |driver| Arc::new(Metered::new(Arc::new(Timed { driver, within }))) as Arc<dyn Driver>;
         Self {
             drivers: self.drivers.into_iter().map(timed).collect(),
             gate: self.gate,
@@ -315,7 +315,10 @@ where
         };
         failed += 1;
         match policy.decide(failed, error.class(), 0) {
-            RetryDecision::After(wait) => sleep(wait).await,
+            RetryDecision::After(wait) => {
+                telemetry::read_again(error.class());
+                sleep(wait).await;
+            }
             RetryDecision::GiveUp => return Err(error),
         }
     }

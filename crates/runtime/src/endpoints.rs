@@ -234,7 +234,7 @@ impl Endpoints {
         shown.is_none_or(|shown| shown < version).then(|| Draft {
             path: self.path.clone(),
             version: self.version,
-            json: self.to_json().into_bytes(),
+            json: self.render().into_bytes(),
             pen: Arc::clone(&self.pen),
         })
     }
@@ -259,8 +259,8 @@ impl Endpoints {
     }
 
     /// The JSON of [`Self::to_file`], a line per service.
-    fn to_json(&mut self) -> String {
-        let services = self.listing.to_json();
+    fn render(&mut self) -> String {
+        let services = self.listing.render();
         format!("{{\"version\":{ENDPOINTS_VERSION},\"services\":{services}}}\n")
     }
 

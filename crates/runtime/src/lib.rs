@@ -27,6 +27,7 @@ mod observe;
 mod probe;
 mod shared;
 pub mod store;
+pub mod telemetry;
 
 pub use analysis::{AnalysisSource, METRIC_MEMORY, METRIC_UNHEALTHY, Measure, MeasureError, MeasuredReplica};
 pub use clock::{Clock, SystemClock};

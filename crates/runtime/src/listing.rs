@@ -81,7 +81,7 @@ impl Listing {
     }
 
     /// A JSON object of lists by service, a line for each.
-    pub(crate) fn to_json(&mut self) -> String {
+    pub(crate) fn render(&mut self) -> String {
         let mut json = String::from("{");
         for (position, block) in self.blocks.iter_mut().enumerate() {
             json.push_str(if position == 0 { "\n" } else { ",\n" });
@@ -166,12 +166,12 @@ mod tests {
                 }
                 // Rendered now and then, so that pieces of before are in use.
                 if step % 7 == 0 {
-                    listing.to_json();
+                    listing.render();
                 }
             }
             let lists = |shelf: &BTreeMap<(Endpoint, ResourceId), ()>| shelf.keys().map(|(e, _)| e.clone()).collect::<Vec<_>>();
             let expected: BTreeMap<_, _> = plain.iter().map(|(name, shelf)| (name, lists(shelf))).collect();
-            let json = listing.to_json();
+            let json = listing.render();
             prop_assert_eq!(serde_json::from_str::<Value>(&json).unwrap(), serde_json::to_value(&expected).unwrap());
             let names: Vec<_> = listing.all().map(|(name, _)| name).collect();
             prop_assert!(names.iter().eq(&expected.keys().copied().collect::<Vec<_>>()), "in the order of names");

@@ -13,6 +13,7 @@ use crate::event::Event;
 use crate::probe::probe;
 use crate::shared::Shared;
 use crate::store::{KnownReplica, State};
+use crate::telemetry;
 
 /// What was seen: the snapshot, and the replicas' resources behind it.
 #[derive(Debug)]
@@ -54,6 +55,8 @@ pub(crate) async fn observe(shared: &Shared, state: &State) -> Result<Seen, Erro
     let looks = join_all(looks).await;
     let mut replicas = show(shared, state, looks)?;
     replicas.sort_by(|a, b| (&a.replica, &a.resource).cmp(&(&b.replica, &b.resource)));
+    telemetry::leading(shared.epoch());
+    telemetry::saw(&replicas);
     let snapshot = Snapshot {
         generation: state.generation,
         taken_at: shared.now(),

@@ -18,6 +18,7 @@ use crate::event::Event;
 use crate::health::HealthTracker;
 use crate::hold::Hold;
 use crate::store::AuditFile;
+use crate::telemetry;
 
 /// Shared by the calls and tasks of one control plane.
 #[derive(Debug)]
@@ -106,6 +107,7 @@ impl Shared {
 
     /// Tells whoever watches; nobody watching is no failure.
     pub(crate) fn tell(&self, event: Event) {
+        telemetry::told(&event);
         let _ = self.events.send(event);
     }
 

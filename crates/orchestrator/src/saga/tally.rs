@@ -72,11 +72,9 @@ impl Saga {
                 }
             }
             Stage::Undone { .. } => Standing::Undone,
-            Stage::Waiting
-            | Stage::Intended { .. }
-            | Stage::Watching(_)
-            | Stage::Withdrawn
-            | Stage::Undoing { .. } => Standing::Open,
+            Stage::Waiting | Stage::Intended { .. } | Stage::Watching(_) | Stage::Withdrawn | Stage::Undoing { .. } => {
+                Standing::Open
+            }
         }
     }
 }

@@ -13,6 +13,7 @@ use skyloom_scheduler::{Cheapest, Policy, Problem, check_within};
 use skyloom_security::access::{Action, Principal};
 use skyloom_security::audit::{Checkpoint, VerifyingLogKey, verify};
 use tokio::sync::{Mutex, broadcast};
+use tokio::time::Instant;
 
 use super::carry::Resumed;
 use super::status::Status;
@@ -24,6 +25,7 @@ use crate::insight::{Metric, Metrics, Taken};
 use crate::observe::{Seen, observe};
 use crate::shared::Shared;
 use crate::store::{Document, Interrupted, State};
+use crate::telemetry;
 
 /// A control plane for one deployment, embedded in the program that holds this value.
 ///
@@ -108,7 +110,15 @@ impl ControlPlane {
     ///
     /// # Errors
     /// As [`ControlPlane::plan`].
+    #[tracing::instrument(name = "plan", skip_all, fields(deployment = %manifest.name, services = manifest.services.len()))]
     pub async fn plan_with(&self, manifest: &Manifest, policy: &(dyn Policy + Sync)) -> Result<Proposal, Error> {
+        let begun = Instant::now();
+        let planned = self.look_and_plan(manifest, policy).await;
+        telemetry::planned(&planned, begun.elapsed());
+        planned
+    }
+
+    async fn look_and_plan(&self, manifest: &Manifest, policy: &(dyn Policy + Sync)) -> Result<Proposal, Error> {
         let mut inner = self.inner.lock().await;
         inner.refuse_when_interrupted()?;
         self.settle_doubts(&mut inner).await?;
@@ -331,12 +341,8 @@ impl ControlPlane {
             .shared
             .admit(principal, Action::Sync, &manifest.name, regions, format!("data {data}"))?;
         let begun = self.shared.now();
-        let synced = self
-            .shared
-            .data
-            .sync(&manifest, data, self.shared.now())
-            .await
-            .map_err(Error::from);
+        let synced = self.shared.data.sync(&manifest, data, begun).await;
+        telemetry::synced(&synced);
         if synced.is_ok() {
             let mut inner = self.inner.lock().await;
             let mut state = inner.state.clone();
@@ -344,7 +350,7 @@ impl ControlPlane {
             self.shared.hold.replace(Document::STATE, &state.to_bytes()).await?;
             inner.state = state;
         }
-        self.shared.close(admitted, synced)
+        self.shared.close(admitted, synced.map_err(Error::from))
     }
 
     /// Samples the usage of every replica once and judges each value. The first call only reads the counters.
