@@ -78,6 +78,15 @@ pub enum Event {
         /// What was said.
         detail: String,
     },
+    /// An alert led to a recovery.
+    Reacted {
+        /// The recovery's name.
+        recovery: String,
+        /// The alert's name.
+        alert: String,
+        /// Proposed, done, or what was said.
+        outcome: String,
+    },
     /// A plan ended.
     PlanEnded {
         /// How, for people.

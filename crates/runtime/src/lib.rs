@@ -3,6 +3,7 @@
 //! [`ControlPlane`] is what an embedder holds. It asks the engines and carries out what they say; it contains no policy
 //! and no formula. See `docs/architecture.md` for the files it keeps and the invariants it holds.
 
+pub mod alerting;
 mod apply;
 mod call;
 mod clock;
@@ -16,10 +17,13 @@ mod error;
 mod event;
 mod guard;
 mod health;
+mod http;
 mod insight;
 mod observe;
+mod pace;
 mod probe;
 mod shared;
+pub mod sources;
 pub mod store;
 
 pub use clock::{Clock, SystemClock};
@@ -34,5 +38,7 @@ pub use env::{ENDPOINTS_VARIABLE, EnvError, EnvSecrets, SecretResolver};
 pub use error::Error;
 pub use event::{EVENTS_BEHIND_MAX, Event};
 pub use health::HealthTracker;
+pub use http::{HttpError, HttpUrl};
 pub use insight::{InsightError, Metric, Taken};
+pub use pace::{Adaptive, AdaptiveError};
 pub use probe::{ProbeResult, probe};

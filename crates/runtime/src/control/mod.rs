@@ -5,6 +5,7 @@ mod carry;
 mod heal;
 mod plane;
 mod proposal;
+mod react;
 mod rebalance;
 mod status;
 

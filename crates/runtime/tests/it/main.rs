@@ -1,10 +1,13 @@
 //! Public behaviour of the runtime.
 #![expect(clippy::unwrap_used, reason = "a test that cannot unwrap has failed")]
 
+mod alerting;
 mod calling;
 mod cancelling;
 mod observing;
 mod plane;
+mod pushed;
 mod services;
+mod sources;
 mod store;
 mod world;
