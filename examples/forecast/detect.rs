@@ -167,7 +167,7 @@ fn file(from: &Path, to: &Path) -> Result<Done, DetectFilesError> {
 
 fn reason(verdict: &Verdict) -> String {
     let band = verdict.band;
-    format!("{}; expected {} to {}", verdict.reason, shown(band.lo), shown(band.hi))
+    format!("{verdict}; expected {} to {}", shown(band.lo), shown(band.hi))
 }
 
 /// Six significant digits, whatever the unit.

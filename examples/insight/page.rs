@@ -155,7 +155,7 @@ fn rows(
             short(verdict.band.lo, span),
             short(verdict.band.hi, span),
             verdict.score,
-            escaped(&verdict.reason.to_string())
+            escaped(&verdict.to_string())
         )?;
     }
     out.push_str("</table>");
