@@ -6,7 +6,8 @@ use skyloom_orchestrator::{HealPolicy, SagaConfig};
 use skyloom_scheduler::PlaceConfig;
 
 use crate::hold::LeaseConfig;
-
+use crate::pace::Adaptive;
+use crate::sources::GatherConfig;
 /// Bounds and intervals of a control plane.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -25,6 +26,11 @@ pub struct RuntimeConfig {
     pub supervise_every: Duration,
     /// Samples kept of each metric of each replica.
     pub samples_kept_max: usize,
+    /// How seldom drivers may be asked about replicas that hardly change; `None` asks about each whenever
+    /// [`crate::ControlPlane::sample`] is called.
+    pub sampling: Option<Adaptive>,
+    /// Bounds on the named series.
+    pub gather: GatherConfig,
 }
 
 /// A day at one sample in 30 seconds.
@@ -42,6 +48,8 @@ impl RuntimeConfig {
             auto_revert: true,
             supervise_every: Duration::from_millis(500),
             samples_kept_max: SAMPLES_KEPT,
+            sampling: None,
+            gather: GatherConfig::new(),
         }
     }
 
@@ -77,6 +85,21 @@ impl RuntimeConfig {
     #[must_use]
     pub const fn with_auto_revert(mut self, auto_revert: bool) -> Self {
         self.auto_revert = auto_revert;
+        self
+    }
+
+    /// The same with drivers asked adaptively: a replica whose use stands still is asked less often, and what is held
+    /// meanwhile is wrong by the tolerance at most, root mean square.
+    #[must_use]
+    pub const fn with_sampling(mut self, sampling: Adaptive) -> Self {
+        self.sampling = Some(sampling);
+        self
+    }
+
+    /// The same with other bounds on the named series.
+    #[must_use]
+    pub fn with_gather(mut self, gather: GatherConfig) -> Self {
+        self.gather = gather;
         self
     }
 

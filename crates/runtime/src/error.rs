@@ -140,6 +140,12 @@ pub enum Error {
     /// A forecast or a detection.
     #[error(transparent)]
     Insight(#[from] InsightError),
+    /// A recovery of the embedder's own.
+    #[error("recover: {detail}")]
+    Remedy {
+        /// What it said.
+        detail: String,
+    },
     /// No rebalancing can be thought about.
     #[error(transparent)]
     Rebalance(#[from] RebalanceError),
@@ -231,6 +237,7 @@ impl Error {
             Self::Data(error) => error.class(),
             Self::Insight(error) => error.class(),
             Self::Rebalance(error) => error.class(),
+            Self::Remedy { .. } => Class::Transient,
         }
     }
 }

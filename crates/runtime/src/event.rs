@@ -83,6 +83,15 @@ pub enum Event {
         /// Why the plan failed, for people.
         cause: String,
     },
+    /// An alert led to a recovery.
+    Reacted {
+        /// The recovery's name.
+        recovery: String,
+        /// The alert's name.
+        alert: String,
+        /// Proposed, done, or what was said.
+        outcome: String,
+    },
     /// A plan ended.
     PlanEnded {
         /// How, for people.

@@ -3,6 +3,7 @@
 //! [`ControlPlane`] is what an embedder holds. It asks the engines and carries out what they say; it contains no policy
 //! and no formula. See `docs/architecture.md` for the files it keeps and the invariants it holds.
 
+pub mod alerting;
 mod analysis;
 mod apply;
 mod call;
@@ -20,12 +21,15 @@ mod gate;
 mod guard;
 mod health;
 mod hold;
+mod http;
 mod insight;
 mod listing;
 mod look;
 mod observe;
+mod pace;
 mod probe;
 mod shared;
+pub mod sources;
 pub mod store;
 pub mod telemetry;
 
@@ -43,5 +47,7 @@ pub use error::Error;
 pub use event::{EVENTS_BEHIND_MAX, Event};
 pub use health::HealthTracker;
 pub use hold::LeaseConfig;
+pub use http::{HttpError, HttpUrl};
 pub use insight::{InsightError, Metric, Taken};
+pub use pace::{Adaptive, AdaptiveError};
 pub use probe::{ProbeResult, probe};

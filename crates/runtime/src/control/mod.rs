@@ -6,6 +6,7 @@ mod claim;
 mod heal;
 mod plane;
 mod proposal;
+mod react;
 mod rebalance;
 mod revert;
 mod status;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -24,6 +24,7 @@ use crate::event::Event;
 use crate::insight::{Metric, Metrics, Taken};
 use crate::observe::{Seen, observe};
 use crate::shared::Shared;
+use crate::sources::{Gatherer, points_of};
 use crate::store::{Document, Interrupted, State};
 use crate::telemetry;
 
@@ -36,6 +37,7 @@ pub struct ControlPlane {
     pub(super) shared: Arc<Shared>,
     pub(super) inner: Mutex<Inner>,
     pub(super) metrics: Mutex<Metrics>,
+    pub(super) gathered: Arc<StdMutex<Gatherer>>,
 }
 
 /// Stands in the audit log for a deployment whose name is not known any more.
@@ -90,10 +92,12 @@ impl ControlPlane {
     }
 
     pub(super) fn assemble(shared: Arc<Shared>, inner: Inner, metrics: Metrics) -> Self {
+        let gathered = Gatherer::new(shared.config.gather.clone());
         Self {
             shared,
             inner: Mutex::new(inner),
             metrics: Mutex::new(metrics),
+            gathered: Arc::new(StdMutex::new(gathered)),
         }
     }
 
@@ -353,10 +357,14 @@ impl ControlPlane {
         self.shared.close(admitted, synced.map_err(Error::from))
     }
 
-    /// Samples the usage of every replica once and judges each value. The first call only reads the counters.
+    /// Samples the usage of every replica once and judges each value; those that need no sample now are passed over where
+    /// [`crate::RuntimeConfig::sampling`] says so. The first call only reads the counters.
     pub async fn sample(&self) -> Vec<Taken> {
         let state = self.inner.lock().await.state.clone();
-        self.metrics.lock().await.sample(&self.shared, &state).await
+        let taken = self.metrics.lock().await.sample(&self.shared, &state).await;
+        let mut gathered = self.gathered.lock().unwrap_or_else(PoisonError::into_inner);
+        gathered.take(points_of(&taken), self.shared.now());
+        taken
     }
 
     /// Feeds a value from elsewhere into a replica's series: a meter of the embedder's own, or a drill.
@@ -458,7 +466,7 @@ impl Inner {
     }
 
     /// Regions of everything that is there, or that an unfinished plan touches.
-    fn regions(&self) -> BTreeSet<RegionKey> {
+    pub(super) fn regions(&self) -> BTreeSet<RegionKey> {
         let machines = self.state.machines.values().map(|known| &known.machine.site);
         let replicas = self.state.replicas.values().map(|known| &known.spec.site);
         let mut regions: BTreeSet<RegionKey> = machines.chain(replicas).map(|site| site.region.clone()).collect();
