@@ -226,9 +226,14 @@ pub(crate) async fn delete(
     resource: &ResourceId,
     stop: StopSpec,
 ) -> Result<(), DriverError> {
-    if let Err(error) = shared.endpoints().leave(resource) {
+    let was_listed = shared.endpoints().has(resource);
+    let left = shared.endpoints().leave(resource);
+    match left {
+        // Who has read the list just before may still be on his way.
+        Ok(()) if was_listed => sleep(shared.config.drain_for).await,
+        Ok(()) => {}
         // Callers may meet a closed port for a moment; that is no reason to keep a thing that is to go.
-        tracing::error!(%error, "the endpoints could not be written");
+        Err(error) => tracing::error!(%error, "the endpoints could not be written"),
     }
     shared.forget_health(resource);
     let cloud = &action.site().region.cloud;

@@ -98,6 +98,12 @@ impl Endpoints {
         })
     }
 
+    /// Whether callers are sent to this very replica.
+    #[must_use]
+    pub fn has(&self, resource: &ResourceId) -> bool {
+        self.healthy.contains_key(resource)
+    }
+
     /// Lets a healthy replica in.
     ///
     /// # Errors

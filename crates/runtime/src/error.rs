@@ -1,7 +1,9 @@
 //! What a call of the control plane can fail with. Each cause keeps the error of the part that it came from.
 
-use skyloom_core::{Class, ReplicaId, ServiceName, StepId};
-use skyloom_orchestrator::{GraphError, MalformedPlan, PlanError, ReplayError, SagaStatus, StalePlan};
+use std::collections::BTreeMap;
+
+use skyloom_core::{Class, RegionKey, ReplicaId, ServiceName, StepId};
+use skyloom_orchestrator::{GraphError, MalformedPlan, Place, PlanError, ReplayError, SagaStatus, StalePlan, Standing};
 use skyloom_provider::DriverError;
 use skyloom_scheduler::{PlaceError, RebalanceError, Unsatisfied, Violation};
 use skyloom_security::access::{Action, Decision};
@@ -97,6 +99,17 @@ pub enum Error {
     /// The plan was begun and did not succeed.
     #[error("carry out the plan: it {}", describe(.0))]
     PlanFailed(Box<SagaStatus>),
+    /// Some regions cannot be asked, and what was wanted concerns them.
+    #[error("reach {}", regions(.0))]
+    Unreachable(BTreeMap<RegionKey, String>),
+    /// A place is not back, so there is nothing to decide about it.
+    #[error("fail back to `{place}`: it is {}", standing_text(*.standing))]
+    NotBack {
+        /// Which place.
+        place: Place,
+        /// How it stands.
+        standing: Standing,
+    },
     /// Nothing is deployed.
     #[error("find a deployment: nothing has been applied")]
     NothingDeployed,
@@ -137,6 +150,25 @@ fn all(left_out: &[Unsatisfied]) -> String {
     format!("{}{rest}", named.join("; "))
 }
 
+fn regions(unreachable: &BTreeMap<RegionKey, String>) -> String {
+    let named = unreachable.iter().take(NAMED_MAX);
+    let mut parts: Vec<String> = named.map(|(region, said)| format!("`{region}`: {said}")).collect();
+    if unreachable.len() > NAMED_MAX {
+        parts.push(format!("{} more", unreachable.len() - NAMED_MAX));
+    }
+    parts.join("; ")
+}
+
+const fn standing_text(standing: Standing) -> &'static str {
+    match standing {
+        Standing::Present => "present",
+        Standing::Suspected => "suspected",
+        Standing::Lost => "lost",
+        Standing::Returning => "returning",
+        Standing::Back => "back",
+    }
+}
+
 fn broken(violations: &[Violation]) -> String {
     let first = violations.first().map_or_else(String::new, ToString::to_string);
     match violations.len().saturating_sub(1) {
@@ -163,6 +195,15 @@ fn describe(status: &SagaStatus) -> String {
 }
 
 impl Error {
+    /// Refuses when some regions could not be asked.
+    pub(crate) fn refuse_unreachable(unreachable: &BTreeMap<RegionKey, String>) -> Result<(), Self> {
+        if unreachable.is_empty() {
+            Ok(())
+        } else {
+            Err(Self::Unreachable(unreachable.clone()))
+        }
+    }
+
     /// What kind of failure it is.
     #[must_use]
     pub fn class(&self) -> Class {
@@ -177,7 +218,10 @@ impl Error {
             Self::BrokenPlacement(_) | Self::StepElsewhere { .. } => Class::Invalid,
             Self::Plan(error) => error.class(),
             Self::Malformed(error) => error.class(),
-            Self::Stale(_) | Self::Interrupted { .. } | Self::OtherDeployment { .. } => Class::Conflict,
+            Self::Stale(_) | Self::Interrupted { .. } | Self::OtherDeployment { .. } | Self::NotBack { .. } => {
+                Class::Conflict
+            }
+            Self::Unreachable(_) => Class::Transient,
             Self::Denied { .. } => Class::Denied,
             Self::Audit(error) => error.class(),
             Self::Replay(error) => error.class(),

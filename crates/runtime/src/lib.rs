@@ -5,6 +5,7 @@
 
 mod apply;
 mod call;
+mod checked;
 mod clock;
 mod config;
 mod control;
@@ -19,14 +20,17 @@ mod health;
 mod insight;
 mod observe;
 mod probe;
+mod reach;
+mod recall;
 mod shared;
+mod steady;
 pub mod store;
 
 pub use clock::{Clock, SystemClock};
 pub use config::RuntimeConfig;
 pub use control::{
-    AuditState, ControlPlane, ControlPlaneBuilder, HealReport, Healed, MachineStatus, Outcome, Proposal, Rebalanced,
-    ReplicaStatus, Status,
+    AuditState, ControlPlane, ControlPlaneBuilder, FailedBack, FailedOver, FailoverReport, HealReport, Healed,
+    MachineStatus, Outcome, PlaceStatus, Proposal, Rebalanced, ReplicaStatus, Status,
 };
 pub use data::{CopyOutcome, DataError, DataPlace, SyncOutcome};
 pub use endpoints::{ENDPOINTS_VERSION, Endpoint, Endpoints, EndpointsFile};

@@ -15,6 +15,8 @@ use crate::endpoints::Endpoints;
 use crate::env::SecretResolver;
 use crate::event::Event;
 use crate::health::HealthTracker;
+use crate::recall::Recall;
+use crate::steady::Steady;
 use crate::store::{AuditFile, Lease};
 
 /// Shared by the calls and tasks of one control plane.
@@ -33,6 +35,8 @@ pub(crate) struct Shared {
     /// comes while nobody waits.
     cancels: watch::Sender<u64>,
     pub(crate) lease: Lease,
+    pub(crate) recall: Recall,
+    steady: Steady,
     audit: Mutex<AuditFile>,
     endpoints: Mutex<Endpoints>,
     health: Mutex<BTreeMap<ResourceId, HealthTracker>>,
@@ -68,7 +72,7 @@ impl Shared {
             audit,
             endpoints,
         } = parts;
-        let drivers = drivers.timed(config.saga.call_within);
+        let drivers = drivers.checked(&owner).timed(config.saga.call_within);
         Self {
             config,
             owner,
@@ -81,14 +85,17 @@ impl Shared {
             events: broadcast::Sender::new(crate::event::EVENTS_BEHIND_MAX),
             cancels: watch::Sender::new(0),
             lease,
+            recall: Recall::default(),
+            steady: Steady::default(),
             audit: Mutex::new(audit),
             endpoints: Mutex::new(endpoints),
             health: Mutex::default(),
         }
     }
 
+    /// The present moment; never before one that was given already.
     pub(crate) fn now(&self) -> Timestamp {
-        self.clock.now()
+        self.steady.now(&*self.clock)
     }
 
     pub(crate) const fn epoch(&self) -> u64 {

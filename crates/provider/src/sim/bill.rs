@@ -107,7 +107,12 @@ impl Bill {
     pub fn of(&self, owner: &OwnerTag) -> Self {
         Self {
             items: self.items.iter().filter(|item| item.owner == *owner).cloned().collect(),
-            egress: self.egress.iter().filter(|item| item.owner == *owner).cloned().collect(),
+            egress: self
+                .egress
+                .iter()
+                .filter(|item| item.owner == *owner)
+                .cloned()
+                .collect(),
         }
     }
 

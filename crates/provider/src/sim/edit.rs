@@ -33,7 +33,12 @@ impl SimCloud {
         let mut state = self.state();
         super::create::check_price(machine.price)?;
         let body = state.stocked(machine);
-        state.stock(origin, machine.id.to_string(), (machine.site.clone(), Some(machine.price)), Body::Machine(Box::new(body)))
+        state.stock(
+            origin,
+            machine.id.to_string(),
+            (machine.site.clone(), Some(machine.price)),
+            Body::Machine(Box::new(body)),
+        )
     }
 
     /// Puts a running replica on a machine that is there; otherwise as [`SimCloud::stock_machine`].
@@ -43,7 +48,12 @@ impl SimCloud {
     pub fn stock_replica(&self, origin: Origin, spec: &ReplicaSpec, on: &ResourceId) -> Result<(), Cause> {
         let mut state = self.state();
         let body = state.place(spec, on)?;
-        state.stock(origin, spec.replica.to_string(), (spec.site.clone(), None), Body::Replica(Box::new(body)))
+        state.stock(
+            origin,
+            spec.replica.to_string(),
+            (spec.site.clone(), None),
+            Body::Replica(Box::new(body)),
+        )
     }
 
     /// Takes a thing away without a trace, and the replicas on it: hardware that failed, or somebody in the console.
@@ -103,7 +113,10 @@ impl SimCloud {
     /// [`Cause::NotFound`] when there is no such thing, [`Cause::Invalid`] when it is not a running replica.
     pub fn send(&self, replica: &ResourceId, to: Destination, bytes: Bytes) -> Result<(), Cause> {
         let mut state = self.state();
-        let total = running_replica(&mut state, replica)?.sent.entry(to.clone()).or_default();
+        let total = running_replica(&mut state, replica)?
+            .sent
+            .entry(to.clone())
+            .or_default();
         *total = total.saturating_add(bytes.as_bytes());
         let id = replica.clone();
         state.log(SimEventKind::Sent { id, to, bytes });

@@ -2,7 +2,9 @@
 //! when serialised. Environments and other secrets are never in it.
 
 use serde::{Deserialize, Serialize};
-use skyloom_core::{Bytes, Class, MicroUsdPerHour, OperationId, OwnerTag, RegionKey, ResourceId, Timestamp, Token, ZoneName};
+use skyloom_core::{
+    Bytes, Class, MicroUsdPerHour, OperationId, OwnerTag, RegionKey, ResourceId, Timestamp, Token, ZoneName,
+};
 
 use super::bill::Destination;
 use crate::{Epoch, Kind, Operation};

@@ -24,7 +24,9 @@ pub struct TimedCloud {
 
 impl fmt::Debug for TimedCloud {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TimedCloud").field("cloud", &self.cloud).finish_non_exhaustive()
+        f.debug_struct("TimedCloud")
+            .field("cloud", &self.cloud)
+            .finish_non_exhaustive()
     }
 }
 

@@ -10,8 +10,9 @@ use skyloom_security::access::{AllowAll, Authorizer};
 use skyloom_security::audit::LogKey;
 use skyloom_sync::Store;
 
-use super::ControlPlane;
+use super::around::Outage;
 use super::plane::Inner;
+use super::{ControlPlane, histories};
 use crate::clock::{Clock, SystemClock};
 use crate::config::RuntimeConfig;
 use crate::data::{DataPlace, DataPlaces};
@@ -176,8 +177,10 @@ impl ControlPlaneBuilder {
             state_path: folder.join("state.json"),
             journal: Arc::new(Mutex::new(opened.journal)),
             interrupted,
-            heal: super::heal::load_history(&folder.join("state.json"))?,
+            heal: histories::load(&folder.join("state.json"))?,
+            outage: Outage::new(histories::load(&folder.join("state.json"))?),
         };
+        shared.recall.set_out(inner.outage.history.out());
         Ok(ControlPlane::assemble(Arc::new(shared), inner, Metrics::default()))
     }
 }

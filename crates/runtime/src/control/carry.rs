@@ -3,9 +3,9 @@
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use skyloom_core::{Manifest, Plan, StopSpec};
+use skyloom_core::{Manifest, Plan, ReplicaId, StopSpec};
 use skyloom_orchestrator::SagaStatus;
-use skyloom_provider::Epoch;
+use skyloom_provider::{Epoch, Kind, Resource};
 use tokio::time::sleep;
 
 use super::plane::{ControlPlane, Inner, Outcome};
@@ -13,6 +13,7 @@ use crate::apply::{Applying, append};
 use crate::drivers::retry;
 use crate::error::Error;
 use crate::observe::observe;
+use crate::reach::list_all;
 use crate::store::{Interrupted, JournalEntry, State};
 
 /// Time between two looks for what is in doubt.
@@ -48,7 +49,10 @@ impl ControlPlane {
             inner.interrupted = None;
             return Err(error.into());
         }
-        let status = applying.run().await?;
+        let status = {
+            let _under_way = self.shared.recall.begin(&inner.state, &inner.journal);
+            applying.run().await?
+        };
         self.settle(inner, state, &plan, manifest, &status)?;
         Outcome::of(&plan, status)
     }
@@ -85,7 +89,10 @@ impl ControlPlane {
         if and_stop {
             applying.stop().await;
         }
-        let status = applying.run().await?;
+        let status = {
+            let _under_way = self.shared.recall.begin(&inner.state, &inner.journal);
+            applying.run().await?
+        };
         self.settle(inner, state, &plan, manifest, &status)?;
         Ok(Some(Resumed { plan, status }))
     }
@@ -102,22 +109,24 @@ impl ControlPlane {
             .shared
             .now()
             .saturating_add(self.shared.drivers.consistency_window());
-        loop {
-            let all = self
-                .shared
-                .drivers
-                .list(&self.shared.owner, &self.shared.config.saga.retry);
-            for resource in all.await? {
+        let complete = loop {
+            let (all, complete) = list_all(&self.shared, &self.shared.owner).await;
+            for resource in all {
                 state.adopt(&resource.operation, &resource.id);
             }
             let left = until.saturating_since(self.shared.now());
             if state.in_doubt.is_empty() || left.is_zero() {
-                break;
+                break complete;
             }
             sleep(left.min(LOOK_AGAIN)).await;
+        };
+        // A provider that does not answer may have it: it stays in doubt until somebody can know.
+        if complete {
+            state.in_doubt.clear();
         }
-        state.in_doubt.clear();
-        state.save(&inner.state_path)?;
+        if state != inner.state {
+            state.save(&inner.state_path)?;
+        }
         inner.state = state;
         Ok(())
     }
@@ -158,7 +167,7 @@ impl ControlPlane {
             let Some(driver) = self.shared.drivers.for_cloud(&resource.site.region.cloud) else {
                 continue;
             };
-            let (stop, epoch) = (StopSpec::default(), Epoch(self.shared.epoch()));
+            let (stop, epoch) = (stop_of(state, &resource), Epoch(self.shared.epoch()));
             let removed = retry(&self.shared.config.saga.retry, || {
                 driver.delete(&resource.id, stop, epoch)
             })
@@ -170,6 +179,17 @@ impl ControlPlane {
         }
         first_failure.map_or(Ok(()), |error| Err(error.into()))
     }
+}
+
+/// How a stranger is stopped: as its service is, where its name says of which it is and the manifest knows that one.
+fn stop_of(state: &State, resource: &Resource) -> StopSpec {
+    let replica: Option<ReplicaId> = Some(resource)
+        .filter(|resource| resource.kind == Kind::Replica)
+        .and_then(|resource| resource.name.parse().ok());
+    let service = replica
+        .zip(state.manifest.as_ref())
+        .and_then(|(replica, manifest)| manifest.service(replica.service()).map(|service| service.stop));
+    service.unwrap_or_default()
 }
 
 /// An interrupted plan that has come to its end.

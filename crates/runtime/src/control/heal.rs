@@ -5,17 +5,18 @@ use std::time::Duration;
 
 use serde::Serialize;
 use skyloom_core::{ReplicaId, ReplicaState, ResourceId, Snapshot};
-use skyloom_orchestrator::{HealAction, HealDecision, HealHistory};
+use skyloom_orchestrator::{HealAction, HealDecision, shield};
 use skyloom_scheduler::Cheapest;
 use skyloom_security::access::{Action, Principal};
 use tokio::time::sleep;
 
-use super::ControlPlane;
+use super::around::{Around, Outage};
+use super::failover::FailoverReport;
 use super::plane::Inner;
+use super::{ControlPlane, histories};
 use crate::error::Error;
 use crate::event::Event;
-use crate::observe::observe;
-use crate::store::{StoreError, read_if_there, replace_file};
+use crate::observe::{Seen, observe};
 
 /// What one look at everything has come to.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -24,6 +25,8 @@ pub struct HealReport {
     pub healed: Vec<Healed>,
     /// Sick replicas that have to wait, or that are given up: the caller may want to tell somebody.
     pub left_alone: Vec<HealAction>,
+    /// What the look has come to at places as a whole.
+    pub failover: FailoverReport,
 }
 
 /// A replica that was replaced.
@@ -40,7 +43,8 @@ pub struct Healed {
 }
 
 impl ControlPlane {
-    /// Looks at every replica once and replaces those that the healing policy says to replace now.
+    /// Looks at every place and every replica once, fails over and back where the failover policy says so, and replaces the
+    /// replicas that the healing policy says to replace now. A region that does not answer hides nothing of the others.
     ///
     /// # Errors
     /// [`Error::Denied`] and [`Error::AuditUnavailable`] when something is to be replaced; otherwise as
@@ -53,7 +57,12 @@ impl ControlPlane {
         };
         self.settle_doubts(&mut inner).await?;
         let begun = self.shared.now();
-        let snapshot = observe(&self.shared, &inner.state).await?.snapshot;
+        let mut seen = observe(&self.shared, &inner.state).await?;
+        let failover = self.look_at_places(&mut inner, &manifest, &seen, principal).await?;
+        if failover.acted() {
+            seen = observe(&self.shared, &inner.state).await?;
+        }
+        let snapshot = shield(&seen.snapshot, &inner.outage.out_of_reach(&seen.silent, begun));
         let policy = &self.shared.config.heal;
         let decision = skyloom_orchestrator::heal(&manifest, &snapshot, &inner.heal, policy, begun);
         let replaced: BTreeSet<ReplicaId> = decision.replacements().cloned().collect();
@@ -62,6 +71,7 @@ impl ControlPlane {
             return Ok(HealReport {
                 healed: Vec::new(),
                 left_alone: decision.actions,
+                failover,
             });
         }
         let names: Vec<String> = replaced.iter().map(ToString::to_string).collect();
@@ -74,8 +84,9 @@ impl ControlPlane {
         let admitted = self
             .shared
             .admit(principal, Action::Heal, &manifest.name, regions, names.join(" "))?;
-        let result = self.replace(&mut inner, &snapshot, decision, &replaced).await;
-        let report = self.shared.close(admitted, result)?;
+        let result = self.replace(&mut inner, &seen, decision, &replaced).await;
+        let mut report = self.shared.close(admitted, result)?;
+        report.failover = failover;
         for healed in &report.healed {
             if let Some(killed) = healed.killed.clone() {
                 let Healed {
@@ -98,19 +109,24 @@ impl ControlPlane {
     async fn replace(
         &self,
         inner: &mut Inner,
-        snapshot: &Snapshot,
+        seen: &Seen,
         decision: HealDecision,
         replaced: &BTreeSet<ReplicaId>,
     ) -> Result<HealReport, Error> {
         // The history is durable before anything is done: a controller that crashes here again and again still keeps
         // to the budget.
-        save_history(inner, &decision.history)?;
-        let begun = snapshot.taken_at;
+        histories::save(&inner.state_path, &decision.history)?;
+        let begun = seen.snapshot.taken_at;
         inner.heal = decision.history;
         let manifest = inner.state.manifest.clone().ok_or(Error::NothingDeployed)?;
-        let proposal = self.propose(&manifest, &with_patience(snapshot, replaced), &Cheapest)?;
+        let Outage { history, .. } = &inner.outage;
+        let scope = (history, inner.outage.out_of_reach(&seen.silent, begun));
+        let patient = with_patience(&seen.snapshot, replaced);
+        let Around { proposal, stranded } =
+            self.propose_around(&manifest, &patient, &Cheapest, scope, &seen.unreachable)?;
+        inner.outage.strand(&stranded, &self.shared.config.failover, begun);
         let before = inner.state.replicas.clone();
-        self.carry_out(inner, proposal.plan, Some(manifest)).await?;
+        self.carry_out_watched(inner, proposal.plan, manifest).await?;
         let took = self.shared.now().saturating_since(begun);
         let resource_of = |replica: &ReplicaId, known: &crate::store::KnownReplica| known.spec.replica == *replica;
         let healed = replaced.iter().filter_map(|replica| {
@@ -118,11 +134,12 @@ impl ControlPlane {
                 .iter()
                 .find(|(_, known)| resource_of(replica, known))
                 .map(|(id, _)| id.clone());
+            // What a lost place had is still known beside the new one.
             let (new, _) = inner
                 .state
                 .replicas
                 .iter()
-                .find(|(_, known)| resource_of(replica, known))?;
+                .find(|(id, known)| resource_of(replica, known) && !before.contains_key(*id))?;
             Some(Healed {
                 replica: replica.clone(),
                 killed,
@@ -135,6 +152,7 @@ impl ControlPlane {
         Ok(HealReport {
             healed,
             left_alone: decision.actions.into_iter().filter(is_left).collect(),
+            failover: FailoverReport::default(),
         })
     }
 
@@ -198,21 +216,4 @@ fn with_patience(snapshot: &Snapshot, replaced: &BTreeSet<ReplicaId>) -> Snapsho
         }
     }
     patient
-}
-
-fn save_history(inner: &Inner, history: &HealHistory) -> Result<(), StoreError> {
-    let json = serde_json::to_vec(history).expect("invariant: a healing history has a JSON form");
-    replace_file(&inner.state_path.with_file_name("healing.json"), &json)
-}
-
-/// The history of before; a fresh one where there is none.
-pub(super) fn load_history(state_path: &std::path::Path) -> Result<HealHistory, StoreError> {
-    let path = state_path.with_file_name("healing.json");
-    let Some(bytes) = read_if_there(&path)? else {
-        return Ok(HealHistory::new());
-    };
-    serde_json::from_slice(&bytes).map_err(|error| StoreError::Format {
-        path,
-        detail: crate::call::chain(&error),
-    })
 }

@@ -1,14 +1,18 @@
 //! The control plane as an embedder holds it: one value, a handful of calls.
 
+mod around;
 mod builder;
 mod carry;
+mod failover;
 mod heal;
+mod histories;
 mod plane;
 mod proposal;
 mod rebalance;
 mod status;
 
 pub use builder::ControlPlaneBuilder;
+pub use failover::{FailedBack, FailedOver, FailoverReport, PlaceStatus};
 pub use heal::{HealReport, Healed};
 pub use plane::{AuditState, ControlPlane, Outcome};
 pub use proposal::Proposal;
