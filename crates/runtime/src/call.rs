@@ -333,7 +333,10 @@ async fn is_healthy(
     check: Option<&HealthCheck>,
     tracker: &mut HealthTracker,
 ) -> bool {
-    let Some(check) = check else { return true };
+    let Some(check) = check else {
+        tracker.record_running();
+        return true;
+    };
     tracker.record(probe(driver, resource, &check.probe, check.timeout).await, check);
     tracker.is_healthy()
 }
@@ -350,6 +353,7 @@ impl Shared {
             self.endpoints().enter(&resource.id, endpoint)?;
         }
         self.set_health(&resource.id, tracker);
+        self.recall.note(resource);
         self.tell(crate::event::Event::Healthy {
             replica: replica.clone(),
         });

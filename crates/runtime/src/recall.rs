@@ -58,6 +58,11 @@ impl Recall {
         *lock(&self.seen) = seen;
     }
 
+    /// One that was seen between two looks.
+    pub(crate) fn note(&self, resource: &Resource) {
+        Arc::make_mut(&mut *lock(&self.seen)).insert(resource.id.clone(), resource.clone());
+    }
+
     /// The places that nobody is sent to.
     pub(crate) fn out(&self) -> Arc<BTreeSet<Place>> {
         Arc::clone(&lock(&self.out))

@@ -1,8 +1,13 @@
 //! Public behaviour of the runtime.
-#![expect(clippy::unwrap_used, reason = "a test that cannot unwrap has failed")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot unwrap has failed, and so has one that sees what cannot be"
+)]
 
 mod calling;
 mod cancelling;
+mod failover;
 mod observing;
 mod plane;
 mod services;
