@@ -25,12 +25,13 @@ mod recall;
 mod shared;
 mod steady;
 pub mod store;
+mod sync_records;
 
 pub use clock::{Clock, SystemClock};
 pub use config::RuntimeConfig;
 pub use control::{
-    AuditState, ControlPlane, ControlPlaneBuilder, FailedBack, FailedOver, FailoverReport, HealReport, Healed,
-    MachineStatus, Outcome, PlaceStatus, Proposal, Rebalanced, ReplicaStatus, Status,
+    AuditState, ControlPlane, ControlPlaneBuilder, DrillConfig, FailedBack, FailedOver, FailoverReport, HealReport,
+    Healed, MachineStatus, Outcome, PlaceStatus, Proposal, Rebalanced, ReplicaStatus, Status,
 };
 pub use data::{CopyOutcome, DataError, DataPlace, SyncOutcome};
 pub use endpoints::{ENDPOINTS_VERSION, Endpoint, Endpoints, EndpointsFile};

@@ -102,13 +102,15 @@ impl ControlPlane {
         let mut inner = self.inner.lock().await;
         inner.refuse_when_interrupted()?;
         let manifest = inner.state.manifest_in_force().cloned().ok_or(Error::NothingDeployed)?;
-        drop(self.admit_failover(principal, &manifest, &inner, place, "evacuate")?);
-        let seen = observe(&self.shared, &inner.state).await?;
-        let mut outage = inner.outage.history.clone();
+        let admitted = self.admit_failover(principal, &manifest, &inner, place, "declare lost")?;
+        let mut history = inner.outage.history.clone();
+        let declared = history.declare(place.clone(), self.shared.now());
+        let saved = histories::save(&inner.state_path, &history).map_err(Error::from);
+        self.shared.close(admitted, saved)?;
+        self.remember(&mut inner, history);
         let mut report = FailoverReport::default();
-        if outage.declare(place.clone(), self.shared.now()) {
-            histories::save(&inner.state_path, &outage)?;
-            self.remember(&mut inner, outage);
+        if declared {
+            let seen = observe(&self.shared, &inner.state).await?;
             report.failed_over.push(
                 self.replace_place(&mut inner, &manifest, &seen, place, principal)
                     .await?,
@@ -130,15 +132,17 @@ impl ControlPlane {
         let mut inner = self.inner.lock().await;
         inner.refuse_when_interrupted()?;
         let manifest = inner.state.manifest_in_force().cloned().ok_or(Error::NothingDeployed)?;
-        drop(self.admit_failover(principal, &manifest, &inner, place, "fail back to")?);
+        let admitted = self.admit_failover(principal, &manifest, &inner, place, "decide about")?;
         let mut history = inner.outage.history.clone();
-        if !history.order(place, failback) {
-            return Err(Error::NotBack {
+        let ordered = if history.order(place, failback) {
+            histories::save(&inner.state_path, &history).map_err(Error::from)
+        } else {
+            Err(Error::NotBack {
                 place: place.clone(),
                 standing: history.standing(place),
-            });
-        }
-        histories::save(&inner.state_path, &history)?;
+            })
+        };
+        self.shared.close(admitted, ordered)?;
         self.remember(&mut inner, history);
         let seen = observe(&self.shared, &inner.state).await?;
         self.look_at_places(&mut inner, &manifest, &seen, principal).await

@@ -3,15 +3,18 @@
 mod around;
 mod builder;
 mod carry;
+mod drill;
 mod failover;
 mod heal;
 mod histories;
 mod plane;
 mod proposal;
 mod rebalance;
+mod rehearsal;
 mod status;
 
 pub use builder::ControlPlaneBuilder;
+pub use drill::DrillConfig;
 pub use failover::{FailedBack, FailedOver, FailoverReport, PlaceStatus};
 pub use heal::{HealReport, Healed};
 pub use plane::{AuditState, ControlPlane, Outcome};
