@@ -54,7 +54,7 @@ impl Clock for Virtual {
 }
 
 /// Names of everything that truly is there.
-fn names(driver: &TimedCloud) -> Vec<String> {
+fn present(driver: &TimedCloud) -> Vec<String> {
     let things = driver.at_present().oracle();
     things.into_iter().map(|thing| thing.resource.name).collect()
 }
@@ -104,7 +104,7 @@ async fn story() -> Result<(), Failure> {
     let events = driver.cloud().events();
     let lost = events.iter().any(|e| matches!(e.what, SimEventKind::ReplyLost { .. }));
     assert!(lost, "the answer to the purchase was lost");
-    let names = names(&driver);
+    let names = present(&driver);
     let distinct: BTreeSet<&String> = names.iter().collect();
     assert_eq!(distinct.len(), names.len(), "nothing was made twice: {names:?}");
     let status = sky.status().await?;
@@ -127,7 +127,7 @@ async fn story() -> Result<(), Failure> {
 
     sleep(UPTIME).await;
     sky.destroy(&me).await?;
-    assert!(names(&driver).is_empty(), "nothing is left");
+    assert!(present(&driver).is_empty(), "nothing is left");
     let bill = driver.cloud().bill();
     let total = bill.total().ok_or("add up the bill")?;
     assert!(bill.items.iter().all(|item| !item.open), "nothing is paid any more");

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use skyloom_core::{Class, RegionKey, ReplicaId, ServiceName, StepId};
+use skyloom_orchestrator::drill::Loss;
 use skyloom_orchestrator::{GraphError, MalformedPlan, Place, PlanError, ReplayError, SagaStatus, StalePlan, Standing};
 use skyloom_provider::DriverError;
 use skyloom_scheduler::{PlaceError, RebalanceError, Unsatisfied, Violation};
@@ -102,6 +103,9 @@ pub enum Error {
     /// Some regions cannot be asked, and what was wanted concerns them.
     #[error("reach {}", regions(.0))]
     Unreachable(BTreeMap<RegionKey, String>),
+    /// A drill supposes the loss of something that neither the catalogue nor the inventory has.
+    #[error("lose {0}: nobody knows it")]
+    UnknownLoss(Loss),
     /// A place is not back, so there is nothing to decide about it.
     #[error("fail back to `{place}`: it is {}", standing_text(*.standing))]
     NotBack {
@@ -226,7 +230,7 @@ impl Error {
             Self::Audit(error) => error.class(),
             Self::Replay(error) => error.class(),
             Self::PlanFailed(status) => failed_class(status),
-            Self::NothingDeployed | Self::NoReplica { .. } => Class::NotFound,
+            Self::NothingDeployed | Self::NoReplica { .. } | Self::UnknownLoss(_) => Class::NotFound,
             Self::Data(error) => error.class(),
             Self::Insight(error) => error.class(),
             Self::Rebalance(error) => error.class(),

@@ -7,6 +7,7 @@
 
 mod check;
 mod crash;
+mod failover;
 mod fixture;
 mod graph;
 mod heal;

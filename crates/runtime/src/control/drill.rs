@@ -112,10 +112,10 @@ impl ControlPlane {
     /// touched: the inventory is read, and the rest happens in a simulated cloud ([`DrillConfig::rehearsal`]) or on paper
     /// ([`DrillConfig::dry_run`]).
     ///
-    /// Equal inventory, time and seed give an equal report. A loss of something that has nothing here is a report of that.
+    /// Equal inventory, time and seed give an equal report.
     ///
     /// # Errors
-    /// [`Error::NothingDeployed`]; [`Error::Unreachable`] when the inventory cannot be read as a whole; [`Error::Store`]
+    /// [`Error::NothingDeployed`]; [`Error::UnknownLoss`]; [`Error::Unreachable`] when the inventory cannot be read as a whole; [`Error::Store`]
     /// when a record or the rehearsal's folder cannot be used, or another rehearsal is under way; otherwise as
     /// [`ControlPlane::heal`] in the rehearsal.
     pub async fn drill(&self, loss: &Loss, config: &DrillConfig) -> Result<DrillReport, Error> {
@@ -132,6 +132,9 @@ impl ControlPlane {
             };
             (inventory, inner.state_path.with_file_name("drill"))
         };
+        if !self.knows(&inventory, loss) {
+            return Err(Error::UnknownLoss(loss.clone()));
+        }
         let mode = config
             .seed
             .map_or(DrillMode::DryRun, |seed| DrillMode::Rehearsal { seed });
@@ -158,6 +161,18 @@ impl ControlPlane {
         let run = tokio::task::spawn_blocking(move || rehearsal.run());
         run.await
             .unwrap_or_else(|ended| std::panic::resume_unwind(ended.into_panic()))
+    }
+
+    /// Whether the catalogue or the inventory has what is to be lost.
+    fn knows(&self, inventory: &Inventory, loss: &Loss) -> bool {
+        let Some(place) = loss.place() else {
+            return !lost_machines(inventory, loss).is_empty();
+        };
+        let listed = self.shared.catalogue.regions().any(|region| {
+            let zones = region.zones.iter().any(|zone| place.covers(&region.key, Some(zone)));
+            zones || place.covers_region(&region.key)
+        });
+        listed || !lost_machines(inventory, loss).is_empty()
     }
 
     /// What the scheduler would do after the loss.
@@ -267,7 +282,11 @@ impl ControlPlane {
         } else {
             runtime.heal.lost_after.saturating_add(runtime.supervise_every)
         };
-        report.declared_after = report.loss.place().map(|_| noticed);
+        report.declared_after = report
+            .loss
+            .place()
+            .filter(|_| report.machines_lost > 0)
+            .map(|_| noticed);
         let takes = |step: &Step| match &step.action {
             Action::CreateMachine { .. } => config.machine_start.1,
             Action::CreateReplica { spec } => {

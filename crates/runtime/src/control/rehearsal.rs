@@ -105,6 +105,8 @@ impl Rehearsal {
         let events = copy.plane.watch();
         let never = std::future::pending();
         tokio::select! {
+            // Always in this order: the report does not depend on who is asked first.
+            biased;
             () = copy.plane.supervise(&me, never) => {}
             () = self.measure(&copy, &before, events) => {}
         }

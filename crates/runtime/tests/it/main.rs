@@ -7,9 +7,12 @@
 
 mod calling;
 mod cancelling;
+mod drill;
 mod failover;
+mod hostile;
 mod observing;
 mod plane;
 mod services;
 mod store;
+mod under_way;
 mod world;
