@@ -7,6 +7,8 @@
 //! - [`verify`]: whether the world is still the one that a plan was made for, and what moved.
 //! - [`Saga`]: carries out a plan so that a crash at any moment loses and doubles nothing.
 //! - [`way_back`]: what is planned when a plan has failed after something old was gone.
+//! - [`fail_over`]: when a region or zone counts as lost and when it is back; [`shield`]: what a plan may count on
+//!   meanwhile; [`drill`]: what a rehearsed loss has come to.
 //! - [`heal`]: which sick replicas are replaced now, which later, which no more.
 //!
 //! Pure: no clock, no file, no thread, no async. `now` is an argument; equal input gives equal bytes.
@@ -38,6 +40,8 @@
 //! ```
 
 mod check;
+pub mod drill;
+mod failover;
 mod graph;
 mod heal;
 mod plan;
@@ -46,6 +50,10 @@ mod saga;
 mod view;
 
 pub use check::{Change, StalePlan, diff, verify, verify_from};
+pub use failover::{
+    Contact, Double, FAILOVER_VERSION, Failback, FailoverAction, FailoverDecision, FailoverHistory, FailoverPolicy,
+    HoldReason, OutOfReach, Place, PlaceNameError, Standing, Symptom, doubles, fail_over, shield, without_leaving,
+};
 pub use graph::{Cycle, CycleStep, GraphError, ServiceGraph};
 pub use heal::{HEAL_VERSION, HealAction, HealDecision, HealHistory, HealPolicy, Sickness, WaitReason, heal};
 pub use plan::{

@@ -156,6 +156,14 @@ pub enum Cause {
         /// What was unexpected.
         detail: String,
     },
+    /// The answer is about something that was not asked for; the effect of the call is in doubt.
+    #[error("the answer is about another {what}, `{got}`")]
+    OtherThing {
+        /// What does not fit: the owner, the operation, the token, the name or the id.
+        what: &'static str,
+        /// What the answer says.
+        got: Box<str>,
+    },
 }
 
 impl Cause {
@@ -173,7 +181,7 @@ impl Cause {
             }
             Self::CommandNotFound { .. } | Self::Invalid { .. } => Class::Invalid,
             Self::Unsupported => Class::Unsupported,
-            Self::Unexpected { .. } => Class::Bug,
+            Self::Unexpected { .. } | Self::OtherThing { .. } => Class::Bug,
         }
     }
 }

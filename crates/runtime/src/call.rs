@@ -345,9 +345,13 @@ pub(crate) async fn delete(
     resource: &ResourceId,
     stop: StopSpec,
 ) -> Result<(), DriverError> {
-    if let Err(error) = shared.leave_endpoints(resource).await {
+    let was_listed = shared.endpoints().has(resource);
+    match shared.leave_endpoints(resource).await {
+        // Who has read the list just before may still be on his way.
+        Ok(()) if was_listed => sleep(shared.config.drain_for).await,
+        Ok(()) => {}
         // Callers may meet a closed port for a moment; that is no reason to keep a thing that is to go.
-        tracing::error!(%error, "the endpoints could not be written");
+        Err(error) => tracing::error!(%error, "the endpoints could not be written"),
     }
     shared.forget_health(resource);
     let cloud = &action.site().region.cloud;
@@ -449,7 +453,10 @@ async fn is_healthy(
     check: Option<&HealthCheck>,
     tracker: &mut HealthTracker,
 ) -> bool {
-    let Some(check) = check else { return true };
+    let Some(check) = check else {
+        tracker.record_running();
+        return true;
+    };
     tracker.record(probe(driver, resource, &check.probe, check.timeout).await, check);
     tracker.is_healthy()
 }
@@ -469,6 +476,7 @@ impl Shared {
             None => {}
         }
         self.set_health(&resource.id, tracker);
+        self.recall.note(resource);
         self.tell(crate::event::Event::Healthy {
             replica: replica.clone(),
         });

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use skyloom_orchestrator::{HealPolicy, SagaConfig};
+use skyloom_orchestrator::{FailoverPolicy, HealPolicy, SagaConfig};
 use skyloom_scheduler::PlaceConfig;
 
 use crate::hold::LeaseConfig;
@@ -22,6 +22,11 @@ pub struct RuntimeConfig {
     pub lease: LeaseConfig,
     /// Whether a plan that fails after something old was gone is followed by a plan back to the generation before.
     pub auto_revert: bool,
+    /// When a region or zone counts as lost, and how it comes back.
+    pub failover: FailoverPolicy,
+    /// Time from a replica's leaving the endpoints to its being told to stop: longer than a caller takes from reading the
+    /// list to being connected.
+    pub drain_for: Duration,
     /// Time between two looks at all replicas while supervising.
     pub supervise_every: Duration,
     /// Samples kept of each metric of each replica.
@@ -33,11 +38,14 @@ pub struct RuntimeConfig {
     pub gather: GatherConfig,
 }
 
+/// Callers that read the list for each request are connected within milliseconds.
+const DRAIN_FOR: Duration = Duration::from_millis(500);
 /// A day at one sample in 30 seconds.
 const SAMPLES_KEPT: usize = 2880;
 
 impl RuntimeConfig {
-    /// The engines' defaults; back by itself when a plan fails; a look every half second; a day of samples.
+    /// The engines' defaults; back by itself when a plan fails; half a second to drain; a look every half second; a day of
+    /// samples.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -46,6 +54,8 @@ impl RuntimeConfig {
             heal: HealPolicy::new(),
             lease: LeaseConfig::new(),
             auto_revert: true,
+            failover: FailoverPolicy::new(),
+            drain_for: DRAIN_FOR,
             supervise_every: Duration::from_millis(500),
             samples_kept_max: SAMPLES_KEPT,
             sampling: None,
@@ -100,6 +110,20 @@ impl RuntimeConfig {
     #[must_use]
     pub fn with_gather(mut self, gather: GatherConfig) -> Self {
         self.gather = gather;
+        self
+    }
+
+    /// The same with another failover policy.
+    #[must_use]
+    pub const fn with_failover(mut self, failover: FailoverPolicy) -> Self {
+        self.failover = failover;
+        self
+    }
+
+    /// The same with another time between leaving the endpoints and being told to stop.
+    #[must_use]
+    pub const fn with_drain_for(mut self, drain_for: Duration) -> Self {
+        self.drain_for = drain_for;
         self
     }
 

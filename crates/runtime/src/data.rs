@@ -13,6 +13,7 @@ use skyloom_sync::{BaseFile, LocalDisk, Store, SyncConfig, SyncError, SyncReport
 use thiserror::Error;
 
 use crate::store::StoreError;
+use crate::sync_records::SyncRecords;
 
 /// A copy of a data set.
 #[derive(Debug, Clone)]
@@ -113,6 +114,8 @@ pub(crate) struct DataPlaces {
     places: Mutex<BTreeMap<(DataName, RegionKey), DataPlace>>,
     /// The data sets of the manifest in force.
     sets: Mutex<BTreeMap<DataName, DataSpec>>,
+    /// When copies were last made equal to their primary.
+    synced: SyncRecords,
     /// One synchronisation at a time: two over one merge base would contradict each other.
     busy: Arc<tokio::sync::Mutex<()>>,
 }
@@ -126,6 +129,7 @@ impl DataPlaces {
             .collect();
         Self {
             folder: folder.to_owned(),
+            synced: SyncRecords::new(folder.join("sync")),
             places: Mutex::new(places),
             sets: Mutex::default(),
             busy: Arc::default(),
@@ -188,6 +192,11 @@ impl DataPlaces {
         self.sync_set(&set, now).await
     }
 
+    /// When each copy was last made equal to its primary, as far as that was recorded.
+    pub(crate) fn synced(&self) -> Result<BTreeMap<(DataName, RegionKey), Timestamp>, StoreError> {
+        self.synced.read()
+    }
+
     fn place(&self, data: &DataName, region: &RegionKey) -> Option<DataPlace> {
         let places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
         places.get(&(data.clone(), region.clone())).cloned()
@@ -224,11 +233,15 @@ impl DataPlaces {
                     data: data.clone(),
                     source: Box::new(source),
                 })?;
-            copies.push(CopyOutcome {
+            let outcome = CopyOutcome {
                 region: copy.region.clone(),
                 report,
                 verification,
-            });
+            };
+            if outcome.is_verified() {
+                self.synced.note(data, &copy.region, now)?;
+            }
+            copies.push(outcome);
         }
         let outcome = SyncOutcome {
             primary: primary.region.clone(),

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures::future::join_all;
 use skyloom_core::{CloudId, OwnerTag, ResourceId, RetryDecision, RetryPolicy, StopSpec, Timestamp, Token};
 use skyloom_provider::{
     Admission, Capabilities, Cause, CreateRequest, Driver, DriverError, Epoch, ExecOutput, Inspected, Quota, RateLimit,
@@ -12,6 +13,7 @@ use skyloom_provider::{
 };
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::checked::Checked;
 use crate::gate::Gate;
 use crate::telemetry::{self, Metered};
 /// The registered drivers.
@@ -62,6 +64,15 @@ impl Drivers {
         self.drivers.iter()
     }
 
+    /// The same drivers, each of whose answers is about what was asked for.
+    pub(crate) fn checked(self, owner: &OwnerTag) -> Self {
+        let checked = |driver| Arc::new(Checked::new(driver, owner.clone())) as Arc<dyn Driver>;
+        Self {
+            drivers: self.drivers.into_iter().map(checked).collect(),
+            gate: self.gate,
+        }
+    }
+
     /// Whether there is none.
     pub(crate) fn is_empty(&self) -> bool {
         self.drivers.is_empty()
@@ -87,16 +98,18 @@ impl Drivers {
             .unwrap_or_default()
     }
 
-    /// Everything with this owner tag at every provider. Reading is harmless, so a call without an answer is repeated.
-    ///
-    /// # Errors
-    /// The first provider that cannot be asked: a partial listing would look like a loss.
-    pub(crate) async fn list(&self, owner: &OwnerTag, policy: &RetryPolicy) -> Result<Vec<Resource>, DriverError> {
-        let mut all = Vec::new();
-        for driver in &self.drivers {
-            all.extend(retry(policy, || driver.list(owner)).await?);
-        }
-        Ok(all)
+    /// Everything with this owner tag, provider by provider. Reading is harmless, so a call without an answer is
+    /// repeated; one that cannot be asked hides nothing of the others.
+    pub(crate) async fn list_each(
+        &self,
+        owner: &OwnerTag,
+        policy: &RetryPolicy,
+    ) -> Vec<(Arc<dyn Driver>, Result<Vec<Resource>, DriverError>)> {
+        let lists = self
+            .drivers
+            .iter()
+            .map(|driver| async move { (Arc::clone(driver), retry(policy, || driver.list(owner)).await) });
+        join_all(lists).await
     }
 }
 

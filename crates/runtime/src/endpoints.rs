@@ -145,6 +145,12 @@ impl Endpoints {
         })
     }
 
+    /// Whether callers are sent to this very replica.
+    #[must_use]
+    pub fn has(&self, resource: &ResourceId) -> bool {
+        self.healthy.contains_key(resource)
+    }
+
     /// Lets a healthy replica in.
     ///
     /// # Errors
@@ -192,7 +198,6 @@ impl Endpoints {
     /// # Errors
     /// [`StoreError`] when the file cannot be replaced; the list is then unchanged.
     pub fn leave(&mut self, resource: &ResourceId) -> Result<(), StoreError> {
-        self.aside.remove(resource);
         let Some(before) = self.take_out(resource) else {
             return Ok(());
         };
@@ -210,6 +215,7 @@ impl Endpoints {
 
     /// Takes a replica out without writing; gives what was there.
     pub(crate) fn take_out(&mut self, resource: &ResourceId) -> Option<Endpoint> {
+        self.aside.remove(resource);
         let before = self.remove(resource)?;
         self.version += 1;
         Some(before)

@@ -1,13 +1,16 @@
 //! What a call of the control plane can fail with. Each cause keeps the error of the part that it came from.
 
-use skyloom_core::{Class, ReplicaId, ServiceName, StepId};
+use skyloom_core::{Class, RegionKey, ReplicaId, ServiceName, StepId};
+use skyloom_orchestrator::drill::Loss;
 use skyloom_orchestrator::{
-    ClaimError, Failure, GraphError, MalformedPlan, PlanError, ReplayError, SagaStatus, StalePlan, TargetError,
+    ClaimError, Failure, GraphError, MalformedPlan, Place, PlanError, ReplayError, SagaStatus, StalePlan, Standing,
+    TargetError,
 };
 use skyloom_provider::DriverError;
 use skyloom_scheduler::{PlaceError, RebalanceError, Unsatisfied, Violation};
 use skyloom_security::access::{Action, Decision};
 use skyloom_security::audit::AuditVerifyError;
+use std::collections::BTreeMap;
 use thiserror::Error;
 
 use crate::control::Reverted;
@@ -125,6 +128,20 @@ pub enum Error {
         /// Why the way back failed.
         source: Box<Self>,
     },
+    /// Some regions cannot be asked, and what was wanted concerns them.
+    #[error("reach {}", regions(.0))]
+    Unreachable(BTreeMap<RegionKey, String>),
+    /// A drill supposes the loss of something that neither the catalogue nor the inventory has.
+    #[error("lose {0}: nobody knows it")]
+    UnknownLoss(Loss),
+    /// A place is not back, so there is nothing to decide about it.
+    #[error("fail back to `{place}`: it is {}", standing_text(*.standing))]
+    NotBack {
+        /// Which place.
+        place: Place,
+        /// How it stands.
+        standing: Standing,
+    },
     /// Nothing is deployed.
     #[error("find a deployment: nothing has been applied")]
     NothingDeployed,
@@ -181,6 +198,25 @@ fn all(left_out: &[Unsatisfied]) -> String {
     format!("{}{rest}", named.join("; "))
 }
 
+fn regions(unreachable: &BTreeMap<RegionKey, String>) -> String {
+    let named = unreachable.iter().take(NAMED_MAX);
+    let mut parts: Vec<String> = named.map(|(region, said)| format!("`{region}`: {said}")).collect();
+    if unreachable.len() > NAMED_MAX {
+        parts.push(format!("{} more", unreachable.len() - NAMED_MAX));
+    }
+    parts.join("; ")
+}
+
+const fn standing_text(standing: Standing) -> &'static str {
+    match standing {
+        Standing::Present => "present",
+        Standing::Suspected => "suspected",
+        Standing::Lost => "lost",
+        Standing::Returning => "returning",
+        Standing::Back => "back",
+    }
+}
+
 fn broken(violations: &[Violation]) -> String {
     let first = violations.first().map_or_else(String::new, ToString::to_string);
     match violations.len().saturating_sub(1) {
@@ -207,6 +243,15 @@ fn describe(status: &SagaStatus) -> String {
 }
 
 impl Error {
+    /// Refuses when some regions could not be asked.
+    pub(crate) fn refuse_unreachable(unreachable: &BTreeMap<RegionKey, String>) -> Result<(), Self> {
+        if unreachable.is_empty() {
+            Ok(())
+        } else {
+            Err(Self::Unreachable(unreachable.clone()))
+        }
+    }
+
     /// What kind of failure it is.
     #[must_use]
     pub fn class(&self) -> Class {
@@ -226,14 +271,17 @@ impl Error {
             Self::Claim(error) => error.class(),
             Self::Target(error) => error.class(),
             Self::Malformed(error) => error.class(),
-            Self::Stale(_) | Self::Interrupted { .. } | Self::OtherDeployment { .. } => Class::Conflict,
+            Self::Stale(_) | Self::Interrupted { .. } | Self::OtherDeployment { .. } | Self::NotBack { .. } => {
+                Class::Conflict
+            }
+            Self::Unreachable(_) => Class::Transient,
             Self::Denied { .. } => Class::Denied,
             Self::Audit(error) => error.class(),
             Self::Replay(error) => error.class(),
             Self::PlanFailed(status) => failed_class(status),
             Self::Reverted(reverted) => reverted.cause.class,
             Self::RevertFailed { source, .. } => source.class(),
-            Self::NothingDeployed | Self::NoReplica { .. } => Class::NotFound,
+            Self::NothingDeployed | Self::NoReplica { .. } | Self::UnknownLoss(_) => Class::NotFound,
             Self::Data(error) => error.class(),
             Self::Insight(error) => error.class(),
             Self::Rebalance(error) => error.class(),

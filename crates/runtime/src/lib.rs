@@ -7,6 +7,7 @@ pub mod alerting;
 mod analysis;
 mod apply;
 mod call;
+mod checked;
 mod clock;
 mod config;
 mod control;
@@ -28,17 +29,21 @@ mod look;
 mod observe;
 mod pace;
 mod probe;
+mod reach;
+mod recall;
 mod shared;
 pub mod sources;
+mod steady;
 pub mod store;
+mod sync_records;
 pub mod telemetry;
 
 pub use analysis::{AnalysisSource, METRIC_MEMORY, METRIC_UNHEALTHY, Measure, MeasureError, MeasuredReplica};
 pub use clock::{Clock, SystemClock};
 pub use config::RuntimeConfig;
 pub use control::{
-    AuditState, ControlPlane, ControlPlaneBuilder, HealReport, Healed, MachineStatus, Outcome, Proposal, Rebalanced,
-    ReplicaStatus, Reverted, Status,
+    AuditState, ControlPlane, ControlPlaneBuilder, DrillConfig, FailedBack, FailedOver, FailoverReport, HealReport,
+    Healed, MachineStatus, Outcome, PlaceStatus, Proposal, Rebalanced, ReplicaStatus, Reverted, Status,
 };
 pub use data::{CopyOutcome, DataError, DataPlace, SyncOutcome};
 pub use endpoints::{ENDPOINTS_VERSION, Endpoint, Endpoints, EndpointsFile};

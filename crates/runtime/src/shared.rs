@@ -17,6 +17,8 @@ use crate::env::SecretResolver;
 use crate::event::Event;
 use crate::health::HealthTracker;
 use crate::hold::Hold;
+use crate::recall::Recall;
+use crate::steady::Steady;
 use crate::store::AuditFile;
 use crate::telemetry;
 
@@ -37,6 +39,8 @@ pub(crate) struct Shared {
     /// comes while nobody waits.
     cancels: watch::Sender<u64>,
     pub(crate) hold: Hold,
+    pub(crate) recall: Recall,
+    steady: Steady,
     audit: Mutex<AuditFile>,
     endpoints: Mutex<Endpoints>,
     /// Held by whoever writes the endpoints' file.
@@ -76,7 +80,7 @@ impl Shared {
             audit,
             endpoints,
         } = parts;
-        let drivers = drivers.timed(config.saga.call_within);
+        let drivers = drivers.checked(&owner).timed(config.saga.call_within);
         Self {
             config,
             owner,
@@ -90,6 +94,8 @@ impl Shared {
             events: broadcast::Sender::new(crate::event::EVENTS_BEHIND_MAX),
             cancels: watch::Sender::new(0),
             hold,
+            recall: Recall::default(),
+            steady: Steady::default(),
             audit: Mutex::new(audit),
             endpoints: Mutex::new(endpoints),
             endpoints_turn: tokio::sync::Mutex::default(),
@@ -97,8 +103,9 @@ impl Shared {
         }
     }
 
+    /// The present moment; never before one that was given already.
     pub(crate) fn now(&self) -> Timestamp {
-        self.clock.now()
+        self.steady.now(&*self.clock)
     }
 
     pub(crate) fn epoch(&self) -> u64 {

@@ -9,6 +9,7 @@ mod check;
 mod claim;
 mod crash;
 mod dropped;
+mod failover;
 mod fixture;
 mod graph;
 mod heal;

@@ -5,14 +5,16 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use skyloom_core::{
-    Dimension, Machine, MicroUsdPerHour, OwnerTag, PortName, PortSpec, Protocol, RegionKey, ReplicaSpec, ResourceId,
-    Resources,
+    Digest, Dimension, Machine, MicroUsdPerHour, OwnerTag, PortName, PortSpec, Protocol, RegionKey, ReplicaSpec,
+    ResourceId, Resources,
 };
 
+use super::config::Delay;
 use super::event::SimEventKind;
 use super::program::{SimProgram, program_name};
 use super::state::{State, TokenUse};
 use super::thing::{Body, MachineBody, Meter, ReplicaBody, Thing};
+use crate::dice::Dice;
 use crate::{Cause, CreateRequest, Kind, Resource, ResourceState, What};
 
 /// No machine costs a million dollars an hour; the bound keeps every interval's cost within what can be held.
@@ -37,11 +39,11 @@ impl State {
                 (
                     Body::Machine(Box::new(body)),
                     machine.site.clone(),
-                    self.machine_delay(),
+                    self.machine_delay(machine.id.as_str()),
                 )
             }
             What::Replica(new) => {
-                let delay = self.replica_delay(&new.machine, &request.owner)?;
+                let delay = self.replica_delay(&request.name(), &new.machine, &request.owner)?;
                 let body = self.place(&new.spec, &new.machine)?;
                 let site = self
                     .things
@@ -150,13 +152,26 @@ impl State {
         })
     }
 
-    pub(super) fn machine_delay(&mut self) -> Duration {
-        self.delays
-            .between(self.config.machine_start.least, self.config.machine_start.most)
+    pub(super) fn machine_delay(&mut self, name: &str) -> Duration {
+        self.draw(self.config.machine_start, name)
+    }
+
+    /// How long a thing of this name takes.
+    fn draw(&mut self, delay: Delay, name: &str) -> Duration {
+        if self.config.delays_by_name {
+            let digest = Digest::of(&(self.config.seed, name));
+            let seed = digest
+                .as_bytes()
+                .iter()
+                .take(8)
+                .fold(0, |seed, byte| seed << 8 | u64::from(*byte));
+            return Dice::new(seed, 0).between(delay.least, delay.most);
+        }
+        self.delays.between(delay.least, delay.most)
     }
 
     /// How long a replica on this machine takes to run: its own time, after the machine runs.
-    pub(super) fn replica_delay(&mut self, on: &ResourceId, owner: &OwnerTag) -> Result<Duration, Cause> {
+    pub(super) fn replica_delay(&mut self, name: &str, on: &ResourceId, owner: &OwnerTag) -> Result<Duration, Cause> {
         let machine = self
             .things
             .get(on)
@@ -170,9 +185,7 @@ impl State {
                 return Err(Cause::Invalid { detail });
             }
         };
-        let own = self
-            .delays
-            .between(self.config.replica_start.least, self.config.replica_start.most);
+        let own = self.draw(self.config.replica_start, name);
         Ok(until_ready.saturating_add(own))
     }
 

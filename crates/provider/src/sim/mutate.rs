@@ -146,10 +146,9 @@ impl State {
         let delay = match (machine, on) {
             (Some(machine), _) => {
                 self.check_limits(&machine)?;
-                self.delays
-                    .between(self.config.machine_start.least, self.config.machine_start.most)
+                self.machine_delay(&resource.name)
             }
-            (None, Some((on, _))) => self.replica_delay(&on, &resource.owner)?,
+            (None, Some((on, _))) => self.replica_delay(&resource.name, &on, &resource.owner)?,
             (None, None) => Duration::ZERO,
         };
         self.log(SimEventKind::Starting { id: id.clone() });

@@ -98,11 +98,11 @@ impl State {
             return;
         };
         thing.lost_power = false;
-        let owner = thing.resource.owner.clone();
+        let (owner, name) = (thing.resource.owner.clone(), thing.resource.name.clone());
         let on = thing.replica().map(|replica| replica.machine.clone());
         let delay = match on {
-            None => Ok(self.machine_delay()),
-            Some(on) => self.replica_delay(&on, &owner),
+            None => Ok(self.machine_delay(&name)),
+            Some(on) => self.replica_delay(&name, &on, &owner),
         };
         // A replica whose machine was taken away meanwhile stays stopped.
         if let Ok(delay) = delay {

@@ -12,9 +12,9 @@ use skyloom_security::access::{AllowAll, Authorizer};
 use skyloom_security::audit::LogKey;
 use skyloom_sync::Store;
 
-use super::ControlPlane;
-use super::carry::read_entries;
+use super::around::Outage;
 use super::plane::Inner;
+use super::{ControlPlane, histories};
 use crate::analysis::{AnalysisSource, Sources};
 use crate::clock::{Clock, SystemClock};
 use crate::config::RuntimeConfig;
@@ -203,8 +203,9 @@ impl ControlPlaneBuilder {
             None => own_key(&owner, &seed(&folder.join("audit.key"))?),
         };
         let state = load_state(&hold).await?;
-        let interrupted = Interrupted::from_entries(read_entries(&hold).await?, &state);
-        let heal = super::heal::load_history(&hold).await?;
+        let interrupted = Interrupted::from_entries(hold.entries().await?, &state);
+        let heal = histories::load(&hold).await?;
+        let outage = Outage::new(histories::load(&hold).await?);
         let data = DataPlaces::new(folder, self.data);
         if let Some(manifest) = &state.manifest {
             data.adopt(manifest)?;
@@ -227,7 +228,9 @@ impl ControlPlaneBuilder {
             state,
             interrupted,
             heal,
+            outage,
         };
+        shared.recall.set_out(inner.outage.history.out());
         Ok(ControlPlane::assemble(Arc::new(shared), inner, Metrics::default()))
     }
 }

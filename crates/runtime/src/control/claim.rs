@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use skyloom_core::{Class, Import, Manifest, ReplicaState, ServiceName, Snapshot, Targets};
+use skyloom_core::{Catalogue, Class, Import, Manifest, ReplicaState, ServiceName, Snapshot, Targets};
 use skyloom_orchestrator::{Claimed, Claims, Found, FoundMachine, PlanRequest, claim, confine, plan_for};
 use skyloom_provider::{Cause, Driver, DriverError, Inspected, InspectedWhat, ResourceState};
 use skyloom_scheduler::{Cheapest, Policy, Problem, place, unsatisfied};
@@ -20,20 +20,21 @@ pub(super) struct Ground<'a> {
     pub(super) snapshot: &'a Snapshot,
     pub(super) claims: Option<&'a Claims>,
     pub(super) targets: Option<&'a Targets>,
-}
-
-impl<'a> Ground<'a> {
-    /// What a manifest that is in force is planned on again: what it claims was claimed when it came into force.
-    pub(super) const fn in_force(snapshot: &'a Snapshot) -> Self {
-        Self {
-            snapshot,
-            claims: None,
-            targets: None,
-        }
-    }
+    /// What may be bought.
+    pub(super) catalogue: &'a Catalogue,
 }
 
 impl ControlPlane {
+    /// What a manifest that is in force is planned on again: what it claims was claimed when it came into force.
+    pub(super) fn ground_in_force<'a>(&'a self, snapshot: &'a Snapshot) -> Ground<'a> {
+        Ground {
+            snapshot,
+            claims: None,
+            targets: None,
+            catalogue: &self.shared.catalogue,
+        }
+    }
+
     /// As [`ControlPlane::plan`], confined to some services: they become as the manifest has them, of what they need only
     /// what is missing is brought about, and all else stays as it is. The proposal's manifest is the one in force with the
     /// targets taken from `manifest`; what is left out is in the plan, and in the status once it is applied.
@@ -88,8 +89,12 @@ impl ControlPlane {
             snapshot: &snapshot,
             claims: Some(&claims),
             targets,
+            catalogue: &self.shared.catalogue,
         };
-        self.decide(&inner.state, manifest, &ground, policy)
+        let out = inner.outage.out_of_reach(&seen.silent, self.shared.now());
+        let scope = (&inner.outage.history, out);
+        let around = self.decide_around(&inner.state, manifest, &ground, policy, scope, &seen.unreachable)?;
+        Ok(around.proposal)
     }
 
     /// A snapshot as the manifest names things.
@@ -121,7 +126,7 @@ impl ControlPlane {
         let problem = Problem {
             manifest,
             snapshot: ground.snapshot,
-            catalogue: &self.shared.catalogue,
+            catalogue: ground.catalogue,
         };
         let placement = place(&problem, policy, &self.shared.config.place)?;
         let left_out = unsatisfied(&placement);

@@ -8,21 +8,23 @@ use std::time::Duration;
 use serde::Serialize;
 use skyloom_analytics::forecast::Forecast;
 use skyloom_core::{DataName, Digest, Manifest, Plan, RegionKey, ReplicaId, Sample, ServiceName, Snapshot};
-use skyloom_orchestrator::{HealHistory, SagaStatus};
+use skyloom_orchestrator::{HealHistory, Place, SagaStatus, Standing};
 use skyloom_scheduler::{Cheapest, Policy, Problem, check_within};
 use skyloom_security::access::{Action, Principal};
 use skyloom_security::audit::{Checkpoint, VerifyingLogKey, verify};
 use tokio::sync::{Mutex, broadcast};
 use tokio::time::Instant;
 
+use super::around::{Outage, left_behind};
 use super::carry::Resumed;
+use super::failover::PlaceStatus;
 use super::status::Status;
 use super::{ControlPlaneBuilder, Proposal};
 use crate::data::SyncOutcome;
 use crate::error::Error;
 use crate::event::Event;
 use crate::insight::{Metric, Metrics, Taken};
-use crate::observe::{Seen, observe};
+use crate::observe::{glance, observe};
 use crate::shared::Shared;
 use crate::sources::{Gatherer, points_of};
 use crate::store::{Document, Interrupted, State};
@@ -61,6 +63,7 @@ pub(super) struct Inner {
     pub(super) state: State,
     pub(super) interrupted: Option<Interrupted>,
     pub(super) heal: HealHistory,
+    pub(super) outage: Outage,
 }
 
 /// What applying a plan has come to.
@@ -151,12 +154,17 @@ impl ControlPlane {
         inner.refuse_when_interrupted()?;
         inner.refuse_other_deployment(&proposal)?;
         let seen = observe(&self.shared, &inner.state).await?;
-        skyloom_orchestrator::verify(&proposal.plan, &seen.snapshot)?;
-        let claimed = self.claimed(&inner.state, &proposal.manifest, &seen.snapshot).await?;
+        super::around::refuse_touching(&proposal.plan, &seen.unreachable)?;
+        let mut out = inner.outage.out_of_reach(&seen.silent, self.shared.now());
+        out.stranded = left_behind(&proposal.placement, &out.lost);
+        let snapshot = skyloom_orchestrator::shield(&seen.snapshot, &out);
+        skyloom_orchestrator::verify(&proposal.plan, &snapshot)?;
+        let claimed = self.claimed(&inner.state, &proposal.manifest, &snapshot).await?;
         if let Some(step) = claimed.claims.uncovered(&proposal.plan) {
             return Err(Error::StepElsewhere { step });
         }
         self.check_again(&proposal, &claimed.snapshot)?;
+        inner.outage.forget_stranded();
         self.carry_out(inner, proposal.plan, Some(proposal.manifest)).await
     }
 
@@ -263,28 +271,60 @@ impl ControlPlane {
         self.settle_doubts(inner).await?;
         // Strangers first: a machine that carries one cannot be given back.
         self.remove_strangers(&inner.state).await?;
-        let Seen { snapshot, .. } = observe(&self.shared, &inner.state).await?;
-        let plan = skyloom_orchestrator::destroy(deployment, &snapshot, inner.state.manifest.as_ref())?;
-        self.carry_out(inner, plan, None).await
+        let seen = observe(&self.shared, &inner.state).await?;
+        let reached = seen.reached();
+        let plan = skyloom_orchestrator::destroy(deployment, &reached, inner.state.manifest.as_ref())?;
+        let outcome = self.carry_out(inner, plan, None).await?;
+        // What could not be reached is still known, and goes with the next attempt.
+        Error::refuse_unreachable(&seen.unreachable)?;
+        Ok(outcome)
     }
 
-    /// How everything is, looked at now.
+    /// How everything is, looked at now. While a plan is carried out this answers at once, from what is durable by then
+    /// and what providers say, without probing anybody.
     ///
     /// # Errors
-    /// A provider that cannot be asked; the endpoints file that cannot be written.
+    /// The endpoints file that cannot be written, or the journal of the plan under way that cannot be read. A region that
+    /// does not answer is in the status.
     pub async fn status(&self) -> Result<Status, Error> {
-        let inner = self.inner.lock().await;
+        let inner = match self.here_or_under_way().await? {
+            Here::UnderWay(state) => {
+                let seen = glance(&self.shared, &state).await;
+                let out = self.shared.recall.out();
+                let places = PlaceStatus::all(&out, &seen, |place| standing_by(&out, place));
+                return Ok(Status::of(&state, &seen, places));
+            }
+            Here::Inner(inner) => inner,
+            Here::Busy => self.inner.lock().await,
+        };
         let seen = observe(&self.shared, &inner.state).await?;
-        Ok(Status::of(&inner.state, &seen))
+        let history = &inner.outage.history;
+        let places = PlaceStatus::all(&history.out(), &seen, |place| history.standing(place));
+        Ok(Status::of(&inner.state, &seen, places))
     }
 
-    /// The last `lines` lines that a replica printed, oldest first.
+    /// Who can tell how things are: this value itself, or the journal of the plan under way.
+    async fn here_or_under_way(&self) -> Result<Here<'_>, Error> {
+        if let Ok(inner) = self.inner.try_lock() {
+            return Ok(Here::Inner(inner));
+        }
+        match self.shared.recall.under_way() {
+            Some(under_way) => Ok(Here::UnderWay(Box::new(under_way.state(&self.shared.hold).await?))),
+            None => Ok(Here::Busy),
+        }
+    }
+
+    /// The last `lines` lines that a replica printed, oldest first; also while a plan is carried out.
     ///
     /// # Errors
     /// [`Error::Denied`], [`Error::NoReplica`], or the provider's.
     pub async fn logs(&self, replica: &ReplicaId, lines: usize, principal: &Principal) -> Result<Vec<String>, Error> {
-        let inner = self.inner.lock().await;
-        let deployment = inner.deployment().ok_or(Error::NothingDeployed)?;
+        let state = match self.here_or_under_way().await? {
+            Here::UnderWay(state) => *state,
+            Here::Inner(inner) => inner.known_state(),
+            Here::Busy => self.inner.lock().await.known_state(),
+        };
+        let deployment = state.deployment.clone().ok_or(Error::NothingDeployed)?;
         let admitted = self.shared.admit(
             principal,
             Action::ReadLogs,
@@ -293,11 +333,13 @@ impl ControlPlane {
             replica.to_string(),
         )?;
         drop(admitted);
-        let found = inner
-            .state
+        // While one moves, or is lost with its place, there are two of its name: whoever is called is meant.
+        let listed = |id: &skyloom_core::ResourceId| self.shared.endpoints().has(id);
+        let found = state
             .replicas
             .iter()
-            .find(|(_, known)| known.spec.replica == *replica);
+            .filter(|(_, known)| known.spec.replica == *replica)
+            .max_by_key(|(id, _)| listed(id));
         let no_replica = || Error::NoReplica {
             replica: replica.clone(),
         };
@@ -455,7 +497,33 @@ impl ControlPlane {
     }
 }
 
+/// Who can tell how things are.
+enum Here<'a> {
+    /// Nothing is under way.
+    Inner(tokio::sync::MutexGuard<'a, Inner>),
+    /// A plan is, and this is how far it is.
+    UnderWay(Box<State>),
+    /// Another call is, for a moment.
+    Busy,
+}
+
+/// While a plan is carried out, places are known to be out, and no more.
+fn standing_by(out: &BTreeSet<Place>, place: &Place) -> Standing {
+    if out.contains(place) {
+        Standing::Lost
+    } else {
+        Standing::Present
+    }
+}
+
 impl Inner {
+    /// The state, with the deployment that an unfinished plan was bringing up.
+    fn known_state(&self) -> State {
+        let mut state = self.state.clone();
+        state.deployment = self.deployment();
+        state
+    }
+
     /// The deployment that is there, or that an unfinished plan was bringing up.
     pub(super) fn deployment(&self) -> Option<ServiceName> {
         let begun = self

@@ -9,6 +9,7 @@ use skyloom_core::{
     InstanceType, MachineId, MicroUsdPerHour, PortName, ReplicaId, ReplicaState, ResourceId, ServiceName, Site,
 };
 
+use super::failover::PlaceStatus;
 use crate::observe::Seen;
 use crate::store::State;
 
@@ -29,6 +30,8 @@ pub struct Status {
     pub left_out: BTreeSet<ServiceName>,
     /// Things at providers that carry our owner tag and that nothing here knows.
     pub strangers: Vec<ResourceId>,
+    /// Places that are out or do not answer, sorted.
+    pub places: Vec<PlaceStatus>,
 }
 
 /// How a machine is.
@@ -62,7 +65,7 @@ pub struct ReplicaStatus {
 }
 
 impl Status {
-    pub(super) fn of(state: &State, seen: &Seen) -> Self {
+    pub(super) fn of(state: &State, seen: &Seen, places: Vec<PlaceStatus>) -> Self {
         let machines: Vec<MachineStatus> = seen
             .snapshot
             .nodes
@@ -95,6 +98,7 @@ impl Status {
             machines,
             left_out: state.left_out.clone(),
             strangers: seen.strangers.iter().map(|resource| resource.id.clone()).collect(),
+            places,
         }
     }
 
@@ -134,6 +138,10 @@ impl fmt::Display for Status {
                 replica.machine,
                 addresses.join(" ")
             )?;
+        }
+        for place in &self.places {
+            let problem = place.problem.as_deref().unwrap_or("answers");
+            writeln!(f, "  {} is {:?}: {problem}", place.place, place.standing)?;
         }
         Ok(())
     }

@@ -1,10 +1,17 @@
 //! Public behaviour of the runtime.
-#![expect(clippy::unwrap_used, reason = "a test that cannot unwrap has failed")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot unwrap has failed, and so has one that sees what cannot be"
+)]
 
 mod alerting;
 mod big;
 mod calling;
 mod cancelling;
+mod drill;
+mod failover;
+mod hostile;
 mod observing;
 mod plane;
 mod pushed;
@@ -13,4 +20,5 @@ mod services;
 mod sources;
 mod store;
 mod telemetry;
+mod under_way;
 mod world;

@@ -33,7 +33,10 @@ fn probed() -> Manifest {
 fn fail_probes(world: &World, count: usize) {
     for _ in 0..count {
         let detail = "it hangs".to_owned();
-        world.driver.cloud.fail_next(Operation::Exec, Cause::Invalid { detail });
+        world
+            .driver
+            .cloud()
+            .fail_next(Operation::Exec, Cause::Invalid { detail });
     }
 }
 
