@@ -40,7 +40,7 @@ pub(super) struct Written<'a> {
     /// Where the first of them is.
     site: Option<Site>,
     /// What replaces something that does not serve, and is repaired before anything that serves goes first.
-    repaired: Vec<After>,
+    pub(super) repaired: Vec<After>,
     pub(super) trial: Trial,
     /// Old ones that go when all new ones of the service are ready (blue-green).
     later: Vec<&'a ObservedReplica>,
@@ -103,7 +103,7 @@ impl<'a> Context<'a, '_> {
                 until: Until::Done,
             };
         }
-        if is_rolled(entry) {
+        if self.serves(entry) {
             written.complete.push(complete);
         } else {
             written.repaired.push(ready);
@@ -170,7 +170,7 @@ impl<'a> Context<'a, '_> {
             ..
         } = self.service.rollout;
         let beside = !first && strategy == RolloutStrategy::BlueGreen;
-        if !is_rolled(entry) || beside {
+        if !self.serves(entry) || beside {
             return Vec::new();
         }
         let begun = written.complete.len();
@@ -183,6 +183,12 @@ impl<'a> Context<'a, '_> {
         let index = begun.checked_sub(at_a_time as usize);
         let complete = index.and_then(|index| written.complete.get(index).copied());
         complete.into_iter().chain(written.trial.gate).collect()
+    }
+
+    /// Whether the entry replaces a replica that serves until then; one whose old replica is cleared away early does not.
+    pub(super) fn serves(&self, entry: &Entry<'_>) -> bool {
+        let cleared = |old: &&ObservedReplica| old.state.is_live() && self.room(&old.machine) == Room::ClearFirst;
+        is_rolled(entry) && !entry.olds.iter().any(|old| cleared(&old))
     }
 
     /// Whether the new ones can enter the endpoints all at once: none of them needs an old one to go first.
@@ -202,12 +208,15 @@ impl<'a> Context<'a, '_> {
     }
 }
 
-/// Whether the entry replaces a replica that serves.
+/// Whether the entry replaces a replica that serves: one that is healthy, or runs where it has no health check.
 pub(super) fn is_rolled(entry: &Entry<'_>) -> bool {
-    entry
-        .olds
-        .iter()
-        .any(|old| old.state.is_live() && old.state != ReplicaState::Unhealthy)
+    let runs_is_enough = entry.spec.health.is_none();
+    let serves = |state| match state {
+        ReplicaState::Healthy => true,
+        ReplicaState::Started => runs_is_enough,
+        _ => false,
+    };
+    entry.olds.iter().any(|old| serves(old.state))
 }
 
 impl Context<'_, '_> {

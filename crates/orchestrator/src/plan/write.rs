@@ -208,10 +208,15 @@ impl<'a, 'b: 'a> Writer<'a, 'b> {
     fn service(&mut self, service: &'a ServiceSpec) -> Result<(), PlanError> {
         let diff = self.diff;
         let entries = diff.entries.get(&service.name).map_or(&[][..], Vec::as_slice);
-        let awaited = self.awaited(&service.name);
+        let mut awaited = self.awaited(&service.name);
+        // What serves goes only when enough others do: also those that stay have to be there.
+        if entries.iter().any(|entry| entry.kept.is_none() && is_rolled(entry)) {
+            awaited = awaited.max(Some(Condition::Healthy));
+        }
+        let mut repaired = Vec::new();
         for entry in entries {
             if let Some(kept) = entry.kept {
-                self.keep(service, entry, kept, awaited)?;
+                repaired.extend(self.keep(service, entry, kept, awaited)?);
             }
         }
         if entries.iter().all(|entry| entry.kept.is_some()) {
@@ -228,8 +233,9 @@ impl<'a, 'b: 'a> Writer<'a, 'b> {
         let replaced = || entries.iter().filter(|entry| entry.kept.is_none());
         context.switches = replaced().any(is_rolled) && context.can_switch(replaced());
         let mut written = Written::default();
+        written.repaired = repaired;
         // What does not serve is repaired first: what serves goes only when enough others do.
-        let (rolled, broken): (Vec<_>, Vec<_>) = replaced().partition(|entry| is_rolled(entry));
+        let (rolled, broken): (Vec<_>, Vec<_>) = replaced().partition(|entry| context.serves(entry));
         for entry in broken.into_iter().chain(rolled) {
             context.replace(&mut self.steps, entry, &mut written)?;
         }
@@ -255,14 +261,14 @@ impl<'a, 'b: 'a> Writer<'a, 'b> {
             .max()
     }
 
-    /// Waits for a replica that stays, where somebody must, and deletes its doubles.
+    /// Waits for a replica that stays, where somebody must, and deletes its doubles. The edge at which it serves.
     fn keep(
         &mut self,
         service: &'a ServiceSpec,
         entry: &'a Entry<'a>,
         kept: &'a ObservedReplica,
         awaited: Option<Condition>,
-    ) -> Result<(), PlanError> {
+    ) -> Result<Option<After>, PlanError> {
         let doubles: Vec<_> = entry.olds.iter().filter(|old| !self.goes_early(old)).collect();
         let condition = if doubles.is_empty() {
             awaited
@@ -271,17 +277,20 @@ impl<'a, 'b: 'a> Writer<'a, 'b> {
         };
         let met = condition.is_none_or(|condition| is_met(service, kept.state, condition));
         let mut waits = Waits::default();
+        let mut waited_for = None;
         if !met {
             let step = self.steps.await_replica(&entry.spec, kept)?;
             let replicas = self.replicas.entry(&service.name).or_default();
             replicas.push((step, Some(kept.state)));
-            waits = waits.step(step, Until::Healthy);
+            let until = Until::Healthy;
+            waits = waits.step(step, until);
+            waited_for = Some(After { step, until });
         }
         for old in doubles {
             let why = String::from("runs twice");
             self.steps.delete_replica(old, service.stop, why, waits.clone())?;
         }
-        Ok(())
+        Ok(waited_for)
     }
 
     /// The barriers that new replicas of a service wait for.
