@@ -7,4 +7,5 @@ mod observing;
 mod plane;
 mod services;
 mod store;
+mod stores;
 mod world;
