@@ -3,17 +3,18 @@
 //! The lease is a kernel lock on the file `lease`, so that it dies with its process and needs neither renewal nor a clock.
 //! A lock can be lost all the same without its holder's knowing: somebody removes or replaces the file, or a network file
 //! system drops its locks. So every write looks first whether the file of that name is still the locked one and still
-//! holds this session's epoch. Between that look and the end of the write nobody else can take the lease unless the lock
-//! is lost in this very moment: that window the folder cannot close, and a store of another kind has none.
+//! holds this session's epoch; look and write are one under a second lock, on the folder itself, for which a new holder
+//! waits before it reads. Only where both locks are lost at once a write may slip in between.
 
 use std::fmt;
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use rustix::fs::{FlockOperation, flock};
 
 use super::atomic::{read_if_there, replace_file, replace_private};
 use super::control_store::{Ask, ControlStore, Document, Entry, Session};
@@ -41,11 +42,16 @@ impl ControlStore for DirStore {
         let folder = &self.folder;
         fs::create_dir_all(folder).map_err(StoreError::io("create", folder))?;
         let lease = Lease::take(&folder.join("lease"))?;
+        let writing = File::open(folder).map_err(StoreError::io("open", folder))?;
+        // A write of an earlier holder that is under way ends first; later ones see the new epoch.
+        lock(&writing, FlockOperation::LockExclusive, folder)?;
         let opened = FileJournal::open::<Entry>(&folder.join("journal"))?;
         if opened.torn_bytes > 0 {
             tracing::warn!(bytes = opened.torn_bytes, "the journal's torn end was cut off");
         }
+        lock(&writing, FlockOperation::Unlock, folder)?;
         let held = Held {
+            writing,
             folder: folder.clone(),
             lease,
             journal: Mutex::new(opened.journal),
@@ -61,6 +67,8 @@ struct DirSession(Arc<Held>);
 /// What is kept until the last write has ended, also when nobody waits for it any more: otherwise the next controller
 /// could read the journal while it is still written.
 struct Held {
+    /// The folder, locked while something is written.
+    writing: File,
     folder: PathBuf,
     lease: Lease,
     journal: Mutex<FileJournal>,
@@ -79,6 +87,14 @@ impl fmt::Debug for DirSession {
 }
 
 impl Held {
+    /// Writes while the lease is ours, and not otherwise.
+    fn write<T>(&self, write: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
+        lock(&self.writing, FlockOperation::LockExclusive, &self.folder)?;
+        let written = self.check().and_then(|()| write());
+        let unlocked = lock(&self.writing, FlockOperation::Unlock, &self.folder);
+        written.and_then(|value| unlocked.map(|()| value))
+    }
+
     /// Refuses when the lease is not ours any more.
     fn check(&self) -> Result<(), StoreError> {
         if self.is_released.load(Ordering::Acquire) {
@@ -97,8 +113,7 @@ impl Held {
 
     fn append(&self, entries: &[Entry]) -> Result<(), StoreError> {
         let mut journal = self.journal.lock().unwrap_or_else(PoisonError::into_inner);
-        self.check()?;
-        journal.append(entries)
+        self.write(|| journal.append(entries))
     }
 }
 
@@ -134,12 +149,13 @@ impl Session for DirSession {
     }
 
     async fn replace(&self, document: Document, bytes: &[u8]) -> Result<(), StoreError> {
-        self.0.check()?;
         let path = self.0.path(document);
-        if document == Document::IDENTITY {
-            return replace_private(&path, bytes);
-        }
-        replace_file(&path, bytes)
+        // One at a time on this session too: the lock on the folder is the session's.
+        let _journal = self.0.journal.lock().unwrap_or_else(PoisonError::into_inner);
+        self.0.write(|| match document {
+            Document::IDENTITY => replace_private(&path, bytes),
+            _ => replace_file(&path, bytes),
+        })
     }
 
     async fn journal(&self) -> Result<Vec<Entry>, StoreError> {
@@ -160,9 +176,12 @@ impl Session for DirSession {
 
     async fn reset(&self) -> Result<(), StoreError> {
         let mut journal = self.0.journal.lock().unwrap_or_else(PoisonError::into_inner);
-        self.0.check()?;
-        journal.reset()
+        self.0.write(|| journal.reset())
     }
+}
+
+fn lock(folder: &File, operation: FlockOperation, path: &Path) -> Result<(), StoreError> {
+    flock(folder, operation).map_err(|errno| StoreError::io("lock", path)(errno.into()))
 }
 
 /// Syncs without blocking the executor.

@@ -19,6 +19,7 @@ mod recorder;
 mod services;
 mod sources;
 mod store;
+mod stores;
 mod telemetry;
 mod under_way;
 mod world;

@@ -45,6 +45,19 @@ impl World {
         }
     }
 
+    pub(crate) fn clock(&self) -> PausedClock {
+        self.driver.clock
+    }
+
+    /// Another on the same cloud, with a folder of its own.
+    pub(crate) fn beside(&self) -> Self {
+        Self {
+            driver: self.driver.clone(),
+            folder: tempfile::tempdir().unwrap(),
+            me: self.me.clone(),
+        }
+    }
+
     pub(crate) fn builder_in(&self, folder: &Path) -> ControlPlaneBuilder {
         ControlPlane::builder()
             .state_dir(folder)

@@ -7,7 +7,7 @@ use futures::future::join_all;
 use serde_json::value::to_raw_value;
 
 use super::Subject;
-use super::support::{Found, Tried, done, entries, entry, holds, journal_is, same, take, texts};
+use super::support::{Found, Tried, ask, done, entries, entry, holds, journal_is, same, take, take_over, texts};
 use crate::store::{Document, Entry, Session, StoreError};
 
 async fn document_is(session: &Arc<dyn Session>, document: Document, expected: Option<&[u8]>) -> Tried {
@@ -96,20 +96,30 @@ pub(super) async fn entries_come_back_in_order(subject: &dyn Subject) -> Tried {
     Ok(())
 }
 
-pub(super) async fn what_is_acknowledged_survives_a_crash(subject: &dyn Subject) -> Tried {
-    let session = take(&subject.open(), "a").await?;
-    done("an append", session.append(&entries(0..7)).await)?;
-    done("a replacement", session.replace(Document::STATE, b"kept").await)?;
-    done("an append", session.append(&entries(7..9)).await)?;
-    // A crash gives nothing back.
+/// The store after a crash straight behind the last write: a crash gives nothing back.
+async fn crashed(subject: &dyn Subject, session: Arc<dyn Session>) -> Tried<Arc<dyn Session>> {
     drop(session);
     subject.crash().await;
-    let session = match subject.open().take(&super::support::ask("again")).await {
-        Ok(session) => session,
-        Err(StoreError::Held { .. }) => super::support::take_over(subject, "again").await?,
-        Err(error) => return done("taking the lease after a crash", Err(error)),
-    };
+    match subject.open().take(&ask("again")).await {
+        Ok(session) => Ok(session),
+        Err(StoreError::Held { .. }) => take_over(subject, "again").await,
+        Err(error) => done("taking the lease after a crash", Err(error)),
+    }
+}
+
+pub(super) async fn what_is_acknowledged_survives_a_crash(subject: &dyn Subject) -> Tried {
+    let mut session = take(&subject.open(), "a").await?;
+    done("an append", session.append(&entries(0..7)).await)?;
+    session = crashed(subject, session).await?;
+    journal_is(&session, &entries(0..7)).await?;
+    done("an append", session.append(&entries(7..9)).await)?;
+    done("a replacement", session.replace(Document::STATE, b"kept").await)?;
+    session = crashed(subject, session).await?;
+    document_is(&session, Document::STATE, Some(b"kept")).await?;
     journal_is(&session, &entries(0..9)).await?;
+    done("a reset", session.reset().await)?;
+    session = crashed(subject, session).await?;
+    journal_is(&session, &[]).await?;
     document_is(&session, Document::STATE, Some(b"kept")).await
 }
 

@@ -17,7 +17,9 @@ pub(super) struct Head {
     /// `None`: the lease was given back.
     pub(super) holder: Option<String>,
     ttl_ms: u64,
-    /// Another in every head that is ever written: by it a writer knows its own, and a contender sees that it has changed.
+    /// Counts renewals: what a contender watches. Other changes make no lease longer.
+    pub(super) renewals: u64,
+    /// Another in every head that is ever written: by it a writer knows its own.
     pub(super) stamp: String,
     /// By name.
     pub(super) documents: BTreeMap<String, Written>,
@@ -105,6 +107,7 @@ impl Head {
             epoch: 0,
             holder: None,
             ttl_ms: 0,
+            renewals: 0,
             stamp: String::new(),
             documents: BTreeMap::new(),
             journal: Journal::EMPTY,
@@ -118,6 +121,7 @@ impl Head {
             epoch: self.epoch.saturating_add(1),
             holder: Some(ask.holder.clone()),
             ttl_ms: u64::try_from(ask.ttl.as_millis()).unwrap_or(u64::MAX),
+            renewals: 0,
             stamp: format!("{nonce}-0"),
             ..self.clone()
         }

@@ -7,7 +7,7 @@
 //! a barrier per kind of write, each to be proven by itself.
 //!
 //! Whether a lease lasts is not read off any clock on the wall: a contender watches the head, and takes the lease when it
-//! has not changed for the lease's whole time by the contender's own monotonic clock. So opening after a crash waits for
+//! was not renewed for the lease's whole time by the contender's own monotonic clock. So opening after a crash waits for
 //! that time once, and neither clocks that differ nor one that is set back matter.
 
 mod head;
@@ -52,8 +52,8 @@ use session::{Local, ObjectSession};
 pub struct ObjectControlStore {
     objects: Objects,
     clock: Arc<dyn Clock>,
-    /// The head as it was when its stamp was first seen.
-    seen: Mutex<Option<(String, Timestamp)>>,
+    /// Epoch and renewals of the lease that was seen last, and since when it has been seen so.
+    seen: Mutex<Option<((u64, u64), Timestamp)>>,
     /// Whether the server was seen to keep its conditions.
     is_checked: AtomicBool,
 }
@@ -93,9 +93,9 @@ impl ObjectControlStore {
         let now = self.clock.now();
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let since = match &*seen {
-            Some((stamp, since)) if *stamp == head.stamp => *since,
+            Some((lease, since)) if *lease == (head.epoch, head.renewals) => *since,
             _ => {
-                *seen = Some((head.stamp.clone(), now));
+                *seen = Some(((head.epoch, head.renewals), now));
                 now
             }
         };
@@ -267,17 +267,26 @@ impl Objects {
             version: None,
         };
         for mode in [PutMode::Create, PutMode::Update(wrong)] {
-            let put = self
-                .store
-                .put_opts(&path, PutPayload::from_static(b"second"), mode.into());
-            match put.await {
-                Err(error) if is_condition(&error) => {}
-                Ok(_) => return Err(StoreError::Unconditional { place: self.place() }),
-                Err(error) => return Err(self.failed("try the conditional writes of", error)),
-            }
+            self.refuses(&path, mode).await?;
         }
         self.forget(vec![name]).await;
         Ok(())
+    }
+
+    /// Whether the server refuses a write whose condition does not hold.
+    async fn refuses(&self, path: &Path, mode: PutMode) -> Result<(), StoreError> {
+        let mut attempt = 1;
+        loop {
+            let payload = PutPayload::from_static(b"second");
+            match self.store.put_opts(path, payload, mode.clone().into()).await {
+                Err(error) if is_condition(&error) => return Ok(()),
+                Ok(_) => return Err(StoreError::Unconditional { place: self.place() }),
+                Err(error) if attempt == ATTEMPTS => {
+                    return Err(self.failed("try the conditional writes of", error));
+                }
+                Err(_) => attempt += 1,
+            }
+        }
     }
 
     /// Removes what earlier holders have written without its ever having counted, or have not removed. Their requests may

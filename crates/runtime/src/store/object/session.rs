@@ -201,8 +201,8 @@ impl Session for ObjectSession {
     /// Removes what does not count any more as well: here, where no plan waits for it.
     async fn renew(&self) -> Result<(), StoreError> {
         let mut local = self.local.lock().await;
-        // The stamp changes, and nothing else.
-        self.change_whatever_came(&mut local, &|_| {}).await?;
+        let edit = |head: &mut Head| head.renewals = head.renewals.wrapping_add(1);
+        self.change_whatever_came(&mut local, &edit).await?;
         let garbage = std::mem::take(&mut local.garbage);
         let unswept = (!std::mem::replace(&mut local.is_swept, true)).then(|| local.head.clone());
         drop(local);
