@@ -3,7 +3,10 @@
 
 mod calling;
 mod cancelling;
+mod claiming;
+mod formats;
 mod observing;
+mod partial;
 mod plane;
 mod services;
 mod store;
