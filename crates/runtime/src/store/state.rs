@@ -326,11 +326,22 @@ impl State {
     /// The state at `path`; the first one where there is none.
     ///
     /// # Errors
-    /// [`StoreError::Format`] when it is damaged or of a later version; [`StoreError::Io`] otherwise.
+    /// [`StoreError::Version`] when it is of a later version, [`StoreError::Format`] when it is damaged;
+    /// [`StoreError::Io`] otherwise. The file is left as it is.
     pub fn load(path: &Path) -> Result<Self, StoreError> {
         let Some(bytes) = read_if_there(path)? else {
             return Ok(Self::default());
         };
+        if let Ok(Versioned { version: found }) = serde_json::from_slice(&bytes)
+            && found > STATE_VERSION
+        {
+            let understood = STATE_VERSION;
+            return Err(StoreError::Version {
+                path: path.to_owned(),
+                found,
+                understood,
+            });
+        }
         Self::from_bytes(&bytes).map_err(|detail| StoreError::Format {
             path: path.to_owned(),
             detail,
