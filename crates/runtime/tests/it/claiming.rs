@@ -12,7 +12,7 @@ use crate::world::{START, World, shop};
 
 /// What the cloud calls each thing, by its name there.
 fn ids(world: &World) -> BTreeMap<String, ResourceId> {
-    let things = world.driver.cloud.oracle();
+    let things = world.driver.cloud().oracle();
     things
         .into_iter()
         .map(|thing| (thing.resource.name, thing.resource.id))
@@ -77,7 +77,7 @@ async fn orphaned(seed: u64) -> (World, String, tempfile::TempDir) {
     let other = tempfile::tempdir().unwrap();
     let sky = world.builder_in(other.path()).build().unwrap();
     sky.apply(sky.plan(&shop(2)).await.unwrap(), &world.me).await.unwrap();
-    let owner = world.driver.cloud.oracle()[0].resource.owner.to_string();
+    let owner = world.driver.cloud().oracle()[0].resource.owner.to_string();
     // Listings lag behind what was just made.
     tokio::time::sleep(Duration::from_secs(120)).await;
     (world, owner, other)
@@ -101,7 +101,7 @@ fn importing(world: &World, owner: Option<&str>) -> Manifest {
 }
 
 async fn assert_taken(world: &World, sky: &ControlPlane, before: &BTreeMap<String, ResourceId>, wanted: &Manifest) {
-    let things = world.driver.cloud.oracle();
+    let things = world.driver.cloud().oracle();
     let replicas: Vec<_> = before.iter().filter(|(name, _)| name.contains('/')).collect();
     for (name, id) in replicas {
         let thing = things.iter().find(|thing| thing.resource.id == *id).unwrap();
@@ -150,7 +150,10 @@ async fn a_crash_at_any_moment_of_taking_over_loses_nothing() {
         let sky = world.open().unwrap();
         let proposal = sky.plan(&wanted).await.unwrap();
         // One answer is lost, so that an effect may have to be found again.
-        world.driver.cloud.lose_reply_at(world.driver.cloud.calls() + 3 + seed);
+        world
+            .driver
+            .cloud()
+            .lose_reply_at(world.driver.cloud().calls() + 3 + seed);
         let crash_after = Duration::from_millis(seed * 211 % 4_000);
         let cut = tokio::time::timeout(crash_after, sky.apply(proposal, &world.me)).await;
         interrupted += u64::from(cut.is_err());
@@ -177,7 +180,7 @@ async fn what_is_nobodys_needs_no_owner_and_what_is_anothers_does() {
         "{refused}"
     );
     for id in ids(&world).into_values() {
-        world.driver.cloud.untag(&id).unwrap();
+        world.driver.cloud().untag(&id).unwrap();
     }
     let before = ids(&world);
     sky.apply(sky.plan(&wanted).await.unwrap(), &world.me).await.unwrap();
@@ -189,17 +192,17 @@ async fn what_was_taken_meanwhile_is_given_up_and_all_is_given_back() {
     let (world, owner, _other) = orphaned(11).await;
     let sky = world.open().unwrap();
     let proposal = sky.plan(&importing(&world, Some(&owner))).await.unwrap();
-    let before = world.driver.cloud.oracle();
+    let before = world.driver.cloud().oracle();
     // The last thing of the plan is let go by its owner between plan and call: it is not the one that was planned.
     let last = ids(&world)["worker/1"].clone();
-    world.driver.cloud.untag(&last).unwrap();
+    world.driver.cloud().untag(&last).unwrap();
     let refused = sky.apply(proposal, &world.me).await.unwrap_err();
     assert!(matches!(refused, Error::StepElsewhere { .. }), "{refused}");
     let owners = |things: &[skyloom_provider::sim::SimThing]| -> Vec<String> {
         things.iter().map(|thing| thing.resource.owner.to_string()).collect()
     };
     assert_eq!(
-        owners(&world.driver.cloud.oracle()),
+        owners(&world.driver.cloud().oracle()),
         owners(&before),
         "nothing was touched"
     );
@@ -210,7 +213,7 @@ async fn a_take_over_that_fails_midway_is_undone() {
     let (world, owner, _other) = orphaned(12).await;
     let sky = world.open().unwrap();
     let proposal = sky.plan(&importing(&world, Some(&owner))).await.unwrap();
-    let before = world.driver.cloud.oracle();
+    let before = world.driver.cloud().oracle();
     let denied = skyloom_provider::Cause::Denied;
     let adopts = proposal
         .plan
@@ -219,7 +222,10 @@ async fn a_take_over_that_fails_midway_is_undone() {
         .filter(|step| step.action.to_string().starts_with("> "))
         .count();
     assert!(adopts >= 4, "{proposal}");
-    world.driver.cloud.fail_next(skyloom_provider::Operation::Retag, denied);
+    world
+        .driver
+        .cloud()
+        .fail_next(skyloom_provider::Operation::Retag, denied);
     let failed = sky.apply(proposal, &world.me).await.unwrap_err();
     assert!(matches!(failed, Error::PlanFailed(_)), "{failed}");
     let marks = |things: Vec<skyloom_provider::sim::SimThing>| -> Vec<(String, String)> {
@@ -229,7 +235,7 @@ async fn a_take_over_that_fails_midway_is_undone() {
         marks.collect()
     };
     assert_eq!(
-        marks(world.driver.cloud.oracle()),
+        marks(world.driver.cloud().oracle()),
         marks(before),
         "every thing has its old marks"
     );

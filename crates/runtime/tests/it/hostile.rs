@@ -123,7 +123,9 @@ async fn what_is_edited_by_hand_is_found_and_healed() {
     sky.apply(sky.plan(&shop(2)).await.unwrap(), &world.me).await.unwrap();
     let replicas = sky.status().await.unwrap().replicas;
     let cloud = world.driver.cloud();
-    cloud.hand_over(&replicas[0].resource, "somebody".parse().unwrap()).unwrap();
+    cloud
+        .hand_over(&replicas[0].resource, "somebody".parse().unwrap())
+        .unwrap();
     cloud.stop_by_hand(&replicas[1].resource).unwrap();
     for _ in 0..60 {
         sky.heal(&world.me).await.unwrap();

@@ -103,7 +103,10 @@ async fn a_removed_or_overwritten_lease_file_fences_its_holder() {
         session.replace(Document::STATE, b"{}").await.unwrap();
         spoil(folder.path().join("lease"));
         let refused = session.replace(Document::STATE, b"stale").await;
-        assert!(matches!(refused, Err(StoreError::Fenced { epoch: 1, .. })), "{refused:?}");
+        assert!(
+            matches!(refused, Err(StoreError::Fenced { epoch: 1, .. })),
+            "{refused:?}"
+        );
         assert_eq!(fs::read(folder.path().join("state.json")).unwrap(), b"{}");
     }
 }
