@@ -268,7 +268,8 @@ async fn await_ready(
     loop {
         let resource = match driver.get(id).await {
             Ok(resource) => resource,
-            Err(error) if error.class().is_retryable() => {
+            // An answer about something else says nothing about this one.
+            Err(error) if error.class().is_retryable() || matches!(error.cause, Cause::OtherThing { .. }) => {
                 sleep(LOOK_EVERY).await;
                 continue;
             }
