@@ -94,7 +94,8 @@ impl ControlPlane {
     }
 
     /// Declares a place lost on somebody's order, and brings up elsewhere what was there: before a region is left for good,
-    /// or where the policy declares nothing by itself. Nothing in it is touched.
+    /// or where the policy declares nothing by itself. Nothing in it is touched; what becomes of it waits for
+    /// [`ControlPlane::fail_back`], whatever the policy says.
     ///
     /// # Errors
     /// [`Error::Denied`]; [`Error::NothingDeployed`]; otherwise as [`ControlPlane::apply`].
