@@ -7,7 +7,7 @@ use skyloom_core::{
     Assignment, Candidate, Catalogue, Explanation, Filter, Manifest, MicroUsdPerHour, Placement, Plan, RegionKey,
     ReplicaId, ResourceId, Snapshot, Timestamp, Unplaced, check_places,
 };
-use skyloom_orchestrator::{FailoverHistory, FailoverPolicy, OutOfReach, Place, ServiceGraph, shield};
+use skyloom_orchestrator::{FailoverAction, FailoverHistory, FailoverPolicy, OutOfReach, Place, ServiceGraph, shield};
 use skyloom_scheduler::{Policy, Problem, place, unsatisfied};
 
 use super::{ControlPlane, Proposal};
@@ -20,6 +20,8 @@ pub(super) struct Outage {
     pub(super) history: FailoverHistory,
     /// Replicas of lost places for which there was no other place, and until when that is taken for granted.
     stranded: BTreeMap<ReplicaId, Timestamp>,
+    /// What the last look said, so that only what is new is told.
+    told: Vec<FailoverAction>,
 }
 
 impl Outage {
@@ -27,7 +29,19 @@ impl Outage {
         Self {
             history,
             stranded: BTreeMap::new(),
+            told: Vec::new(),
         }
+    }
+
+    /// What a look says that the one before did not.
+    pub(super) fn news(&mut self, said: &[FailoverAction]) -> Vec<FailoverAction> {
+        let news = said
+            .iter()
+            .filter(|action| !self.told.contains(action))
+            .cloned()
+            .collect();
+        self.told = said.to_vec();
+        news
     }
 
     /// What is out of reach in a look.

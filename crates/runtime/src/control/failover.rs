@@ -161,30 +161,20 @@ impl ControlPlane {
         let policy = &self.shared.config.failover;
         let now = self.shared.now();
         let decision = fail_over(&seen.contacts, seen.witness, &inner.outage.history, policy, now);
-        let moved = |action: &FailoverAction| {
-            let before = inner.outage.history.standing(action.place());
-            before != decision.history.standing(action.place())
-                || !matches!(action, FailoverAction::Suspect { .. } | FailoverAction::Watch { .. })
-        };
-        let news: Vec<FailoverAction> = decision
-            .actions
-            .iter()
-            .filter(|action| moved(action))
-            .cloned()
-            .collect();
+        let news = inner.outage.news(&decision.actions);
         // Durable before anything follows from it. Looks that only count are not worth a write: a restart counts anew.
         if decision.history.out() != inner.outage.history.out() || !news.is_empty() {
             histories::save(&inner.state_path, &decision.history)?;
         }
+        for decision in news {
+            self.shared.tell(Event::Place { decision });
+        }
         self.remember(inner, decision.history);
         let mut report = FailoverReport {
-            decisions: decision.actions,
+            decisions: decision.actions.clone(),
             ..FailoverReport::default()
         };
-        for action in news {
-            self.shared.tell(Event::Place {
-                decision: action.clone(),
-            });
+        for action in decision.actions {
             match action {
                 FailoverAction::FailOver { place, .. } => {
                     let done = self.replace_place(inner, manifest, seen, &place, principal).await;

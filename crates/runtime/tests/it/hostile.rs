@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use skyloom_core::{Class, ReplicaState, Timestamp};
+use skyloom_core::{Class, ReplicaSpec, ReplicaState, Timestamp};
 use skyloom_provider::Operation;
-use skyloom_provider::sim::{MixUp, SimConfig, SimEventKind};
+use skyloom_provider::sim::{MixUp, Origin, SimConfig, SimEventKind, SimProgram};
 use skyloom_runtime::store::StoreError;
 use skyloom_runtime::{Clock, Error};
 use tokio::time::Instant;
@@ -154,5 +154,60 @@ async fn what_is_edited_by_hand_is_found_and_healed() {
         given.state,
         ReplicaState::Lost,
         "what was given to somebody is not ours"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stranger_of_a_known_service_gets_the_grace_of_its_service() {
+    let slow = SimProgram::service().stopping_in(Duration::from_secs(25));
+    let world = World::new(SimConfig::new(3, START).with_program("worker", slow));
+    let sky = world.open().unwrap();
+    let mut manifest = shop(2);
+    manifest.services[1].stop.grace = Duration::from_secs(30);
+    sky.apply(sky.plan(&manifest).await.unwrap(), &world.me).await.unwrap();
+    // Somebody takes one away and puts another one of that service in its place.
+    let cloud = world.driver.cloud();
+    let thing = cloud
+        .oracle()
+        .into_iter()
+        .find(|thing| thing.resource.name == "worker/1")
+        .unwrap();
+    let status = sky.status().await.unwrap();
+    let known = status
+        .replicas
+        .iter()
+        .find(|r| r.resource == thing.resource.id)
+        .unwrap();
+    let service = &manifest.services[1];
+    let spec = ReplicaSpec {
+        replica: known.replica.clone(),
+        machine: known.machine.clone(),
+        site: thing.resource.site.clone(),
+        request: service.resources,
+        run: service.run.clone(),
+        health: None,
+        stop: service.stop,
+    };
+    let origin = Origin {
+        id: "by-hand".parse().unwrap(),
+        owner: thing.resource.owner.clone(),
+        operation: "by-hand".parse().unwrap(),
+        token: "by-hand".parse().unwrap(),
+    };
+    cloud.vanish(&thing.resource.id).unwrap();
+    cloud
+        .stock_replica(origin, &spec, thing.machine.as_ref().unwrap())
+        .unwrap();
+    sky.destroy(&world.me).await.unwrap();
+    let events = cloud.events();
+    let at = |found: &dyn Fn(&SimEventKind) -> bool| events.iter().find(|event| found(&event.what)).unwrap().at;
+    let asked = at(
+        &|what| matches!(what, SimEventKind::Called { operation: Operation::Delete, subject: Some(s), .. } if s == "by-hand"),
+    );
+    let gone = at(&|what| matches!(what, SimEventKind::Deleted { id } if id.as_str() == "by-hand"));
+    assert_eq!(
+        gone.saturating_since(asked),
+        Duration::from_secs(25),
+        "and not ten seconds"
     );
 }
