@@ -7,7 +7,7 @@ use std::sync::Arc;
 use futures::future::join_all;
 use skyloom_core::{Class, OwnerTag, RegionKey, ResourceId, RetryPolicy, Site};
 use skyloom_orchestrator::{Contact, Place};
-use skyloom_provider::{Driver, DriverError, Resource};
+use skyloom_provider::{Cause, Driver, DriverError, Resource};
 
 use crate::drivers::retry;
 use crate::shared::Shared;
@@ -142,6 +142,8 @@ async fn ask_region(
                     reach.found.push(resource);
                 }
                 Err(error) if error.class() == Class::NotFound => reach.answered = true,
+                // It has been given to somebody else, or the answer is wrong: ours it is not, as far as can be seen.
+                Err(error) if matches!(error.cause, Cause::OtherThing { .. }) => reach.answered = true,
                 Err(error) => {
                     reach.said = Some(crate::call::chain(&error));
                     reach.silent.push(thing.id.clone());

@@ -144,12 +144,7 @@ pub fn fail_over(
     let mut actions = Vec::new();
     let places: Vec<Place> = next.places.keys().cloned().collect();
     for place in places {
-        // Several contacts of one place: a good one is a sign of life.
-        let signs = contacts
-            .iter()
-            .filter(|contact| contact.place == place)
-            .map(Contact::sign);
-        let sign = signs.reduce(better).unwrap_or(Sign::None);
+        let sign = sign_of(&place, contacts);
         let look = Look {
             place: &place,
             sign,
@@ -161,6 +156,20 @@ pub fn fail_over(
     }
     next.places.retain(|_, course| course.standing != Standing::Present);
     FailoverDecision { actions, history: next }
+}
+
+/// What a look says of a place: by its own contact; without one a cloud is as its regions are, and a zone as its region.
+fn sign_of(place: &Place, contacts: &[Contact]) -> Sign {
+    let tells = |contact: &&Contact| match (place, &contact.place) {
+        (Place::Cloud(cloud), Place::Region(region)) => *cloud == region.cloud,
+        (Place::Zone(of, _), Place::Region(region)) => of == region,
+        _ => false,
+    };
+    // Of several, a good one is a sign of life.
+    let own = contacts.iter().filter(|contact| contact.place == *place);
+    let own = own.map(Contact::sign).reduce(better);
+    let others = || contacts.iter().filter(tells).map(Contact::sign).reduce(better);
+    own.or_else(others).unwrap_or(Sign::None)
 }
 
 const fn better(one: Sign, other: Sign) -> Sign {
@@ -196,11 +205,11 @@ impl FailoverHistory {
     fn doubt(&mut self, course: &mut Course, look: &Look<'_>) -> Option<FailoverAction> {
         let (policy, now, place) = (look.policy, look.now, look.place.clone());
         let symptom = match look.sign {
-            Sign::Good => {
+            // Where nothing should be, nothing is missing.
+            Sign::Good | Sign::None => {
                 course.stand(Standing::Present, now);
                 return None;
             }
-            Sign::None => return None,
             Sign::Bad(symptom) => symptom,
         };
         if course.standing == Standing::Present {
@@ -274,7 +283,9 @@ impl Course {
         let place = look.place.clone();
         if look.sign == Sign::Bad(Symptom::Silent) {
             self.stand(Standing::Lost, look.now);
-            (self.ordered, self.tried_at) = (None, None);
+            // What was ordered was about a place that was back.
+            self.ordered = self.ordered.map(|_| Failback::Manual);
+            self.tried_at = None;
             return None;
         }
         let failback = self.ordered.unwrap_or(look.policy.failback);

@@ -123,6 +123,31 @@ fn nothing_is_declared_beyond_the_budget_without_a_witness_or_against_the_policy
 }
 
 #[test]
+fn a_place_that_was_left_on_purpose_waits_for_an_order_and_a_cloud_is_as_its_regions_are() {
+    let mut history = FailoverHistory::new();
+    assert!(history.declare(place("aws"), at(0)));
+    assert!(!history.declare(place("aws"), at(1)), "it is out already");
+    let well = [contact(HOME, 4, 0), contact("gcp/europe-west3", 0, 0)];
+    for now in [10, 60, 109] {
+        assert!(
+            look(&well, true, &mut history, now)
+                .iter()
+                .all(|a| !matches!(a, FailoverAction::AwaitOrder { .. }))
+        );
+    }
+    assert!(!history.order(&place("aws"), Failback::Never), "it is not back yet");
+    let waits = |actions: &[FailoverAction]| actions.contains(&FailoverAction::AwaitOrder { place: place("aws") });
+    assert!(waits(&look(&well, true, &mut history, 110)), "whatever the policy says");
+    assert!(history.order(&place("aws"), Failback::Never));
+    let actions = look(&well, true, &mut history, 111);
+    let expected = FailoverAction::FailBack {
+        place: place("aws"),
+        failback: Failback::Never,
+    };
+    assert!(actions.contains(&expected), "{actions:?}");
+}
+
+#[test]
 fn a_place_that_answers_and_has_lost_everything_is_lost_too() {
     let mut history = FailoverHistory::new();
     let empty = [contact(HOME, 4, 3)];

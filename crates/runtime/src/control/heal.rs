@@ -11,6 +11,7 @@ use skyloom_security::access::{Action, Principal};
 use tokio::time::sleep;
 
 use super::around::{Around, Outage};
+use super::claim::Ground;
 use super::failover::FailoverReport;
 use super::plane::Inner;
 use super::{ControlPlane, histories};
@@ -122,7 +123,7 @@ impl ControlPlane {
         let Outage { history, .. } = &inner.outage;
         let scope = (history, inner.outage.out_of_reach(&seen.silent, begun));
         let patient = with_patience(&seen.snapshot, replaced);
-        let ground = self.ground_in_force(&patient);
+        let ground = Ground::in_force(&patient);
         let Around { proposal, stranded } =
             self.decide_around(&inner.state, &manifest, &ground, &Cheapest, scope, &seen.unreachable)?;
         inner.outage.strand(&stranded, &self.shared.config.failover, begun);

@@ -371,7 +371,7 @@ async fn rules_stay_hard_and_who_has_no_other_place_does_not_stop_the_others() {
 
 #[tokio::test(start_paused = true)]
 async fn somebody_may_leave_a_region_that_still_answers() {
-    let story = Story::begin(Failback::Never).await;
+    let story = Story::begin(Failback::Auto).await;
     let report = story.sky.evacuate(&story.place(), &story.world.me).await.unwrap();
     assert_eq!(report.failed_over[0].replicas.len(), 3);
     assert!(
@@ -383,7 +383,13 @@ async fn somebody_may_leave_a_region_that_still_answers() {
         ((3, 3), 3, 0)
     );
     story.look_for(STABLE * 2).await;
-    assert_eq!((story.fronts(), story.listed("front")), ((0, 3), 3));
+    assert_eq!((story.fronts(), story.standing().await), ((3, 3), Some(Standing::Back)));
+    let me = &story.world.me;
+    story.sky.fail_back(&story.place(), Failback::Never, me).await.unwrap();
+    assert_eq!(
+        (story.fronts(), story.listed("front"), story.standing().await),
+        ((0, 3), 3, None)
+    );
 }
 
 #[tokio::test(start_paused = true)]
