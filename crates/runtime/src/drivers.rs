@@ -39,7 +39,8 @@ impl Drivers {
             limit,
             begun: Instant::now(),
         }));
-        self.drivers.sort_by_key(|driver| driver.capabilities().clouds.is_none());
+        self.drivers
+            .sort_by_key(|driver| driver.capabilities().clouds.is_none());
     }
 
     /// What every change has to pass.

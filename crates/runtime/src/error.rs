@@ -184,7 +184,10 @@ impl Error {
     #[must_use]
     pub fn class(&self) -> Class {
         match self {
-            Self::Store(error) | Self::LeaseLost(error) | Self::AuditUnavailable(error) | Self::OutcomeUnrecorded(error) => error.class(),
+            Self::Store(error)
+            | Self::LeaseLost(error)
+            | Self::AuditUnavailable(error)
+            | Self::OutcomeUnrecorded(error) => error.class(),
             Self::Driver(error) => error.class(),
             Self::NoDriver | Self::NeedsOpen | Self::Name(_) => Class::Invalid,
             Self::UnknownPlace(error) => error.class(),

@@ -101,7 +101,10 @@ impl Hold {
         gate: Gate,
         folder: Option<Lease>,
     ) -> Result<Self, StoreError> {
-        let ask = Ask { holder, ttl: config.ttl };
+        let ask = Ask {
+            holder,
+            ttl: config.ttl,
+        };
         let give_up = Instant::now() + config.wait;
         let (begun, session) = loop {
             let begun = Instant::now();
@@ -155,7 +158,8 @@ impl Hold {
 
     pub(crate) async fn replace(&self, document: Document, bytes: &[u8]) -> Result<(), StoreError> {
         self.gate.check()?;
-        self.bounded("replace a document of", self.session.replace(document, bytes)).await
+        self.bounded("replace a document of", self.session.replace(document, bytes))
+            .await
     }
 
     pub(crate) async fn journal(&self) -> Result<Vec<Entry>, StoreError> {
@@ -237,7 +241,10 @@ mod tests {
     async fn a_gate_closes_a_quarter_before_the_lease_ends_and_opens_again_by_renewal_only() {
         let ttl = Duration::from_secs(12);
         let gate = Gate::default();
-        assert!(matches!(gate.check(), Err(StoreError::Fenced { .. })), "closed before the first lease");
+        assert!(
+            matches!(gate.check(), Err(StoreError::Fenced { .. })),
+            "closed before the first lease"
+        );
         let begun = Instant::now();
         gate.open(PathBuf::from("there"), 3, Some(begun + act_for(ttl)));
         sleep(Duration::from_millis(8_999)).await;
@@ -253,6 +260,9 @@ mod tests {
         gate.lose(Some(4));
         gate.extend(Instant::now() + ttl);
         assert!(matches!(gate.check(), Err(StoreError::Fenced { by: Some(4), .. })));
-        assert!(matches!(gate.admit(), Err(skyloom_provider::Cause::StaleEpoch { seen: 4, ours: 3 })));
+        assert!(matches!(
+            gate.admit(),
+            Err(skyloom_provider::Cause::StaleEpoch { seen: 4, ours: 3 })
+        ));
     }
 }

@@ -76,13 +76,7 @@ impl ControlPlane {
         }
         // Replicas of before the crash enter the endpoints before any that depend on them are started.
         observe(&self.shared, &state).await?;
-        let mut applying = Applying::resume(
-            &self.shared,
-            &mut state,
-            plan.clone(),
-            manifest.as_ref(),
-            &records,
-        )?;
+        let mut applying = Applying::resume(&self.shared, &mut state, plan.clone(), manifest.as_ref(), &records)?;
         if and_stop {
             applying.stop().await;
         }

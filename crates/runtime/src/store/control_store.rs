@@ -37,7 +37,8 @@ impl Document {
     pub fn new(name: &'static str) -> Option<Self> {
         const TAKEN: [&str; 5] = ["lease", "journal", "audit.log", "audit.checkpoint", "audit.key"];
         let is_plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'.' || b == b'-';
-        let is_name = name.len() <= 64 && name.starts_with(|c: char| c.is_ascii_lowercase()) && name.bytes().all(is_plain);
+        let is_name =
+            name.len() <= 64 && name.starts_with(|c: char| c.is_ascii_lowercase()) && name.bytes().all(is_plain);
         (is_name && !TAKEN.contains(&name)).then_some(Self(name))
     }
 

@@ -72,7 +72,10 @@ impl Lease {
         let is_ours = (there.dev(), there.ino()) == (ours.dev(), ours.ino());
         let text = if is_ours {
             let mut bytes = [0; 20];
-            let read = self.file.read_at(&mut bytes, 0).map_err(StoreError::io("read", &self.path))?;
+            let read = self
+                .file
+                .read_at(&mut bytes, 0)
+                .map_err(StoreError::io("read", &self.path))?;
             String::from_utf8_lossy(&bytes[..read]).into_owned()
         } else {
             fs::read_to_string(&self.path).map_err(StoreError::io("read", &self.path))?

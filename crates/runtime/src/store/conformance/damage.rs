@@ -29,8 +29,13 @@ fn is_about_bytes<T>(read: &Result<T, StoreError>) -> bool {
 
 pub(super) async fn a_torn_journal_gives_its_beginning_or_an_error(subject: &dyn Subject) -> Tried {
     let read = damaged(subject, Damage::Torn).await?;
-    let is_beginning = read.as_ref().is_ok_and(|read| texts(&entries(0..12)).starts_with(&texts(read)));
-    holds("a torn journal that is neither an error nor a beginning", is_beginning || is_about_bytes(&read))
+    let is_beginning = read
+        .as_ref()
+        .is_ok_and(|read| texts(&entries(0..12)).starts_with(&texts(read)));
+    holds(
+        "a torn journal that is neither an error nor a beginning",
+        is_beginning || is_about_bytes(&read),
+    )
 }
 
 pub(super) async fn a_flipped_bit_is_seen(subject: &dyn Subject) -> Tried {
@@ -50,12 +55,18 @@ pub(super) async fn a_missing_part_is_seen(subject: &dyn Subject) -> Tried {
 
 pub(super) async fn a_later_version_is_refused_and_left_alone(subject: &dyn Subject) -> Tried {
     let read = damaged(subject, Damage::Later).await?;
-    holds("a later version that was not refused", matches!(read, Err(StoreError::Format { .. })))?;
+    holds(
+        "a later version that was not refused",
+        matches!(read, Err(StoreError::Format { .. })),
+    )?;
     drop(read);
     // Nothing has made it an earlier one.
     let again = match subject.open().take(&super::support::ask("c")).await {
         Ok(session) => session.journal().await.map(drop),
         Err(error) => Err(error),
     };
-    holds("a later version that was changed", matches!(again, Err(StoreError::Format { .. })))
+    holds(
+        "a later version that was changed",
+        matches!(again, Err(StoreError::Format { .. })),
+    )
 }

@@ -43,7 +43,10 @@ pub(super) async fn a_stale_append_is_fenced_and_has_no_effect(subject: &dyn Sub
     fenced("a stale append", stale.append(&entries(10..12)).await)?;
     fenced("a second stale append", stale.append(&entries(10..12)).await)?;
     goes_on(subject, &later).await?;
-    fenced("a stale append beside the next holder", stale.append(&entries(10..12)).await)
+    fenced(
+        "a stale append beside the next holder",
+        stale.append(&entries(10..12)).await,
+    )
 }
 
 pub(super) async fn a_stale_replacement_is_fenced_and_has_no_effect(subject: &dyn Subject) -> Tried {
@@ -91,7 +94,9 @@ pub(super) async fn what_a_new_holder_has_read_stays(subject: &dyn Subject) -> T
         let later = done("taking a lapsed lease", store.take(&ask("later")).await)?;
         let read = texts(&done("reading the journal", later.journal().await)?);
         let state = done("reading", later.read(Document::STATE).await)?;
-        let written = writer.await.map_err(|error| Found::Broken(format!("the writer panicked: {error}")))??;
+        let written = writer
+            .await
+            .map_err(|error| Found::Broken(format!("the writer panicked: {error}")))??;
         let again = texts(&done("reading the journal again", later.journal().await)?);
         same("the journal, read again", &again, &read)?;
         let state_again = done("reading", later.read(Document::STATE).await)?;
@@ -114,12 +119,22 @@ async fn write_until_fenced(session: Arc<dyn Session>) -> Tried<usize> {
         match session.append(&entries(number..number + 1)).await {
             Ok(()) => {}
             Err(StoreError::Fenced { .. }) => return Ok(number),
-            Err(error) => return Err(Found::Broken(format!("the writer failed: {}", crate::call::chain(&error)))),
+            Err(error) => {
+                return Err(Found::Broken(format!(
+                    "the writer failed: {}",
+                    crate::call::chain(&error)
+                )));
+            }
         }
         match session.replace(Document::STATE, number.to_string().as_bytes()).await {
             Ok(()) => {}
             Err(StoreError::Fenced { .. }) => return Ok(number + 1),
-            Err(error) => return Err(Found::Broken(format!("the writer failed: {}", crate::call::chain(&error)))),
+            Err(error) => {
+                return Err(Found::Broken(format!(
+                    "the writer failed: {}",
+                    crate::call::chain(&error)
+                )));
+            }
         }
         tokio::task::yield_now().await;
     }

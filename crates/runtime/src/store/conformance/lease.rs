@@ -22,7 +22,10 @@ pub(super) async fn a_held_lease_is_refused_to_others(subject: &dyn Subject) -> 
     for _ in 0..3 {
         refused_as_held(other.take(&ask("b")).await)?;
     }
-    done("appending beside a refused contender", session.append(&entries(0..1)).await)?;
+    done(
+        "appending beside a refused contender",
+        session.append(&entries(0..1)).await,
+    )?;
     done("renewing beside a refused contender", session.renew().await)
 }
 
@@ -35,9 +38,10 @@ async fn race(subject: &dyn Subject, watched: bool) -> Tried {
         }
         subject.lapse().await;
     }
-    let racing = stores.into_iter().enumerate().map(|(racer, store)| {
-        tokio::spawn(async move { store.take(&ask(&format!("racer {racer}"))).await })
-    });
+    let racing = stores
+        .into_iter()
+        .enumerate()
+        .map(|(racer, store)| tokio::spawn(async move { store.take(&ask(&format!("racer {racer}"))).await }));
     let mut won = Vec::new();
     for ended in join_all(racing).await {
         match ended {
@@ -89,12 +93,19 @@ pub(super) async fn a_released_lease_is_free_at_once_and_its_session_is_fenced(s
     done("a release", session.release().await)?;
     done("a second release", session.release().await)?;
     fenced("an append after the release", session.append(&entries(2..3)).await)?;
-    fenced("a replacement after the release", session.replace(Document::STATE, b"x").await)?;
+    fenced(
+        "a replacement after the release",
+        session.replace(Document::STATE, b"x").await,
+    )?;
     fenced("a reset after the release", session.reset().await)?;
     fenced("a renewal after the release", session.renew().await)?;
     let next = take(&subject.open(), "b").await?;
     journal_is(&next, &entries(0..2)).await?;
-    same("the document", &done("reading", next.read(Document::STATE).await)?, &None)
+    same(
+        "the document",
+        &done("reading", next.read(Document::STATE).await)?,
+        &None,
+    )
 }
 
 pub(super) async fn a_renewed_lease_lasts_and_one_not_renewed_does_not(subject: &dyn Subject) -> Tried {

@@ -172,7 +172,10 @@ pub async fn run(harness: &dyn Harness) -> Report {
             Err(Found::Broken(why)) => Outcome::Failed { why },
             Err(Found::Untried(why)) => Outcome::Skipped { why },
         };
-        report.cases.push(CaseResult { name: case.name, outcome });
+        report.cases.push(CaseResult {
+            name: case.name,
+            outcome,
+        });
     }
     report
 }

@@ -71,6 +71,10 @@ impl fmt::Display for Report {
         }
         let (failed, skipped) = (self.failures().len(), self.skipped().len());
         let passed = self.cases.len() - failed - skipped;
-        write!(f, "store `{}`: {passed} passed, {failed} failed, {skipped} skipped", self.store)
+        write!(
+            f,
+            "store `{}`: {passed} passed, {failed} failed, {skipped} skipped",
+            self.store
+        )
     }
 }

@@ -45,7 +45,11 @@ pub(super) fn same<T: PartialEq + Debug>(what: &str, found: &T, expected: &T) ->
 }
 
 pub(super) fn holds(what: &str, is_so: bool) -> Tried {
-    if is_so { Ok(()) } else { Err(Found::Broken(what.to_owned())) }
+    if is_so {
+        Ok(())
+    } else {
+        Err(Found::Broken(what.to_owned()))
+    }
 }
 
 /// What must be refused because somebody else has the lease.
@@ -73,14 +77,22 @@ pub(super) async fn take_over(subject: &dyn Subject, holder: &str) -> Tried<Arc<
 pub(super) fn refused_as_held(taken: Result<Arc<dyn Session>, StoreError>) -> Tried {
     match taken {
         Err(StoreError::Held { .. }) => Ok(()),
-        Err(error) => Err(Found::Broken(format!("expected that the lease is held, found: {error}"))),
-        Ok(session) => Err(Found::Broken(format!("a held lease was given away, with epoch {}", session.epoch()))),
+        Err(error) => Err(Found::Broken(format!(
+            "expected that the lease is held, found: {error}"
+        ))),
+        Ok(session) => Err(Found::Broken(format!(
+            "a held lease was given away, with epoch {}",
+            session.epoch()
+        ))),
     }
 }
 
 /// An entry with this number and some text that is awkward to keep.
 pub(super) fn entry(number: usize) -> Entry {
-    let text = format!("line\nend, \"quote\", back\\slash, nul \0, snow \u{2603}, tail {}", "x".repeat(number % 50));
+    let text = format!(
+        "line\nend, \"quote\", back\\slash, nul \0, snow \u{2603}, tail {}",
+        "x".repeat(number % 50)
+    );
     to_raw_value(&(number, text)).expect("invariant: a pair has a JSON form")
 }
 

@@ -68,9 +68,15 @@ pub(super) async fn a_big_document_comes_back(subject: &dyn Subject) -> Tried {
     const BYTES: usize = 4 << 20;
     let session = take(&subject.open(), "a").await?;
     let big: Vec<u8> = (0..BYTES).map(|i| u8::try_from(i % 251).unwrap_or(0)).collect();
-    done("replacing a document of 4 MiB", session.replace(Document::STATE, &big).await)?;
+    done(
+        "replacing a document of 4 MiB",
+        session.replace(Document::STATE, &big).await,
+    )?;
     let long = to_raw_value(&"y".repeat(1 << 20)).expect("invariant: text has a JSON form");
-    done("appending an entry of 1 MiB", session.append(&[entry(0), long.clone()]).await)?;
+    done(
+        "appending an entry of 1 MiB",
+        session.append(&[entry(0), long.clone()]).await,
+    )?;
     let session = reopened(subject, session).await?;
     let read = done("reading", session.read(Document::STATE).await)?;
     holds("a big document that has changed", read.as_ref() == Some(&big))?;
@@ -187,7 +193,9 @@ pub(super) async fn a_dropped_write_happens_as_a_whole_or_not(subject: &dyn Subj
         let without: Vec<Entry> = known.iter().chain(&one).cloned().collect();
         let found_texts = texts(&found);
         if found_texts != texts(&with) && found_texts != texts(&without) {
-            return Err(Found::Broken(format!("after {polls} polls a part of a dropped batch is there")));
+            return Err(Found::Broken(format!(
+                "after {polls} polls a part of a dropped batch is there"
+            )));
         }
         known = found;
     }

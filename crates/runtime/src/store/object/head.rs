@@ -62,7 +62,10 @@ pub(super) fn document(name: &str, epoch: u64, number: u64) -> String {
 
 /// The epoch in the name of an object that is written once; `None` for any other object.
 pub(super) fn object_epoch(name: &str) -> Option<u64> {
-    if !["journal/", "document/", "check/"].iter().any(|folder| name.starts_with(folder)) {
+    if !["journal/", "document/", "check/"]
+        .iter()
+        .any(|folder| name.starts_with(folder))
+    {
         return None;
     }
     name.rsplit('/').next()?.get(..20)?.parse().ok()
@@ -170,7 +173,9 @@ mod tests {
             journal.push(epoch, number, LogEnd::EMPTY);
         }
         assert_eq!(journal.runs.len(), 3);
-        let expected: Vec<String> = [(1, 4), (1, 5), (1, 7), (2, 0), (2, 1)].map(|(e, n)| segment(e, n)).into();
+        let expected: Vec<String> = [(1, 4), (1, 5), (1, 7), (2, 0), (2, 1)]
+            .map(|(e, n)| segment(e, n))
+            .into();
         assert_eq!(journal.segments(), expected);
         let ask = Ask {
             holder: "a".to_owned(),

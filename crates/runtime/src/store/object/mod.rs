@@ -117,27 +117,30 @@ impl ControlStore for ObjectControlStore {
     async fn take(&self, ask: &Ask) -> Result<Arc<dyn Session>, StoreError> {
         let objects = &self.objects;
         let nonce = nonce(objects)?;
-        let found = objects.head().await?;
-        let (head, mode) = match &found {
-            None => (Head::first(ask, &nonce), PutMode::Create),
-            Some((head, version)) => {
-                if let Some(left) = self.lasts(head) {
-                    return Err(self.held(head, Some(left)));
+        let mut tried = 0;
+        let (head, version) = loop {
+            let (head, mode) = match objects.head().await? {
+                None => (Head::first(ask, &nonce), PutMode::Create),
+                Some((head, version)) => {
+                    if let Some(left) = self.lasts(&head) {
+                        return Err(self.held(&head, Some(left)));
+                    }
+                    (head.next(ask, &nonce), PutMode::Update(version))
                 }
-                (head.next(ask, &nonce), PutMode::Update(version.clone()))
-            }
-        };
-        let version = match objects.put_head(&head, mode).await {
-            Ok(version) => version,
-            // Somebody was quicker, or it was ourselves and the answer was lost.
-            Err(error) => match objects.head().await? {
-                Some((there, version)) if there.stamp == head.stamp => version,
-                Some((there, _)) if is_condition(&error) => {
-                    let left = self.lasts(&there);
-                    return Err(self.held(&there, left));
-                }
+            };
+            tried += 1;
+            let error = match objects.put_head(&head, mode).await {
+                Ok(version) => break (head, version),
+                Err(error) => error,
+            };
+            match objects.head().await? {
+                // It was ourselves, and the answer was lost.
+                Some((there, version)) if there.stamp == head.stamp => break (there, version),
+                // Another contender, or a last change of a holder whose lease has lapsed: it does not make it longer.
+                _ if is_condition(&error) && tried < TAKES_MAX => {}
+                Some((there, _)) if is_condition(&error) => return Err(self.held(&there, None)),
                 _ => return Err(objects.failed("take the lease of", error)),
-            },
+            }
         };
         if !self.is_checked.load(Ordering::Relaxed) {
             objects.check_conditions(head.epoch).await?;
@@ -155,6 +158,8 @@ struct Objects {
     prefix: Path,
 }
 
+/// Times that a lapsed lease is tried for while its holder goes on writing.
+const TAKES_MAX: u32 = 64;
 /// Times that an object which is written once is written before it is given up: an answer may be lost.
 const ATTEMPTS: u32 = 3;
 
@@ -215,7 +220,11 @@ impl Objects {
         let mut attempt = 1;
         loop {
             let payload = PutPayload::from(bytes.to_vec());
-            match self.store.put_opts(&self.path(name), payload, PutMode::Create.into()).await {
+            match self
+                .store
+                .put_opts(&self.path(name), payload, PutMode::Create.into())
+                .await
+            {
                 // There already: an attempt whose answer was lost, since the name is ours alone.
                 Ok(_) | Err(object_store::Error::AlreadyExists { .. }) => return Ok(()),
                 Err(error) if attempt == ATTEMPTS => return Err(self.failed("write to", error)),
@@ -240,10 +249,13 @@ impl Objects {
     /// Removes what the head does not name any more. What cannot be removed is swept by a later holder.
     async fn forget(&self, names: Vec<String>) {
         let paths: Vec<_> = names.iter().map(|name| Ok(self.path(name))).collect();
-        let gone = self.store.delete_stream(stream::iter(paths).boxed()).collect::<Vec<_>>().await;
-        let failed = |one: &Result<Path, object_store::Error>| {
-            !matches!(one, Ok(_) | Err(object_store::Error::NotFound { .. }))
-        };
+        let gone = self
+            .store
+            .delete_stream(stream::iter(paths).boxed())
+            .collect::<Vec<_>>()
+            .await;
+        let failed =
+            |one: &Result<Path, object_store::Error>| !matches!(one, Ok(_) | Err(object_store::Error::NotFound { .. }));
         let stay = gone.iter().filter(|one| failed(one)).count();
         if stay > 0 {
             tracing::debug!(stay, "objects that are of no more use stay");
@@ -285,13 +297,20 @@ impl Objects {
     /// Removes what earlier holders have written without its ever having counted, or have not removed. Their requests may
     /// still arrive, but none of them can make such an object count: the head has changed.
     async fn sweep(&self, head: &Head) {
-        let listed = self.store.list(Some(&self.prefix)).map_ok(|meta| meta.location).try_collect::<Vec<Path>>();
+        let listed = self
+            .store
+            .list(Some(&self.prefix))
+            .map_ok(|meta| meta.location)
+            .try_collect::<Vec<Path>>();
         let listed = match listed.await {
             Ok(listed) => listed,
             Err(error) => return tracing::debug!(%error, "what earlier controllers have left stays"),
         };
         let names = listed.iter().filter_map(|path| {
-            let parts: Vec<_> = path.prefix_match(&self.prefix)?.map(|part| part.as_ref().to_owned()).collect();
+            let parts: Vec<_> = path
+                .prefix_match(&self.prefix)?
+                .map(|part| part.as_ref().to_owned())
+                .collect();
             Some(parts.join("/"))
         });
         let is_left = |name: &String| object_epoch(name).is_some_and(|epoch| epoch < head.epoch) && !head.names(name);

@@ -63,7 +63,12 @@ impl Local {
 
 impl fmt::Debug for ObjectSession {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ObjectSession({}, epoch {})", self.objects.place().display(), self.epoch)
+        write!(
+            f,
+            "ObjectSession({}, epoch {})",
+            self.objects.place().display(),
+            self.epoch
+        )
     }
 }
 
@@ -111,7 +116,11 @@ impl ObjectSession {
         head.stamp = format!("{}-{}", self.nonce, local.count);
         let before = local.head.stamp.clone();
         local.is_sure = false;
-        let error = match self.objects.put_head(&head, PutMode::Update(local.version.clone())).await {
+        let error = match self
+            .objects
+            .put_head(&head, PutMode::Update(local.version.clone()))
+            .await
+        {
             Ok(version) => {
                 (local.head, local.version, local.is_sure) = (head, version, true);
                 return Ok(());
@@ -146,7 +155,11 @@ impl ObjectSession {
     }
 
     /// As [`Self::change`], on top of whatever earlier change of ours has come through.
-    async fn change_whatever_came(&self, local: &mut Local, edit: &(dyn Fn(&mut Head) + Sync)) -> Result<(), StoreError> {
+    async fn change_whatever_came(
+        &self,
+        local: &mut Local,
+        edit: &(dyn Fn(&mut Head) + Sync),
+    ) -> Result<(), StoreError> {
         let mut tried = 1;
         loop {
             self.settle(local).await?;
@@ -163,7 +176,10 @@ impl ObjectSession {
         let bodies: Vec<Option<Vec<u8>>> = gets.buffered(READ_AHEAD).try_collect().await?;
         let mut bytes = LogEnd::empty_log();
         // What is missing shows in the checksums and in the end.
-        bodies.into_iter().flatten().for_each(|body| bytes.extend_from_slice(&body));
+        bodies
+            .into_iter()
+            .flatten()
+            .for_each(|body| bytes.extend_from_slice(&body));
         whole_log(&bytes, journal.end, &self.objects.place().join("journal"))
     }
 }
@@ -204,7 +220,8 @@ impl Session for ObjectSession {
         if local.head.holder.is_none() {
             return Ok(());
         }
-        self.change_whatever_came(&mut local, &|head| head.holder = None).await?;
+        self.change_whatever_came(&mut local, &|head| head.holder = None)
+            .await?;
         local.head.holder = None;
         local.is_sure = false;
         Ok(())
@@ -268,7 +285,8 @@ impl Session for ObjectSession {
         let number = local.count;
         self.objects.put_once(&segment(self.epoch, number), &lines).await?;
         let epoch = self.epoch;
-        self.change(&mut local, &|head| head.journal.push(epoch, number, end)).await?;
+        self.change(&mut local, &|head| head.journal.push(epoch, number, end))
+            .await?;
         local.known_end = end;
         Ok(())
     }

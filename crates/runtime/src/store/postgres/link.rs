@@ -82,7 +82,9 @@ impl Link {
         if let Some(client) = kept.as_ref().filter(|client| !client.is_closed()) {
             return Ok(Arc::clone(client));
         }
-        let made = (self.connect)().await.map_err(|error| self.failed("connect to", error))?;
+        let made = (self.connect)()
+            .await
+            .map_err(|error| self.failed("connect to", error))?;
         let client = Arc::new(made);
         *kept = Some(Arc::clone(&client));
         Ok(client)
@@ -126,6 +128,9 @@ fn shown(config: &Config) -> String {
         Some(Host::Unix(path)) => path.display().to_string(),
         None => "localhost".to_owned(),
     };
-    let port = config.get_ports().first().map_or(String::new(), |port| format!(":{port}"));
+    let port = config
+        .get_ports()
+        .first()
+        .map_or(String::new(), |port| format!(":{port}"));
     format!("postgres://{host}{port}/{}", config.get_dbname().unwrap_or_default())
 }

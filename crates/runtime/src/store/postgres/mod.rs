@@ -137,7 +137,10 @@ impl ControlStore for PostgresStore {
         let ttl_ms = i64::try_from(ask.ttl.as_millis()).unwrap_or(i64::MAX);
         let empty = session::end_text(LogEnd::EMPTY);
         let client = link.client().await?;
-        client.batch_execute(TABLES).await.map_err(|error| link.failed("make the tables of", error))?;
+        client
+            .batch_execute(TABLES)
+            .await
+            .map_err(|error| link.failed("make the tables of", error))?;
         let taken = client
             .query_opt(TAKE, &[&link.name(), &VERSION, &stamp, &ask.holder, &ttl_ms, &empty])
             .await;
@@ -195,7 +198,11 @@ mod tests {
         let shown = format!("{store:?} {:?}", store.link);
         assert!(shown.contains("db.example:5433"), "{shown}");
         assert!(!shown.contains("hunter2"), "{shown}");
-        for bad in ["postgres://me:hunter2@db:port/shop", "password=hunter2 prot=1", "host='hunter2"] {
+        for bad in [
+            "postgres://me:hunter2@db:port/shop",
+            "password=hunter2 prot=1",
+            "host='hunter2",
+        ] {
             let error = PostgresStore::new(bad, "shop").unwrap_err();
             let shown = format!("{error:?} {}", crate::call::chain(&error));
             assert!(!shown.contains("hunter2"), "{shown}");

@@ -166,7 +166,10 @@ impl Session for PgSession {
 
     async fn release(&self) -> Result<(), StoreError> {
         let parameters: &[&(dyn ToSql + Sync)] = &[self.link.name(), &self.epoch];
-        match self.change_as_holder("give back the lease of", RELEASE, parameters).await {
+        match self
+            .change_as_holder("give back the lease of", RELEASE, parameters)
+            .await
+        {
             // Given back before.
             Err(StoreError::Fenced { by: None, .. }) => Ok(()),
             released => released,
@@ -176,13 +179,17 @@ impl Session for PgSession {
     async fn read(&self, document: Document) -> Result<Option<Vec<u8>>, StoreError> {
         let failed = |error| self.link.failed("read", error);
         let client = self.link.client().await?;
-        let row = client.query_opt(READ, &[self.link.name(), &document.name()]).await.map_err(failed)?;
+        let row = client
+            .query_opt(READ, &[self.link.name(), &document.name()])
+            .await
+            .map_err(failed)?;
         row.map(|row| row.try_get(0).map_err(failed)).transpose()
     }
 
     async fn replace(&self, document: Document, bytes: &[u8]) -> Result<(), StoreError> {
         let parameters: &[&(dyn ToSql + Sync)] = &[self.link.name(), &self.epoch, &document.name(), &bytes];
-        self.change_as_holder("replace a document of", REPLACE, parameters).await
+        self.change_as_holder("replace a document of", REPLACE, parameters)
+            .await
     }
 
     async fn journal(&self) -> Result<Vec<Entry>, StoreError> {
@@ -217,8 +224,7 @@ impl Session for PgSession {
         let (lines, end) = known_end.append(entries);
         let position = i64::try_from(known_end.len).unwrap_or(i64::MAX);
         let (before, after) = (end_text(*known_end), end_text(end));
-        let parameters: &[&(dyn ToSql + Sync)] =
-            &[self.link.name(), &self.epoch, &before, &after, &position, &lines];
+        let parameters: &[&(dyn ToSql + Sync)] = &[self.link.name(), &self.epoch, &before, &after, &position, &lines];
         match self.change("append to", APPEND, parameters).await? {
             Changed::Yes => {}
             // It was done, and the answer was lost.

@@ -57,6 +57,16 @@ impl Subject for Folder {
     }
 
     async fn damage(&self, damage: Damage) -> bool {
+        let known = [
+            Damage::Torn,
+            Damage::Flipped,
+            Damage::Swapped,
+            Damage::Removed,
+            Damage::Later,
+        ];
+        if !known.contains(&damage) {
+            return false;
+        }
         self.edit_journal(|mut lines| {
             match damage {
                 Damage::Torn => {
@@ -66,8 +76,7 @@ impl Subject for Folder {
                 Damage::Flipped => lines[5] = lines[5].replacen("tail", "tain", 1),
                 Damage::Swapped => lines.swap(4, 5),
                 Damage::Removed => drop(lines.remove(5)),
-                Damage::Later => lines[0] = "skyloom-journal 2\n".to_owned(),
-                _ => panic!("a kind of damage that this test does not know"),
+                _ => lines[0] = "skyloom-journal 2\n".to_owned(),
             }
             lines.concat()
         });
@@ -103,7 +112,10 @@ async fn a_removed_or_overwritten_lease_file_fences_its_holder() {
         session.replace(Document::STATE, b"{}").await.unwrap();
         spoil(folder.path().join("lease"));
         let refused = session.replace(Document::STATE, b"stale").await;
-        assert!(matches!(refused, Err(StoreError::Fenced { epoch: 1, .. })), "{refused:?}");
+        assert!(
+            matches!(refused, Err(StoreError::Fenced { epoch: 1, .. })),
+            "{refused:?}"
+        );
         assert_eq!(fs::read(folder.path().join("state.json")).unwrap(), b"{}");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -61,7 +61,10 @@ impl Faulty {
 
     async fn pass<T>(&self, call: impl Future<Output = Result<T, StoreError>> + Send) -> Result<T, StoreError> {
         let mood = self.mood.load(Ordering::SeqCst);
-        let is_spared = self.spared.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok();
+        let is_spared = self
+            .spared
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1))
+            .is_ok();
         let refused = || StoreError::Unavailable {
             operation: "write to",
             place: PathBuf::from("faulty"),
@@ -181,7 +184,11 @@ async fn a_plan_halts_at_a_faulty_store_and_goes_on_when_it_is_well_again() {
                 // Not even the plan had come through.
                 sky.apply(proposal, &world.me).await.unwrap();
             }
-            assert_eq!(world.replicas(), ["store/0", "worker/0", "worker/1"], "{mood:?} after {spared} writes");
+            assert_eq!(
+                world.replicas(),
+                ["store/0", "worker/0", "worker/1"],
+                "{mood:?} after {spared} writes"
+            );
             assert!(sky.plan(&shop(2)).await.unwrap().plan.is_empty());
             assert_eq!(sky.status().await.unwrap().strangers, []);
             if is_last {
@@ -199,6 +206,9 @@ async fn a_store_that_is_not_there_is_a_typed_error_and_leaves_nothing() {
     let store = Faulty::new(Model::new(Flaw::None));
     store.set(Mood::Stalls, 0);
     let opened = builder().store(store.clone()).open().await;
-    assert!(matches!(opened, Err(Error::Store(StoreError::Late { .. }))), "{opened:?}");
+    assert!(
+        matches!(opened, Err(Error::Store(StoreError::Late { .. }))),
+        "{opened:?}"
+    );
     assert!(matches!(builder().store(store).build(), Err(Error::NeedsOpen)));
 }

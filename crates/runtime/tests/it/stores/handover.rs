@@ -75,7 +75,11 @@ fn a_controller_that_slept_through_its_lease_changes_nothing() {
             other => panic!("event {position}: {other:?}"),
         }
         assert_eq!(ids(&world), made, "event {position}: the sleeper has changed something");
-        assert_eq!(store.journal(), journal, "event {position}: the sleeper has written something");
+        assert_eq!(
+            store.journal(),
+            journal,
+            "event {position}: the sleeper has written something"
+        );
         assert_eq!(world.replicas(), ["store/0", "worker/0", "worker/1", "worker/2"]);
         awake.block_on(async {
             assert!(second.plan(&shop(3)).await.unwrap().plan.is_empty());
@@ -106,10 +110,16 @@ async fn a_controller_that_cannot_renew_stops_before_its_lease_ends() {
     tokio::time::sleep(TTL * 3 / 4 + Duration::from_millis(1)).await;
     let calls = world.driver.cloud.calls();
     let refused = sky.apply(proposal, &world.me).await;
-    assert!(matches!(refused, Err(Error::LeaseLost(StoreError::Lapsed { epoch: 1, .. }))), "{refused:?}");
+    assert!(
+        matches!(refused, Err(Error::LeaseLost(StoreError::Lapsed { epoch: 1, .. }))),
+        "{refused:?}"
+    );
     assert!(world.names().is_empty());
     let looked = world.driver.cloud.calls() - calls;
-    assert!(looked <= 1, "{looked} calls of a controller without a lease: it may look, once");
+    assert!(
+        looked <= 1,
+        "{looked} calls of a controller without a lease: it may look, once"
+    );
     // Nobody has taken it: once the store answers again, this one goes on.
     store.set(Mood::Fine, 0);
     tokio::time::sleep(TTL / 2).await;
@@ -122,7 +132,10 @@ async fn a_controller_that_cannot_renew_stops_before_its_lease_ends() {
     store.set(Mood::Fine, 0);
     tokio::time::sleep(TTL).await;
     let refused = sky.destroy(&world.me).await;
-    assert!(matches!(refused, Err(Error::LeaseLost(StoreError::Fenced { by: Some(2), .. }))), "{refused:?}");
+    assert!(
+        matches!(refused, Err(Error::LeaseLost(StoreError::Fenced { by: Some(2), .. }))),
+        "{refused:?}"
+    );
     assert_eq!(world.replicas().len(), 3);
     second.destroy(&second_world.me).await.unwrap();
     assert!(world.names().is_empty());
@@ -160,14 +173,32 @@ async fn a_closed_controller_makes_room_at_once() {
     let world = World::new(SimConfig::new(7, START));
     let store = Faulty::new(Model::on(Flaw::None, world.clock()));
     let first = open(&world, &store).await.unwrap();
-    first.apply(first.plan(&shop(1)).await.unwrap(), &world.me).await.unwrap();
+    first
+        .apply(first.plan(&shop(1)).await.unwrap(), &world.me)
+        .await
+        .unwrap();
     let second_world = world.beside();
-    let refused = second_world.builder_in(second_world.folder.path()).store(store.clone()).open().await;
-    assert!(matches!(refused, Err(Error::Store(StoreError::Held { .. }))), "{refused:?}");
+    let refused = second_world
+        .builder_in(second_world.folder.path())
+        .store(store.clone())
+        .open()
+        .await;
+    assert!(
+        matches!(refused, Err(Error::Store(StoreError::Held { .. }))),
+        "{refused:?}"
+    );
     first.close().await.unwrap();
-    let second = second_world.builder_in(second_world.folder.path()).store(store).open().await.unwrap();
+    let second = second_world
+        .builder_in(second_world.folder.path())
+        .store(store)
+        .open()
+        .await
+        .unwrap();
     assert!(matches!(first.destroy(&world.me).await, Err(Error::LeaseLost(_))));
-    assert!(second.plan(&shop(1)).await.unwrap().plan.is_empty(), "what the first has made is known");
+    assert!(
+        second.plan(&shop(1)).await.unwrap().plan.is_empty(),
+        "what the first has made is known"
+    );
     first.close().await.unwrap();
     second.destroy(&second_world.me).await.unwrap();
 }

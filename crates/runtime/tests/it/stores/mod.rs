@@ -2,11 +2,11 @@
 
 mod clocks;
 mod conforming;
+#[cfg(feature = "postgres")]
+mod database;
 mod faulty;
 mod flawed;
 mod handover;
 mod model;
 #[cfg(feature = "object-store")]
 mod objects;
-#[cfg(feature = "postgres")]
-mod database;

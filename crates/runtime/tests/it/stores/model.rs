@@ -259,20 +259,32 @@ impl Session for Held {
     }
 
     async fn read(&self, document: Document) -> Result<Option<Vec<u8>>, StoreError> {
-        let name = if self.model.flaw == Flaw::MixesDocuments { "all" } else { document.name() };
+        let name = if self.model.flaw == Flaw::MixesDocuments {
+            "all"
+        } else {
+            document.name()
+        };
         Ok(self.model.kept().documents.get(name).cloned())
     }
 
     async fn replace(&self, document: Document, bytes: &[u8]) -> Result<(), StoreError> {
         let flaw = self.model.flaw;
         self.check(&self.model.kept(), Flaw::UnfencedReplace)?;
-        let name = if flaw == Flaw::MixesDocuments { "all" } else { document.name() };
+        let name = if flaw == Flaw::MixesDocuments {
+            "all"
+        } else {
+            document.name()
+        };
         if flaw == Flaw::TearsDocuments {
             let first = bytes[..bytes.len() / 2].to_vec();
             self.model.kept().documents.insert(name, first);
             yield_now().await;
         }
-        let kept_bytes = if flaw == Flaw::CutsBigDocuments { bytes.len().min(1 << 20) } else { bytes.len() };
+        let kept_bytes = if flaw == Flaw::CutsBigDocuments {
+            bytes.len().min(1 << 20)
+        } else {
+            bytes.len()
+        };
         self.model.kept().documents.insert(name, bytes[..kept_bytes].to_vec());
         self.model.sync(Some(Flaw::LiesAboutDocuments));
         Ok(())
