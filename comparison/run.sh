@@ -2,7 +2,7 @@
 # The whole comparison, unattended: installs the peers apart from the system, builds ours and the naive baseline, runs all on
 # the same instances, prints the tables, draws the plots. Results: comparison/results/*.json; a second run keeps what is there.
 #
-#   comparison/run.sh [--quick] [--fresh] [--only ours|peers] [--part fleet|dag|online|forecast]…
+#   comparison/run.sh [--quick] [--fresh] [--only ours|peers] [--part fleet|dag|online|forecast|apply]…
 #                     [--pair TYPES.csv PODS.csv]… [--fleet-folder FOLDER]   # tables of the `fleet` example; a folder: all its pairs
 #                     [--catalog FOLDER]                                    # price lists in SkyPilot's form, FOLDER/<cloud>/vms.csv
 #                     [--nodes NODES.csv --pods PODS.csv]                   # tables of the `replay` example
@@ -35,16 +35,20 @@ while (($#)); do
     *) echo "failed to understand \`$1\`" >&2; exit 2 ;;
   esac
 done
-((${#parts[@]})) || parts=(fleet dag online forecast)
+((${#parts[@]})) || parts=(fleet dag online forecast apply)
 
 export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$cache/target}"
 mkdir -p "$cache" "$results"
 python="$cache/venv/bin/python"
 [[ -x "$python" ]] || python3 -m venv "$cache/venv"
 "$python" -m pip install --quiet --requirement "$here/requirements.txt"
+# An engine of 170 MB that not every platform has: only where it is asked for, and without it ours is measured alone.
+if [[ " ${parts[*]} " == *" apply "* ]]; then
+  "$python" -m pip install --quiet --requirement "$here/requirements-apply.txt" || true
+fi
 
 cargo build --release --quiet --workspace --manifest-path "$here/Cargo.toml"
-declare -A example=([fleet]=fleet [dag]=dag [online]=replay [forecast]=forecast)
+declare -A example=([fleet]=fleet [dag]=dag [online]=replay [forecast]=forecast [apply]=apply_bench)
 for part in "${parts[@]}"; do
   cargo build --release --quiet --manifest-path "$here/../Cargo.toml" -p skyloom-examples --example "${example[$part]}"
 done
@@ -58,6 +62,7 @@ for part in "${parts[@]}"; do
     fleet) "$python" -m compare.fleet "${ours[@]}" "${only[@]}" "${pairs[@]}" ;;
     dag) "$python" -m compare.dag "${ours[@]}" "${catalog[@]}" ;;
     forecast) "$python" -m compare.forecast "${ours[@]}" --peers "$built/forecast-peers" "${series[@]}" ;;
+    apply) "$python" -m compare.apply "${ours[@]}" "${only[@]}" ;;
     online) "$python" -m compare.online "${ours[@]}" --scan "$built/scan" "${cluster[@]}" ;;
   esac
 done

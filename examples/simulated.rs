@@ -2,19 +2,16 @@
 //!
 //! The reader learns how to try a program against a cloud that misbehaves: the answer to the first purchase is lost, a
 //! replica crashes, and in the end there is nothing doubled, nothing left, and a bill to look at. Two pieces make it run in
-//! virtual time: a [`Clock`] that follows tokio's paused clock, and a driver that takes the cloud to that time before
-//! each call.
+//! virtual time: a [`Clock`] that follows tokio's paused clock, and a [`TimedCloud`] that takes the cloud to that time
+//! before each call.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
-use async_trait::async_trait;
-use skyloom::core::{OwnerTag, ResourceId, StopSpec, Timestamp, Token};
-use skyloom::provider::sim::{SimCloud, SimConfig, SimEvent, SimEventKind};
-use skyloom::provider::{
-    Capabilities, CreateRequest, Driver, DriverError, Epoch, ExecOutput, Operation, Quota, Resource, Usage,
-};
+use skyloom::core::Timestamp;
+use skyloom::provider::Operation;
+use skyloom::provider::sim::{SimCloud, SimConfig, SimEvent, SimEventKind, TimedCloud};
 use skyloom::runtime::Clock;
 use skyloom::{Manifest, Principal, Skyloom};
 use tokio::time::{Instant, sleep};
@@ -56,85 +53,18 @@ impl Clock for Virtual {
     }
 }
 
-/// A simulated cloud that is taken to the present before each call.
-#[derive(Debug, Clone)]
-struct Timed {
-    cloud: SimCloud,
-    clock: Virtual,
-}
-
-impl Timed {
-    fn at_present(&self) -> &SimCloud {
-        self.cloud.advance(self.clock.now().saturating_since(self.cloud.now()));
-        &self.cloud
-    }
-
-    /// Names of everything that truly is there.
-    fn names(&self) -> Vec<String> {
-        let things = self.at_present().oracle();
-        things.into_iter().map(|thing| thing.resource.name).collect()
-    }
-}
-
-#[async_trait]
-impl Driver for Timed {
-    fn capabilities(&self) -> &Capabilities {
-        self.cloud.capabilities()
-    }
-
-    async fn create(&self, request: &CreateRequest) -> Result<Resource, DriverError> {
-        self.at_present().create(request).await
-    }
-
-    async fn get(&self, id: &ResourceId) -> Result<Resource, DriverError> {
-        self.at_present().get(id).await
-    }
-
-    async fn list(&self, owner: &OwnerTag) -> Result<Vec<Resource>, DriverError> {
-        self.at_present().list(owner).await
-    }
-
-    async fn find_by_token(&self, owner: &OwnerTag, token: &Token) -> Result<Option<Resource>, DriverError> {
-        self.at_present().find_by_token(owner, token).await
-    }
-
-    async fn delete(&self, id: &ResourceId, stop: StopSpec, epoch: Epoch) -> Result<(), DriverError> {
-        self.at_present().delete(id, stop, epoch).await
-    }
-
-    async fn stop(&self, id: &ResourceId, stop: StopSpec, epoch: Epoch) -> Result<(), DriverError> {
-        self.at_present().stop(id, stop, epoch).await
-    }
-
-    async fn start(&self, id: &ResourceId, epoch: Epoch) -> Result<(), DriverError> {
-        self.at_present().start(id, epoch).await
-    }
-
-    async fn logs(&self, id: &ResourceId, lines: usize) -> Result<Vec<String>, DriverError> {
-        self.at_present().logs(id, lines).await
-    }
-
-    async fn usage(&self, id: &ResourceId) -> Result<Usage, DriverError> {
-        self.at_present().usage(id).await
-    }
-
-    async fn exec(&self, id: &ResourceId, command: &[String], timeout: Duration) -> Result<ExecOutput, DriverError> {
-        self.at_present().exec(id, command, timeout).await
-    }
-
-    async fn quotas(&self) -> Result<Vec<Quota>, DriverError> {
-        self.at_present().quotas().await
-    }
+/// Names of everything that truly is there.
+fn present(driver: &TimedCloud) -> Vec<String> {
+    let things = driver.at_present().oracle();
+    things.into_iter().map(|thing| thing.resource.name).collect()
 }
 
 /// Builds the same world each time; the seed is all that chance there is.
-fn world(folder: &Path) -> Result<(Timed, Skyloom), Failure> {
-    let driver = Timed {
-        cloud: SimCloud::new(SimConfig::new(SEED, START)),
-        clock: Virtual(Instant::now()),
-    };
+fn world(folder: &Path) -> Result<(TimedCloud, Skyloom), Failure> {
+    let clock = Virtual(Instant::now());
+    let driver = SimCloud::new(SimConfig::new(SEED, START)).following(move || clock.now());
     let builder = Skyloom::builder().state_dir(folder).provider(driver.clone());
-    let sky = builder.clock(driver.clock).build()?;
+    let sky = builder.clock(clock).build()?;
     Ok((driver, sky))
 }
 
@@ -153,7 +83,12 @@ async fn first_purchase(manifest: &Manifest, me: &Principal) -> Result<u64, Fail
         );
         event.call.filter(|_| is_create)
     };
-    Ok(driver.cloud.events().iter().find_map(create).ok_or("find a purchase")?)
+    Ok(driver
+        .cloud()
+        .events()
+        .iter()
+        .find_map(create)
+        .ok_or("find a purchase")?)
 }
 
 async fn story() -> Result<(), Failure> {
@@ -162,14 +97,14 @@ async fn story() -> Result<(), Failure> {
     let folder = tempfile::tempdir()?;
     let (driver, sky) = world(folder.path())?;
 
-    driver.cloud.lose_reply_at(purchase);
+    driver.cloud().lose_reply_at(purchase);
     let proposal = sky.plan(&manifest).await?;
     let rate = proposal.plan.price_after;
     sky.apply(proposal, &me).await?;
-    let events = driver.cloud.events();
+    let events = driver.cloud().events();
     let lost = events.iter().any(|e| matches!(e.what, SimEventKind::ReplyLost { .. }));
     assert!(lost, "the answer to the purchase was lost");
-    let names = driver.names();
+    let names = present(&driver);
     let distinct: BTreeSet<&String> = names.iter().collect();
     assert_eq!(distinct.len(), names.len(), "nothing was made twice: {names:?}");
     let status = sky.status().await?;
@@ -177,7 +112,7 @@ async fn story() -> Result<(), Failure> {
     println!("The answer to call {purchase}, a purchase, was lost; nothing was made twice:\n{status}");
 
     let victim = status.replicas.first().ok_or("find a replica")?;
-    driver.cloud.crash(&victim.resource)?;
+    driver.cloud().crash(&victim.resource)?;
     let report = sky.heal(&me).await?;
     let healed = report.healed.first().ok_or("heal the crashed replica")?;
     assert_eq!(
@@ -192,8 +127,8 @@ async fn story() -> Result<(), Failure> {
 
     sleep(UPTIME).await;
     sky.destroy(&me).await?;
-    assert!(driver.names().is_empty(), "nothing is left");
-    let bill = driver.cloud.bill();
+    assert!(present(&driver).is_empty(), "nothing is left");
+    let bill = driver.cloud().bill();
     let total = bill.total().ok_or("add up the bill")?;
     assert!(bill.items.iter().all(|item| !item.open), "nothing is paid any more");
     let day = UPTIME.as_secs_f64() / 3600.0 * rate.as_usd();

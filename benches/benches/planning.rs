@@ -31,7 +31,7 @@ fn run(plan: &Plan) -> u64 {
             Command::AwaitReady { step, until, .. } => Event::Ready { step, until },
             Command::Delete { step, .. } => Event::Gone { step },
             Command::Lookup { step, .. } => Event::Found { step, resource: None },
-            Command::StopAwaiting { .. } => Event::Tick,
+            Command::Look { .. } | Command::StopAwaiting { .. } => Event::Tick,
         };
         saga.handle(event, now).unwrap();
     }

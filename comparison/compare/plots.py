@@ -1,4 +1,4 @@
-"""The two plots, from the results alone: `python -m compare.plots --results FOLDER --out FOLDER`."""
+"""The plots, from the results alone: `python -m compare.plots --results FOLDER --out FOLDER`."""
 
 import argparse
 from pathlib import Path
@@ -34,6 +34,9 @@ def main():
     online = measure.load(arguments.results / "online.json")
     if online:
         _online(arguments, online)
+    apply = measure.load(arguments.results / "apply.json")
+    if apply:
+        _apply(arguments, apply["rows"])
 
 
 def _fleet(arguments, rows):
@@ -77,6 +80,32 @@ def _online(arguments, rows):
     place.set(xscale="log", yscale="log", xlabel="nodes", ylabel="placements/s, one core")
     place.legend(fontsize=6)
     _save(figure, arguments.out / "online-placements-over-nodes.svg")
+
+
+def _apply(arguments, rows):
+    """CPU seconds over nodes, both axes logarithmic, beside a line of slope 1: what is parallel to it is linear."""
+    figure, place = plot.subplots(figsize=(4.8, 3.2))
+    layers = sorted((row for row in rows if row["width"] != 1 and row["skyloom"]), key=lambda row: row["nodes"])
+    series = [
+        ("skyloom apply", "o-", "tab:blue", "skyloom", "apply_cpu_seconds"),
+        ("skyloom plan", "o--", "tab:blue", "skyloom", "plan_cpu_seconds"),
+        ("skyloom, nothing to do", "o:", "tab:blue", "skyloom", "second_plan_cpu_seconds"),
+    ]
+    for label, style, colour, who, key in series:
+        points = [(row["nodes"], row[who][key]) for row in layers]
+        place.plot(*zip(*points), style, color=colour, label=label, markersize=3, linewidth=1)
+    for label, style, command in [("Terraform apply", "s-", "apply"), ("Terraform plan", "s--", "plan")]:
+        ended = [row for row in layers if row["terraform"] and row["terraform"].get(command, {}).get("is_finished")]
+        points = [(row["nodes"], row["terraform"][command]["cpu_seconds"]) for row in ended]
+        if points:
+            place.plot(*zip(*points), style, color="tab:red", label=label, markersize=3, linewidth=1)
+    first, last = layers[0]["nodes"], layers[-1]["nodes"]
+    per_node = layers[-1]["skyloom"]["apply_cpu_seconds"] / last
+    ends = [first * per_node, last * per_node]
+    place.plot([first, last], ends, "-", color="grey", alpha=0.5, label="linear", linewidth=3, zorder=0)
+    place.set(xscale="log", yscale="log", xlabel="nodes, in layers of 50", ylabel="CPU seconds")
+    place.legend(fontsize=6)
+    _save(figure, arguments.out / "apply-growth.svg")
 
 
 def _save(figure, path):

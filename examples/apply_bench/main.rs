@@ -2,35 +2,28 @@
 //!
 //! The graph is layers of `--width` services; each waits for two of the layer above. Every step is written ahead and
 //! synced to the store before its call, and observed after it. The reader learns what a plan, an apply and an empty plan
-//! cost in processor time and memory, and that the second plan has nothing to do.
+//! cost in processor time and memory, that the second plan has nothing to do, and that all is gone in the end.
 //!
 //! Where things run is not the question here: one machine type is on offer, and each service goes where it fits best.
 
-mod noop;
+mod layers;
 
-use std::num::{NonZeroU32, NonZeroUsize};
+use std::num::NonZeroU32;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::{Parser, ValueEnum};
 use rustix::time::{ClockId, clock_gettime};
 use serde::Serialize;
-use skyloom::core::{Condition, Dependency, RetryPolicy, ServiceName};
+use skyloom::core::RetryPolicy;
 use skyloom::orchestrator::SagaConfig;
+use skyloom::provider::Noop;
 use skyloom::scheduler::{BestFit, PlaceConfig};
-use skyloom::{Catalogue, Manifest, Principal, RuntimeConfig, Skyloom};
+use skyloom::{Catalogue, Event, Principal, RuntimeConfig, Skyloom};
 
-use noop::Noop;
-
-/// The service that all others are like.
-const ONE: &str = r#"
-version = 1
-name = "layers"
-[[service]]
-name = "model"
-resources = { cpu = "1m", memory = "1MiB" }
-run = { command = ["noop"] }
-"#;
+use layers::Layers;
+use tokio::sync::broadcast::{self, error::RecvError};
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -41,17 +34,26 @@ const OFFER: &str = "aws/eu-central-1 m6i.8xlarge";
 #[derive(Debug, Parser)]
 struct Arguments {
     /// Services, of one replica each.
-    #[arg(long, default_value = "1000")]
-    nodes: NonZeroUsize,
+    #[arg(long, default_value_t = 1000)]
+    nodes: usize,
     /// Services per layer; 1 gives a chain.
-    #[arg(long, default_value = "50")]
-    width: NonZeroUsize,
+    #[arg(long, default_value_t = 50)]
+    width: usize,
     /// Where journal and state are kept.
     #[arg(long, value_enum, default_value = "dir")]
     store: StoreKind,
     /// Calls under way at the same time.
-    #[arg(long, default_value = "256")]
-    parallelism: NonZeroU32,
+    #[arg(long, default_value_t = 256)]
+    parallelism: u32,
+    /// Gives each service a port, and the addresses of those that it waits for.
+    #[arg(long)]
+    ports: bool,
+    /// Watches what happens meanwhile.
+    #[arg(long)]
+    watch: bool,
+    /// Writes the graph as JSON, for a peer to carry out.
+    #[arg(long)]
+    graph: Option<PathBuf>,
     /// Prints one JSON object instead of text.
     #[arg(long)]
     json: bool,
@@ -70,6 +72,7 @@ struct Measured {
     nodes: usize,
     width: usize,
     store: StoreKind,
+    edges: usize,
     steps: usize,
     /// Processor time of the first plan: look, placement, steps.
     plan_cpu_seconds: f64,
@@ -80,9 +83,14 @@ struct Measured {
     /// Processor time of a plan with nothing to do.
     second_plan_cpu_seconds: f64,
     second_plan_steps: usize,
+    /// Wall and processor time of taking all down again.
+    destroy_seconds: f64,
+    destroy_cpu_seconds: f64,
+    /// Events that a watcher was given or told that it has missed.
+    events: u64,
     /// Largest resident size of this process after the first plan.
     plan_peak_mib: f64,
-    /// Largest resident size of this process.
+    /// The same after the second plan.
     peak_mib: f64,
 }
 
@@ -95,19 +103,28 @@ async fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(error) => {
-            eprintln!("failed to measure: {error}");
-            ExitCode::FAILURE
+            eprintln!("failed to {error}");
+            ExitCode::from(2)
         }
     }
 }
 
 async fn measure(arguments: &Arguments) -> Result<Measured, Failure> {
-    let (nodes, width) = (arguments.nodes.get(), arguments.width.get());
-    let manifest = layers(nodes, width)?;
+    let (nodes, width) = (arguments.nodes, arguments.width);
+    if nodes == 0 || width == 0 {
+        return Err(format!("lay out {nodes} nodes in layers of {width}: both have to be 1 at least").into());
+    }
+    let parallelism =
+        NonZeroU32::new(arguments.parallelism).ok_or("apply with a parallelism of 0: nothing would begin")?;
+    let layers = Layers::new(nodes, width);
+    if let Some(path) = &arguments.graph {
+        layers.save(path)?;
+    }
+    let manifest = layers.manifest(arguments.ports)?;
     let folder = tempfile::tempdir()?;
     let provider = Noop::new();
     let saga = SagaConfig::new()
-        .with_parallelism(arguments.parallelism)
+        .with_parallelism(parallelism)
         .with_retry(RetryPolicy::new(
             3,
             Duration::from_millis(10),
@@ -127,8 +144,10 @@ async fn measure(arguments: &Arguments) -> Result<Measured, Failure> {
     let plan_peak_mib = peak_mib()?;
     let steps = proposal.plan.steps.len();
 
+    let watcher = arguments.watch.then(|| tokio::spawn(watch(sky.watch())));
+    let me = Principal::new("bench", []);
     let (before, begun) = (cpu(), Instant::now());
-    sky.apply(proposal, &Principal::new("bench", [])).await?;
+    sky.apply(proposal, &me).await?;
     let (apply_cpu_seconds, apply_seconds) = (cpu() - before, begun.elapsed().as_secs_f64());
 
     let before = cpu();
@@ -137,45 +156,50 @@ async fn measure(arguments: &Arguments) -> Result<Measured, Failure> {
     let second_plan_steps = second.plan.steps.len();
     if second_plan_steps != 0 || provider.count() != steps {
         let made = provider.count();
-        return Err(format!("{steps} steps have made {made} things, and {second_plan_steps} steps are left").into());
+        return Err(format!("apply: {steps} steps have made {made} things, and {second_plan_steps} are left").into());
     }
+    let peak_mib = peak_mib()?;
+
+    let (before, begun) = (cpu(), Instant::now());
+    sky.destroy(&me).await?;
+    let (destroy_cpu_seconds, destroy_seconds) = (cpu() - before, begun.elapsed().as_secs_f64());
+    if provider.count() != 0 {
+        return Err(format!("take all down: {} things are left", provider.count()).into());
+    }
+    drop(sky);
+    let events = match watcher {
+        Some(watcher) => watcher.await?,
+        None => 0,
+    };
     Ok(Measured {
         nodes,
         width,
         store: arguments.store,
+        edges: layers.edges(),
         steps,
         plan_cpu_seconds,
         apply_seconds,
         apply_cpu_seconds,
         second_plan_cpu_seconds,
         second_plan_steps,
+        destroy_seconds,
+        destroy_cpu_seconds,
+        events,
         plan_peak_mib,
-        peak_mib: peak_mib()?,
+        peak_mib,
     })
 }
 
-/// A manifest of layers. Made from one service that is read as text, because a text may name ten thousand at most.
-fn layers(nodes: usize, width: usize) -> Result<Manifest, Failure> {
-    let mut manifest = Manifest::parse(ONE, "layers.toml")?;
-    let model = manifest.services.remove(0);
-    let name = |node: usize| ServiceName::new(format!("n{node}"));
-    for node in 0..nodes {
-        let mut service = model.clone();
-        service.name = name(node)?;
-        if let Some(above) = (node / width).checked_sub(1) {
-            let mut needed = vec![node % width, (node + 1) % width];
-            needed.dedup();
-            for place in needed {
-                service.depends_on.push(Dependency {
-                    service: name(above * width + place)?,
-                    condition: Condition::Healthy,
-                    at: None,
-                });
-            }
+/// Counts events to the end, those that this watcher was too slow for included.
+async fn watch(mut events: broadcast::Receiver<Event>) -> u64 {
+    let mut count = 0;
+    loop {
+        match events.recv().await {
+            Ok(_) => count += 1,
+            Err(RecvError::Lagged(missed)) => count += missed,
+            Err(RecvError::Closed) => return count,
         }
-        manifest.services.push(service);
     }
-    Ok(manifest)
 }
 
 /// Processor time of this process, all threads, in seconds.
@@ -209,8 +233,8 @@ fn show(measured: &Measured, json: bool) {
         return;
     }
     println!(
-        "{} services in layers of {}, {} steps",
-        measured.nodes, measured.width, measured.steps
+        "{} services in layers of {}, {} edges, {} steps",
+        measured.nodes, measured.width, measured.edges, measured.steps
     );
     println!(
         "plan         {:.3} s CPU, {:.0} MiB",
@@ -223,6 +247,10 @@ fn show(measured: &Measured, json: bool) {
     println!(
         "second plan  {:.3} s CPU, {} steps",
         measured.second_plan_cpu_seconds, measured.second_plan_steps
+    );
+    println!(
+        "destroy      {:.3} s, {:.3} s CPU",
+        measured.destroy_seconds, measured.destroy_cpu_seconds
     );
     println!("peak         {:.0} MiB", measured.peak_mib);
 }

@@ -11,6 +11,8 @@ use skyloom::analytics::detect::{Detector, Verdict};
 use skyloom::core::{Sample, Timestamp};
 use thiserror::Error;
 
+use crate::stamp::time;
+
 /// What `detect` reads and writes.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -165,7 +167,7 @@ fn file(from: &Path, to: &Path) -> Result<Done, DetectFilesError> {
 
 fn reason(verdict: &Verdict) -> String {
     let band = verdict.band;
-    format!("{}; expected {} to {}", verdict.reason, shown(band.lo), shown(band.hi))
+    format!("{verdict}; expected {} to {}", shown(band.lo), shown(band.hi))
 }
 
 /// Six significant digits, whatever the unit.
@@ -199,27 +201,4 @@ impl Judge {
         let value = value.trim().parse().ok()?;
         self.detector.push(Sample { at: self.last, value }).ok()
     }
-}
-
-/// Seconds from which a bare number is taken for milliseconds: the year 5138.
-const SECONDS_MAX: f64 = 1e11;
-
-/// `YYYY-MM-DD HH:MM[:SS[.fraction]]` (of universal time), RFC 3339, or seconds or milliseconds since 1970.
-fn time(text: &str) -> Option<Timestamp> {
-    let text = text.trim();
-    if let Ok(number) = text.parse::<f64>() {
-        let seconds = if number.abs() < SECONDS_MAX {
-            number
-        } else {
-            number / 1e3
-        };
-        #[expect(clippy::cast_possible_truncation, reason = "`as` saturates, and NaN becomes 0")]
-        return Some(Timestamp::from_micros((seconds * 1e6) as i64));
-    }
-    let iso = text.replacen(' ', "T", 1);
-    let with_seconds = format!("{iso}:00Z");
-    iso.parse()
-        .or_else(|_| format!("{iso}Z").parse())
-        .or_else(|_| with_seconds.parse())
-        .ok()
 }

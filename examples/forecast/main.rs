@@ -1,12 +1,13 @@
 //! Insight from the command line: forecasts of a file of series, with intervals, and alarms in files of values.
 //!
-//! The reader learns what a forecast of hundreds of series takes (`forecast.rs`), how series are read (`table.rs`), and how
+//! The reader learns what a forecast of hundreds of series takes (`forecast.rs`), how series are read (`table.rs`, times by `stamp.rs`), and how
 //! little it takes to run the default detector over files (`detect.rs`).
 //! `forecast --input train.csv --horizon 48 --periods 24,168 --out forecast.csv --intervals 0.95`
 //! `forecast detect --input FILE_OR_DIR --out DIR`
 
 mod detect;
 mod forecast;
+mod stamp;
 mod table;
 
 use std::fmt::Display;

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use libm::erfc;
 
-use skyloom::analytics::detect::Detector;
+use skyloom::analytics::detect::{Detector, Part, Weights};
 use skyloom::core::Sample;
 
 use crate::corpus::File;
@@ -54,7 +54,7 @@ impl Contestant {
     }
 
     /// An anomaly score for every row, from the rows before it.
-    pub(crate) fn scores(self, file: &File) -> Vec<f64> {
+    pub(crate) fn scores(self, file: &File, weights: Weights) -> Vec<f64> {
         match self {
             Self::Never => vec![0.0; file.samples.len()],
             Self::Oracle => {
@@ -65,9 +65,20 @@ impl Contestant {
             }
             Self::WindowedGaussian => windowed_gaussian(&file.samples),
             Self::Light => stream(Detector::light(), &file.samples),
-            Self::Default => stream(Detector::new(), &file.samples),
+            Self::Default => stream(Detector::new().with_weights(weights), &file.samples),
         }
     }
+}
+
+/// `PART=FACTOR`.
+pub(crate) fn weight(text: &str) -> Result<(Part, f64), String> {
+    let wrong = || format!("`{text}` is no PART=FACTOR");
+    let (name, factor) = text.split_once('=').ok_or_else(wrong)?;
+    let part = Part::ALL
+        .into_iter()
+        .find(|part| part.to_string() == name)
+        .ok_or_else(wrong)?;
+    Ok((part, factor.parse().map_err(|_| wrong())?))
 }
 
 /// A detector over a series, row by row.

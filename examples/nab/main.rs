@@ -14,6 +14,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
+use skyloom::analytics::detect::{Part, Weights};
 
 use crate::corpus::File;
 use crate::detectors::Contestant;
@@ -34,6 +35,9 @@ struct Arguments {
     /// drawn around the default.
     #[arg(long, default_value_t = 0)]
     cross_validate: u32,
+    /// Weigh a part of the default preset by another factor, `PART=FACTOR`; may be given several times.
+    #[arg(long, value_parser = detectors::weight)]
+    weigh: Vec<(Part, f64)>,
     /// Print the misses and false alarms of the default detector, file by file.
     #[arg(long)]
     files: bool,
@@ -57,9 +61,13 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
         "{:<26} {:>9} {:>9} {:>9}   best threshold",
         "", PROFILES[0].name, PROFILES[1].name, PROFILES[2].name
     );
+    let mut weights = Weights::default();
+    for (part, factor) in &arguments.weigh {
+        weights = weights.with(*part, *factor)?;
+    }
     let mut best = Vec::new();
     for contestant in Contestant::ALL {
-        let scores: Vec<Vec<f64>> = files.iter().map(|file| contestant.scores(file)).collect();
+        let scores: Vec<Vec<f64>> = files.iter().map(|file| contestant.scores(file, weights)).collect();
         let curves = Curve::of_all(&files, &scores);
         let row = PROFILES.map(|profile| Curve::best(&curves, &files, profile));
         show(contestant.name(), row.map(|(score, _)| score), Some(row[0].1));

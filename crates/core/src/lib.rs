@@ -16,6 +16,7 @@
 pub mod catalogue;
 mod class;
 mod digest;
+mod drift;
 mod ids;
 #[cfg(feature = "manifest")]
 pub mod manifest;
@@ -24,14 +25,17 @@ mod nearest;
 mod placement;
 mod places;
 mod plan;
+mod plan_diff;
 mod plan_text;
 mod quantity;
 mod resources;
 mod retry;
+mod rollout;
 mod secret;
 mod series;
 mod service;
 mod snapshot;
+mod succession;
 mod template;
 mod time;
 mod topology;
@@ -40,6 +44,7 @@ mod units;
 pub use catalogue::{Catalogue, Offer, OfferKey, Purchase};
 pub use class::Class;
 pub use digest::{Digest, DigestParseError};
+pub use drift::{Attributes, DriftField, DriftPolicy};
 pub use ids::{
     CloudId, DataName, IdError, InstanceType, MachineId, OperationId, OwnerTag, PortName, RegionName, ReplicaId,
     ResourceId, ServiceName, Token, ZoneName,
@@ -53,20 +58,23 @@ pub use placement::{
 };
 pub use places::{PlaceKind, PlaceUser, UnknownPlace, check_places};
 pub use plan::{
-    Action, After, Barrier, BarrierId, Compensation, PLAN_VERSION, Plan, Precondition, ReplicaSpec, Step, StepId, Until,
+    Action, After, Barrier, BarrierId, Compensation, Gate, PLAN_VERSION, Plan, Precondition, ReplicaSpec, Step, StepId,
+    Targets, Until,
 };
+pub use plan_diff::{ChangedStep, PlanDiff};
 pub use quantity::QuantityError;
 pub use resources::{Dimension, Resources};
 pub use retry::{RetryDecision, RetryPolicy};
+pub use rollout::{Analysis, CanaryStep, Limit, Millionths, PERCENT_MAX, Rollout, RolloutStrategy, Share, judge};
 pub use secret::{Secret, SecretRef};
 pub use series::{Sample, Series, SeriesError};
 pub use service::{
-    Affinity, BackupSpec, Budget, Condition, DataClass, DataReplica, DataSpec, Dependency, EgressNeed, EnvValue,
-    HealthCheck, HealthProbe, LatencyLimit, Link, Location, Manifest, PortSpec, Protocol, PurchasePreference,
-    Residency, Revenue, Rollout, RolloutStrategy, RunSpec, ServiceSpec, SpreadOver, SpreadRule, StopSpec, SyncMode,
-    SyncSpec, Taint, Toleration,
+    Affinity, BackupSpec, Budget, Condition, DataClass, DataNeed, DataReplica, DataSpec, Dependency, EgressNeed,
+    EnvValue, HealthCheck, HealthProbe, LatencyLimit, Link, Location, Manifest, PortSpec, Protocol, PurchasePreference,
+    Residency, Revenue, RunSpec, ServiceSpec, SpreadOver, SpreadRule, StopSpec, SyncMode, SyncSpec, Taint, Toleration,
 };
 pub use snapshot::{Node, ObservedReplica, ReplicaState, Snapshot};
+pub use succession::{Import, Moved, ReplicaRange};
 pub use template::{TemplateError, TemplatePart, parse_template};
 pub use time::{Date, Timestamp, TimestampError};
 pub use topology::{GeoPoint, Jurisdiction, RegionInfo, RegionKey, Site};

@@ -154,6 +154,8 @@ mod tests {
                 sync: None,
                 backup: None,
             }],
+            moved: Vec::new(),
+            imports: Vec::new(),
         }
     }
 

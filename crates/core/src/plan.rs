@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::placement::SnapshotRef;
 use crate::{
-    Digest, HealthCheck, Machine, MachineId, MicroUsdPerHour, ReplicaId, ResourceId, Resources, RunSpec, ServiceName,
-    Site, StopSpec,
+    Analysis, DataName, Digest, HealthCheck, Machine, MachineId, MicroUsdPerHour, OwnerTag, RegionKey, ReplicaId,
+    ResourceId, Resources, RunSpec, ServiceName, ServiceSpec, Site, StopSpec, Timestamp,
 };
 
 /// Version of the persisted form.
@@ -35,6 +36,20 @@ pub struct Plan {
     pub price_before: MicroUsdPerHour,
     /// Price of all machines after.
     pub price_after: MicroUsdPerHour,
+    /// What it is confined to; `None`: it is about the whole deployment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub targets: Option<Targets>,
+}
+
+/// What a partial plan is confined to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Targets {
+    /// The services that were asked for.
+    pub services: BTreeSet<ServiceName>,
+    /// What they need, of which only what is missing is brought about.
+    pub needs: BTreeSet<ServiceName>,
+    /// Services that are not as the manifest has them and that the plan leaves so.
+    pub left_out: BTreeSet<ServiceName>,
 }
 
 impl Plan {
@@ -132,6 +147,13 @@ pub struct Step {
     pub price_before: MicroUsdPerHour,
     /// Price of the machine concerned after.
     pub price_after: MicroUsdPerHour,
+    /// Longest time that a replica which the step creates may take to become healthy; `None`: what its health check and
+    /// the saga allow.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub within: Option<Duration>,
+    /// Whether the replica that the step creates is kept out of the endpoints until a gate lets it in.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub aside: bool,
 }
 
 /// What a step does.
@@ -183,6 +205,101 @@ pub enum Action {
         /// Which driver knows it.
         site: Site,
     },
+    /// Gives a replica that runs another name; it is not restarted.
+    RenameReplica {
+        /// What it is from now on.
+        spec: ReplicaSpec,
+        /// What it was.
+        was: ReplicaId,
+        /// What the provider calls it.
+        resource: ResourceId,
+    },
+    /// Takes a replica over that runs without our owner tag.
+    AdoptReplica {
+        /// What it is from now on: as it was found, which later steps may change.
+        spec: ReplicaSpec,
+        /// What the provider calls it.
+        resource: ResourceId,
+        /// Whose it is until then; `None`: nobody's.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        taken_from: Option<OwnerTag>,
+        /// What it is called until then.
+        name: String,
+    },
+    /// Takes a machine over that is there without our owner tag.
+    AdoptMachine {
+        /// What it is.
+        machine: Machine,
+        /// What the provider calls it.
+        resource: ResourceId,
+        /// Whose it is until then; `None`: nobody's.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        taken_from: Option<OwnerTag>,
+        /// What it is called until then.
+        name: String,
+    },
+    /// Makes the copies of a data set equal and verifies them.
+    SyncData {
+        /// Which.
+        data: DataName,
+        /// Where its primary copy is.
+        site: Site,
+        /// Where the other copies are.
+        copies: Vec<RegionKey>,
+        /// When this was planned: the copies are equal as of then or later.
+        planned_at: Timestamp,
+    },
+    /// Watches new replicas for a while before anything further is done.
+    Gate {
+        /// What is watched, and what has to hold.
+        gate: Gate,
+    },
+}
+
+/// What has to hold of new replicas for a while: that they are healthy, and what metrics say. Nothing is made or removed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gate {
+    /// Whose replicas they are.
+    pub service: ServiceName,
+    /// Where the first of them is.
+    pub site: Site,
+    /// The earlier steps that create them.
+    pub watched: Vec<StepId>,
+    /// How long they are watched at least, from when the gate is reached.
+    pub hold: Duration,
+    /// Conditions on metrics, each measured for its own time.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub analysis: Vec<Analysis>,
+    /// Old replicas that leave the endpoints when the gate is passed, in the same moment in which the watched enter.
+    /// Empty: nobody is switched.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub switch_from: Vec<ResourceId>,
+}
+
+impl Gate {
+    /// The shortest time it takes.
+    #[must_use]
+    pub fn length(&self) -> Duration {
+        let measured = self
+            .analysis
+            .iter()
+            .map(|a| a.interval.saturating_mul(a.measurements()));
+        measured.max().unwrap_or_default().max(self.hold)
+    }
+}
+
+impl fmt::Display for Gate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let new = self.watched.len();
+        write!(f, "? {} ({new} new) for {:?}", self.service, self.length())?;
+        for analysis in &self.analysis {
+            write!(f, ", {} {}", analysis.metric, analysis.limit)?;
+        }
+        if !self.switch_from.is_empty() {
+            write!(f, ", then switched")?;
+        }
+        Ok(())
+    }
 }
 
 impl Action {
@@ -191,10 +308,15 @@ impl Action {
     pub const fn site(&self) -> &Site {
         match self {
             Self::CreateMachine { machine } => &machine.site,
-            Self::CreateReplica { spec } => &spec.site,
-            Self::DeleteReplica { site, .. } | Self::AwaitReplica { site, .. } | Self::DeleteMachine { site, .. } => {
-                site
+            Self::CreateReplica { spec } | Self::RenameReplica { spec, .. } | Self::AdoptReplica { spec, .. } => {
+                &spec.site
             }
+            Self::AdoptMachine { machine, .. } => &machine.site,
+            Self::Gate { gate } => &gate.site,
+            Self::DeleteReplica { site, .. }
+            | Self::AwaitReplica { site, .. }
+            | Self::DeleteMachine { site, .. }
+            | Self::SyncData { site, .. } => site,
         }
     }
 
@@ -202,9 +324,15 @@ impl Action {
     #[must_use]
     pub const fn replica(&self) -> Option<&ReplicaId> {
         match self {
-            Self::CreateReplica { spec } => Some(&spec.replica),
+            Self::CreateReplica { spec } | Self::RenameReplica { spec, .. } | Self::AdoptReplica { spec, .. } => {
+                Some(&spec.replica)
+            }
             Self::DeleteReplica { replica, .. } | Self::AwaitReplica { replica, .. } => Some(replica),
-            Self::CreateMachine { .. } | Self::DeleteMachine { .. } => None,
+            Self::CreateMachine { .. }
+            | Self::DeleteMachine { .. }
+            | Self::AdoptMachine { .. }
+            | Self::SyncData { .. }
+            | Self::Gate { .. } => None,
         }
     }
 }
@@ -223,6 +351,17 @@ impl fmt::Display for Action {
             Self::DeleteReplica { replica, machine, .. } => write!(f, "- {replica} on {machine}"),
             Self::AwaitReplica { replica, machine, .. } => write!(f, "= {replica} on {machine}"),
             Self::DeleteMachine { machine, .. } => write!(f, "- machine {machine}"),
+            Self::RenameReplica { spec, was, .. } => write!(f, "> {was} becomes {} on {}", spec.replica, spec.machine),
+            Self::AdoptReplica { spec, resource, .. } => {
+                write!(f, "> {resource} becomes {} on {}", spec.replica, spec.machine)
+            }
+            Self::AdoptMachine { machine, resource, .. } => write!(
+                f,
+                "> {resource} becomes machine {} ({} {} {})",
+                machine.id, machine.site, machine.instance, machine.price
+            ),
+            Self::SyncData { data, copies, .. } => write!(f, "= data {data} equal in {} copies", copies.len() + 1),
+            Self::Gate { gate } => gate.fmt(f),
         }
     }
 }
@@ -251,6 +390,14 @@ impl ReplicaSpec {
     #[must_use]
     pub fn digest(&self) -> Digest {
         Digest::of(&(&self.replica, &self.request, &self.run, &self.health, &self.stop))
+    }
+}
+
+impl ServiceSpec {
+    /// Digest that [`ReplicaSpec::digest`] gives for a replica of this service as it is now, wherever it is.
+    #[must_use]
+    pub fn form(&self, replica: &ReplicaId) -> Digest {
+        Digest::of(&(replica, &self.resources, &self.run, &self.health, &self.stop))
     }
 }
 
@@ -286,11 +433,21 @@ pub enum Precondition {
         /// What the provider calls the old one.
         resource: ResourceId,
     },
+    /// Nothing in particular.
+    Anything,
+    /// This very thing is there and carries the owner tag and the name that the step takes it from, or already those
+    /// that the step gives it.
+    Claimable {
+        /// What the provider calls it.
+        resource: ResourceId,
+    },
     /// This very thing is there, or already gone.
     PresentOrGone {
         /// What the provider calls it.
         resource: ResourceId,
     },
+    /// Nothing: the step changes nothing.
+    Always,
 }
 
 /// How a step is undone.
@@ -299,6 +456,8 @@ pub enum Precondition {
 pub enum Compensation {
     /// What was created is deleted.
     Delete,
+    /// What was taken over or renamed gets its old owner tag and name back; it runs on.
+    Release,
     /// Cannot be undone; the text says why that is acceptable.
     Nothing {
         /// Reason.

@@ -7,10 +7,27 @@ use crate::{MicroUsdPerHour, StepId};
 
 impl fmt::Display for Plan {
     /// A table of steps, then the prices before and after. Signs: `+` create, `-` delete, `~` create in place of an old
-    /// one, `=` wait for what is there.
+    /// one, `=` wait for what is there, `>` take over under a new name, `?` watch what is new.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (generation, id) = (self.snapshot.generation, self.id().short());
         writeln!(f, "plan {id} of {} from generation {generation}", self.deployment)?;
+        if let Some(targets) = &self.targets {
+            let list = |names: &std::collections::BTreeSet<crate::ServiceName>| {
+                names
+                    .iter()
+                    .map(crate::ServiceName::as_str)
+                    .collect::<Vec<_>>()
+                    .join(", ")
+            };
+            write!(f, "  partial: only {}", list(&targets.services))?;
+            if !targets.needs.is_empty() {
+                write!(f, ", and what is missing of {}", list(&targets.needs))?;
+            }
+            if !targets.left_out.is_empty() {
+                write!(f, "; left as it is: {}", list(&targets.left_out))?;
+            }
+            writeln!(f)?;
+        }
         if self.is_empty() {
             writeln!(f, "  nothing to do")?;
         } else {

@@ -11,7 +11,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    CloudId, DataName, Jurisdiction, MicroUsd, MicroUsdPerHour, PortName, RegionKey, Resources, SecretRef, ServiceName,
+    CloudId, DataName, DriftField, DriftPolicy, Import, Jurisdiction, MicroUsd, MicroUsdPerHour, Moved, PortName,
+    RegionKey, Resources, Rollout, SecretRef, ServiceName,
 };
 
 /// A place in a manifest's text; both count from 1, columns in characters.
@@ -47,6 +48,12 @@ pub struct Manifest {
     pub services: Vec<ServiceSpec>,
     /// Data sets in the order of the manifest; names are unique.
     pub data: Vec<DataSpec>,
+    /// Replicas that have another name now; no chain of them is a loop, no two have a replica in common.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub moved: Vec<Moved>,
+    /// Things that are taken over; each replica and each resource once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub imports: Vec<Import>,
 }
 
 impl Manifest {
@@ -77,6 +84,7 @@ impl Manifest {
                 .depends_on
                 .iter_mut()
                 .for_each(|dependency| dependency.at = None);
+            service.synced.iter_mut().for_each(|need| need.at = None);
             service.latency.iter_mut().for_each(|limit| limit.at = None);
             if let Some(residency) = &mut service.residency {
                 residency.at = None;
@@ -86,6 +94,8 @@ impl Manifest {
             data.at = None;
             data.replicas.iter_mut().for_each(|replica| replica.at = None);
         }
+        self.moved.iter_mut().for_each(|moved| moved.at = None);
+        self.imports.iter_mut().for_each(|import| import.at = None);
         self
     }
 
@@ -154,6 +164,9 @@ pub struct ServiceSpec {
     pub purchase: PurchasePreference,
     /// Services that must have reached a condition before it starts.
     pub depends_on: Vec<Dependency>,
+    /// Data sets whose copies must have been verified equal before it starts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub synced: Vec<DataNeed>,
     /// Data sets that it uses.
     pub data: Vec<DataName>,
     /// Upper limits of round-trip time. Hard.
@@ -186,6 +199,9 @@ pub struct ServiceSpec {
     pub stop: StopSpec,
     /// How a new generation replaces an old one.
     pub rollout: Rollout,
+    /// What follows from a change made from outside, per field; [`DriftPolicy::Correct`] for those that are absent.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub drift: BTreeMap<DriftField, DriftPolicy>,
 }
 
 /// Which kinds of purchase a service accepts.
@@ -224,6 +240,19 @@ pub struct Dependency {
     /// What it must have reached.
     pub condition: Condition,
     /// Where the edge was written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<Location>,
+}
+
+/// A data set whose copies must have been verified equal before a service starts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DataNeed {
+    /// The data set.
+    pub data: DataName,
+    /// How long ago that may have been; `None`: it is done in the plan that starts the service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_age: Option<Duration>,
+    /// Where it was written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<Location>,
 }
@@ -433,42 +462,6 @@ impl Default for StopSpec {
             grace: Duration::from_secs(10),
         }
     }
-}
-
-/// How a new generation replaces an old one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Rollout {
-    /// Kind.
-    pub strategy: RolloutStrategy,
-    /// Replicas that may be missing during it.
-    pub max_unavailable: u32,
-    /// Replicas that may be too many during it.
-    pub max_surge: u32,
-}
-
-impl Default for Rollout {
-    /// Rolling, one at a time, one more allowed.
-    fn default() -> Self {
-        Self {
-            strategy: RolloutStrategy::Rolling,
-            max_unavailable: 1,
-            max_surge: 1,
-        }
-    }
-}
-
-/// Kind of a rollout.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "kebab-case")]
-pub enum RolloutStrategy {
-    /// A few replicas at a time.
-    #[default]
-    Rolling,
-    /// A small part first, then the rest.
-    Canary,
-    /// All of the new beside all of the old, then switched.
-    BlueGreen,
 }
 
 /// How sensitive data is.

@@ -184,6 +184,20 @@ fn contradictions(plan: &Plan, current: &Snapshot) -> Vec<Change> {
         replicas.entry(&observed.replica).or_default().push(observed);
     }
     let live = |replica| replicas.get(replica).map_or(&[][..], Vec::as_slice);
+    // By what the provider calls it: names may be about to change, and what is taken over is in no snapshot of ours.
+    let mut there: BTreeSet<&ResourceId> = replicas.values().flatten().map(|o| &o.resource).collect();
+    let mut adopted: BTreeSet<&MachineId> = BTreeSet::new();
+    for step in &plan.steps {
+        match &step.action {
+            Action::AdoptReplica { resource, .. } => {
+                there.insert(resource);
+            }
+            Action::AdoptMachine { machine, .. } => {
+                adopted.insert(&machine.id);
+            }
+            _ => {}
+        }
+    }
     // What the plan knows of: old replicas that it replaces, deletes or waits for.
     let known: BTreeSet<&ResourceId> = plan.steps.iter().filter_map(known_resource).collect();
     let mut changes = BTreeSet::new();
@@ -202,7 +216,10 @@ fn contradictions(plan: &Plan, current: &Snapshot) -> Vec<Change> {
                     machine: o.machine.clone(),
                 }));
             }
-            Action::AwaitReplica { replica, resource, .. } if live(replica).iter().all(|o| o.resource != *resource) => {
+            Action::AwaitReplica { replica, resource, .. }
+            | Action::RenameReplica {
+                was: replica, resource, ..
+            } if !there.contains(resource) => {
                 changes.insert(Change::ReplicaGone {
                     replica: replica.clone(),
                     resource: resource.clone(),
@@ -214,6 +231,7 @@ fn contradictions(plan: &Plan, current: &Snapshot) -> Vec<Change> {
     for (machine, resource) in &plan.machines {
         let machine = machine.clone();
         match nodes.get(&machine) {
+            None if adopted.contains(&machine) => false,
             None => changes.insert(Change::MachineGone { machine }),
             Some(there) if *there != resource => changes.insert(Change::MachineChanged { machine }),
             Some(_) => false,
@@ -224,8 +242,10 @@ fn contradictions(plan: &Plan, current: &Snapshot) -> Vec<Change> {
 
 const fn known_resource(step: &skyloom_core::Step) -> Option<&ResourceId> {
     match &step.precondition {
-        Precondition::Absent => None,
-        Precondition::AbsentBut { resource } | Precondition::PresentOrGone { resource } => Some(resource),
+        Precondition::Absent | Precondition::Anything | Precondition::Always => None,
+        Precondition::AbsentBut { resource }
+        | Precondition::Claimable { resource }
+        | Precondition::PresentOrGone { resource } => Some(resource),
     }
 }
 

@@ -2,9 +2,13 @@
 //!
 //! - [`ServiceGraph`]: the services of a manifest in order, or the shortest loop with its lines.
 //! - [`plan`]: the steps from what is there to what was decided; [`destroy`]: the steps to nothing. A plan prints itself;
-//!   [`render_mermaid`] draws it.
+//!   [`render_mermaid`] and [`render_svg`] draw it. [`plan_for`] knows more: what to [`claim`] of what is there already,
+//!   what to [`confine`] a plan to, what was in force before.
 //! - [`verify`]: whether the world is still the one that a plan was made for, and what moved.
 //! - [`Saga`]: carries out a plan so that a crash at any moment loses and doubles nothing.
+//! - [`way_back`]: what is planned when a plan has failed after something old was gone.
+//! - [`fail_over`]: when a region or zone counts as lost and when it is back; [`shield`]: what a plan may count on
+//!   meanwhile; [`drill`]: what a rehearsed loss has come to.
 //! - [`heal`]: which sick replicas are replaced now, which later, which no more.
 //!
 //! Pure: no clock, no file, no thread, no async. `now` is an argument; equal input gives equal bytes.
@@ -36,18 +40,29 @@
 //! ```
 
 mod check;
+pub mod drill;
+mod failover;
 mod graph;
 mod heal;
 mod plan;
-mod render;
+mod revert;
 mod saga;
+mod view;
 
 pub use check::{Change, StalePlan, diff, verify, verify_from};
+pub use failover::{
+    Contact, Double, FAILOVER_VERSION, Failback, FailoverAction, FailoverDecision, FailoverHistory, FailoverPolicy,
+    HoldReason, OutOfReach, Place, PlaceNameError, Standing, Symptom, doubles, fail_over, shield, without_leaving,
+};
 pub use graph::{Cycle, CycleStep, GraphError, ServiceGraph};
 pub use heal::{HEAL_VERSION, HealAction, HealDecision, HealHistory, HealPolicy, Sickness, WaitReason, heal};
-pub use plan::{PlanError, destroy, jobs, plan};
-pub use render::render_mermaid;
+pub use plan::{
+    ClaimError, Claimed, Claims, Found, FoundMachine, PlanError, PlanRequest, TargetError, Targeted, claim, confine,
+    destroy, jobs, plan, plan_for,
+};
+pub use revert::{displaced, jobs_are_done, way_back};
 pub use saga::{
     Command, Event, Failure, MalformedPlan, OnCancel, Outcome, Progress, RECORD_VERSION, Record, ReplayError, Saga,
     SagaConfig, SagaError, SagaStatus, StopCause, Verdict, operation_id, parameters, token, undo_operation_id,
 };
+pub use view::{SvgConfig, render_mermaid, render_svg};

@@ -68,6 +68,7 @@ impl LocalProcesses {
             exec: true,
             stop_start: true,
             rehearsal: true,
+            adopt: false,
         };
         let inner = Inner {
             config,

@@ -105,7 +105,7 @@ impl Bed {
         token.expect("invariant: the prefix is letters, digits and dashes, as World::prefix demands")
     }
 
-    fn operation(&self, name: &str) -> OperationId {
+    pub(crate) fn operation(&self, name: &str) -> OperationId {
         let id = OperationId::new(format!("{}-operation-{name}", self.world.prefix()));
         id.expect("invariant: the prefix is letters, digits and dashes, as World::prefix demands")
     }

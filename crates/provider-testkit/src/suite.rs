@@ -5,7 +5,7 @@ use std::fmt;
 use futures::future::BoxFuture;
 
 use crate::bed::{Bed, Halt, Verdict};
-use crate::cases::{abilities, at_once, capabilities, create, fences, lookup, remove, states};
+use crate::cases::{abilities, at_once, capabilities, create, fences, lookup, remove, states, takeover};
 use crate::harness::Harness;
 use crate::report::{CaseResult, Outcome, Report};
 
@@ -68,6 +68,10 @@ pub const CASES: &[Case] = cases![
     fences::a_stale_stop_or_start_is_refused,
     fences::a_later_controller_goes_on,
     fences::epochs_are_per_owner,
+    takeover::what_is_taken_over_runs_on,
+    takeover::anothers_thing_is_not_taken,
+    takeover::a_stale_retag_is_refused,
+    takeover::what_is_released_is_nobodys,
     at_once::one_token_at_once_makes_one_machine,
     at_once::one_token_at_once_makes_one_replica,
     at_once::many_tokens_at_once_make_many_things,

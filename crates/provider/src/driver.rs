@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use skyloom_core::{CloudId, OperationId, OwnerTag, ResourceId, StopSpec, Token};
 
-use crate::{CreateRequest, DriverError, Epoch, ExecOutput, Kind, Quota, Resource, Usage};
+use crate::{Cause, CreateRequest, DriverError, Epoch, ExecOutput, Inspected, Kind, Quota, Resource, Retag, Usage};
 
 /// What a driver can do, known before any call. Asking for more is [`crate::Cause::Unsupported`] without side effect.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +35,8 @@ pub struct Capabilities {
     pub stop_start: bool,
     /// Whether it stands in for the clouds (nothing is bought).
     pub rehearsal: bool,
+    /// Whether `inspect`, `others` and `retag` work: whether what is there already can be taken over.
+    pub adopt: bool,
 }
 
 /// Creates, watches and removes machines and replicas at one provider.
@@ -109,6 +111,29 @@ pub trait Driver: Send + Sync + fmt::Debug {
 
     /// Quotas that hold here, each named once; empty where there are none.
     async fn quotas(&self) -> Result<Vec<Quota>, DriverError>;
+
+    /// The thing as it is now, whoever it belongs to ([`Capabilities::adopt`]); [`crate::Cause::NotFound`] when it is gone.
+    async fn inspect(&self, id: &ResourceId) -> Result<Inspected, DriverError> {
+        Err(DriverError::new(&self.capabilities().name, "inspect", Cause::Unsupported).on(id))
+    }
+
+    /// All things that do not carry this owner tag, sorted by id ([`Capabilities::adopt`]): nobody's and others'. As
+    /// complete as [`Driver::list`].
+    async fn others(&self, owner: &OwnerTag) -> Result<Vec<Inspected>, DriverError> {
+        Err(DriverError::new(&self.capabilities().name, "others", Cause::Unsupported).on(owner))
+    }
+
+    /// Gives a thing another owner or another name, without touching what it does ([`Capabilities::adopt`]).
+    ///
+    /// Atomic: it has all of the new marks or all of the old ones. Idempotent by operation: where the thing carries
+    /// `to`, `name` and `operation` already, that is success. Otherwise it must belong to `from`, else
+    /// [`crate::Cause::OtherOwner`]; one that is gone is [`crate::Cause::NotFound`]. Fenced for the owner that it comes to
+    /// (for its last one, where it becomes nobody's). After it the thing is found by its new owner, operation and token,
+    /// and no more by the old ones. A machine is retagged alone: what it
+    /// carries keeps its owner.
+    async fn retag(&self, request: &Retag) -> Result<Resource, DriverError> {
+        Err(DriverError::new(&self.capabilities().name, "retag", Cause::Unsupported).on(&request.id))
+    }
 }
 
 /// What a creation whose answer is not known has left: looked for by its token, then by owner tag and operation, because

@@ -117,6 +117,12 @@ pub enum Cause {
         /// Epoch of the call.
         ours: u64,
     },
+    /// The thing belongs to somebody else than the request says.
+    #[error("it belongs to {}", owner.as_ref().map_or_else(|| String::from("nobody"), |owner| format!("`{owner}`")))]
+    OtherOwner {
+        /// Whose it is; `None`: it carries no owner tag.
+        owner: Option<skyloom_core::OwnerTag>,
+    },
     /// The port is taken.
     #[error("port {port} is in use")]
     PortInUse {
@@ -150,6 +156,14 @@ pub enum Cause {
         /// What was unexpected.
         detail: String,
     },
+    /// The answer is about something that was not asked for; the effect of the call is in doubt.
+    #[error("the answer is about another {what}, `{got}`")]
+    OtherThing {
+        /// What does not fit: the owner, the operation, the token, the name or the id.
+        what: &'static str,
+        /// What the answer says.
+        got: Box<str>,
+    },
 }
 
 impl Cause {
@@ -160,14 +174,14 @@ impl Cause {
             Self::Unavailable { .. } | Self::Timeout { .. } => Class::Transient,
             Self::Throttled { .. } => Class::Throttled,
             Self::QuotaExceeded { .. } | Self::NoCapacity { .. } | Self::SystemExhausted { .. } => Class::Exhausted,
-            Self::Denied => Class::Denied,
+            Self::Denied | Self::OtherOwner { .. } => Class::Denied,
             Self::NotFound => Class::NotFound,
             Self::TokenReused | Self::StaleEpoch { .. } | Self::PortInUse { .. } | Self::InUse { .. } => {
                 Class::Conflict
             }
             Self::CommandNotFound { .. } | Self::Invalid { .. } => Class::Invalid,
             Self::Unsupported => Class::Unsupported,
-            Self::Unexpected { .. } => Class::Bug,
+            Self::Unexpected { .. } | Self::OtherThing { .. } => Class::Bug,
         }
     }
 }

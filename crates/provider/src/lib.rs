@@ -8,6 +8,7 @@ mod dice;
 mod driver;
 mod error;
 mod faults;
+mod noop;
 mod operation;
 mod rate;
 mod resource;
@@ -18,9 +19,13 @@ pub use dice::PerMille;
 pub use driver::{Capabilities, Driver, find_made};
 pub use error::{Cause, DriverError};
 pub use faults::{FaultPlan, FaultRates, Verdict};
+pub use noop::Noop;
 pub use operation::Operation;
 pub use rate::{Admission, RateLimit};
-pub use resource::{CreateRequest, Epoch, ExecOutput, Kind, NewReplica, Quota, Resource, ResourceState, Usage, What};
+pub use resource::{
+    CreateRequest, Epoch, ExecOutput, Inspected, InspectedWhat, Kind, NewReplica, Quota, Resource, ResourceState,
+    Retag, Usage, What,
+};
 
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/provider/simulated-cloud.md")]

@@ -30,11 +30,17 @@ pub enum Operation {
     Exec,
     /// [`crate::Driver::quotas`].
     Quotas,
+    /// [`crate::Driver::inspect`].
+    Inspect,
+    /// [`crate::Driver::others`].
+    Others,
+    /// [`crate::Driver::retag`].
+    Retag,
 }
 
 impl Operation {
     /// All operations, in the order of the trait.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 14] = [
         Self::Create,
         Self::Get,
         Self::List,
@@ -46,6 +52,9 @@ impl Operation {
         Self::Usage,
         Self::Exec,
         Self::Quotas,
+        Self::Inspect,
+        Self::Others,
+        Self::Retag,
     ];
 
     /// The method's name, as [`crate::DriverError`] carries it.
@@ -63,13 +72,19 @@ impl Operation {
             Self::Usage => "usage",
             Self::Exec => "exec",
             Self::Quotas => "quotas",
+            Self::Inspect => "inspect",
+            Self::Others => "others",
+            Self::Retag => "retag",
         }
     }
 
     /// Whether a call may change the outside: what carries an epoch.
     #[must_use]
     pub const fn is_mutation(self) -> bool {
-        matches!(self, Self::Create | Self::Delete | Self::Stop | Self::Start)
+        matches!(
+            self,
+            Self::Create | Self::Delete | Self::Stop | Self::Start | Self::Retag
+        )
     }
 }
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use skyloom_core::{
-    Bytes, Digest, EnvValue, Machine, OperationId, OwnerTag, PortName, ReplicaSpec, ResourceId, Secret, Site,
-    Timestamp, Token,
+    Bytes, Digest, EnvValue, Machine, OperationId, OwnerTag, PortName, ReplicaSpec, ResourceId, Resources, RunSpec,
+    Secret, Site, Timestamp, Token,
 };
 
 /// Counts controllers: each new holder of the lease has a higher one, and a driver refuses lower ones than it has seen.
@@ -138,6 +138,57 @@ pub struct Resource {
     pub endpoints: BTreeMap<PortName, SocketAddr>,
     /// When it was made, by the provider's clock.
     pub created_at: Timestamp,
+}
+
+/// A thing as it is at a provider, whoever it belongs to: what somebody looks at before taking it over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Inspected {
+    /// What the provider calls it.
+    pub id: ResourceId,
+    /// Its name; empty where it has none.
+    pub name: String,
+    /// Whose it is; `None`: it carries no owner tag.
+    pub owner: Option<OwnerTag>,
+    /// How it is.
+    pub state: ResourceState,
+    /// What it is.
+    pub what: InspectedWhat,
+}
+
+/// What a thing at a provider is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum InspectedWhat {
+    /// A machine. Its id is one that its provider would not give out twice.
+    Machine(Box<Machine>),
+    /// A replica.
+    Replica {
+        /// The machine that carries it.
+        machine: ResourceId,
+        /// What it was given.
+        request: Resources,
+        /// What it runs; `None`: the provider cannot tell.
+        run: Option<Box<RunSpec>>,
+    },
+}
+
+/// A request to give a thing another owner or another name; it runs on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Retag {
+    /// Which thing.
+    pub id: ResourceId,
+    /// Whose it must be; `None`: it carries no owner tag.
+    pub from: Option<OwnerTag>,
+    /// Whose it is from then on; `None`: nobody's.
+    pub to: Option<OwnerTag>,
+    /// Its name from then on.
+    pub name: String,
+    /// The operation that this is; the thing carries it from then on, so that it can be found by it.
+    pub operation: OperationId,
+    /// The thing carries it from then on in place of the token it was made with.
+    pub token: Token,
+    /// The controller's epoch.
+    pub epoch: Epoch,
 }
 
 /// How a thing is.

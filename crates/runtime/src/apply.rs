@@ -9,16 +9,20 @@ use std::sync::Arc;
 
 use futures::FutureExt as _;
 use skyloom_core::{Action, Class, Manifest, Plan, ResourceId, ServiceName, StepId, StopSpec};
-use skyloom_orchestrator::{Command, Event as SagaEvent, Record, Saga, SagaConfig, SagaError, SagaStatus, jobs};
+use skyloom_orchestrator::{
+    Command, Event as SagaEvent, Record, Saga, SagaConfig, SagaError, SagaStatus, jobs, undo_operation_id,
+};
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinError, JoinSet};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
+use tracing::Instrument as _;
 
 use crate::call::{self, Call};
 use crate::error::Error;
 use crate::event::Event;
 use crate::shared::Shared;
 use crate::store::{Entry, JournalEntry, State, StoreError};
+use crate::telemetry::{self, StepSpans};
 
 /// A plan under way.
 pub(crate) struct Applying<'a> {
@@ -36,6 +40,8 @@ pub(crate) struct Applying<'a> {
     latest: BTreeMap<StepId, Latest>,
     /// Requests to stop that came after the beginning.
     cancels: watch::Receiver<u64>,
+    spans: StepSpans,
+    is_teardown: bool,
 }
 
 /// The last call of a step. Earlier ones are superseded.
@@ -97,6 +103,8 @@ impl<'a> Applying<'a> {
             calls: 0,
             latest: BTreeMap::new(),
             cancels: shared.cancels(),
+            spans: StepSpans::default(),
+            is_teardown: manifest.is_none(),
         }
     }
 
@@ -106,7 +114,15 @@ impl<'a> Applying<'a> {
     }
 
     /// Carries the plan out to its end, or to where the journal or a later controller stops it.
-    pub(crate) async fn run(mut self) -> Result<SagaStatus, Error> {
+    pub(crate) async fn run(self) -> Result<SagaStatus, Error> {
+        let (begun, is_teardown) = (Instant::now(), self.is_teardown);
+        let span = telemetry::apply_span(&self.plan, self.shared.epoch());
+        let ended = self.run_within().instrument(span).await;
+        telemetry::applied(is_teardown, &ended, begun.elapsed());
+        ended
+    }
+
+    async fn run_within(mut self) -> Result<SagaStatus, Error> {
         let progress = self.saga.progress();
         self.shared.tell(Event::PlanBegun {
             steps: progress.total,
@@ -180,6 +196,7 @@ impl<'a> Applying<'a> {
             for command in calls {
                 self.begin(command);
             }
+            self.spans.close(|step| self.latest.contains_key(&step));
             if records.is_empty() {
                 return Ok(());
             }
@@ -200,7 +217,10 @@ impl<'a> Applying<'a> {
             Ok(()) => {
                 for (_, record) in &records {
                     self.state.record(&self.plan, record);
+                    telemetry::recorded(&self.plan, record);
+                    self.spans.recorded(record);
                 }
+                self.switch(&records);
                 self.handle(SagaEvent::Recorded { seq: last });
                 self.tell_done(&records);
                 Ok(())
@@ -217,6 +237,19 @@ impl<'a> Applying<'a> {
         error.into()
     }
 
+    /// Shows the endpoints as a gate that is passed, or one whose replicas are undone, leaves them. Before the saga goes
+    /// on: the old ones are shown again before the first new one is stopped.
+    fn switch(&self, records: &[(u64, Record)]) {
+        let switches = |record: &Record| matches!(record, Record::Passed { .. } | Record::CompensationIntent { .. });
+        if !records.iter().any(|(_, record)| switches(record)) {
+            return;
+        }
+        if let Err(error) = self.shared.endpoints().arrange(&self.state.aside()) {
+            // The next look at everything shows them.
+            tracing::error!(%error, "the endpoints could not be written");
+        }
+    }
+
     /// Tells watchers which steps' effects are durable by now, whether an answer or a look-up has shown them.
     fn tell_done(&self, records: &[(u64, Record)]) {
         let effects = records.iter().filter_map(|(_, record)| match record {
@@ -224,7 +257,6 @@ impl<'a> Applying<'a> {
             _ => None,
         });
         let mut effects = effects.peekable();
-        // Counting what is done costs as much as there are steps.
         if effects.peek().is_none() || self.shared.events.receiver_count() == 0 {
             return;
         }
@@ -257,11 +289,20 @@ impl<'a> Applying<'a> {
             }
             Command::Lookup { step, operation, token } => Call::Lookup { step, operation, token },
             Command::AwaitReady { step, resource, until } => Call::AwaitReady { step, resource, until },
+            Command::Look { step, watched, due } => Call::Look { step, watched, due },
             Command::Delete {
-                step, resource, stop, ..
+                step,
+                operation,
+                resource,
+                stop,
             } => {
                 self.tell_begun(step);
-                Call::Delete { step, resource, stop }
+                Call::Delete {
+                    step,
+                    operation,
+                    resource,
+                    stop,
+                }
             }
         };
         self.spawn(call);
@@ -278,13 +319,19 @@ impl<'a> Applying<'a> {
     /// Begins a call; an earlier one of the step is superseded.
     fn spawn(&mut self, call: Call) {
         self.calls += 1;
-        let (step, number, is_wait) = (call.step(), self.calls, matches!(call, Call::AwaitReady { .. }));
+        let (step, number, is_wait) = (
+            call.step(),
+            self.calls,
+            matches!(call, Call::AwaitReady { .. } | Call::Look { .. }),
+        );
+        let span = self.spans.call(&self.plan, step, call.operation());
         let carried_out = call::carry_out(
             Arc::clone(self.shared),
             Arc::clone(&self.plan),
             Arc::clone(&self.jobs),
             call,
-        );
+        )
+        .instrument(span);
         let handle = self.tasks.spawn(async move {
             // Nothing that a panic could leave half-changed is used afterwards: locks are taken all the same, see
             // `Shared`.
@@ -382,7 +429,8 @@ impl<'a> Applying<'a> {
         let (shared, plan) = (Arc::clone(self.shared), Arc::clone(&self.plan));
         self.tasks.spawn(async move {
             if let Some(step) = plan.step(step) {
-                let removed = call::delete(&shared, &step.action, &resource, stop_of(&step.action)).await;
+                let operation = undo_operation_id(&plan.id(), step.id);
+                let removed = call::undo(&shared, &step.action, operation, &resource, stop_of(&step.action)).await;
                 if let Err(error) = removed {
                     tracing::error!(%resource, error = call::chain(&error), "a stray thing could not be removed");
                 }
@@ -397,9 +445,7 @@ fn stop_of(action: &Action) -> StopSpec {
     match action {
         Action::CreateReplica { spec } => spec.stop,
         Action::DeleteReplica { stop, .. } => *stop,
-        Action::CreateMachine { .. } | Action::AwaitReplica { .. } | Action::DeleteMachine { .. } => {
-            StopSpec::default()
-        }
+        _ => StopSpec::default(),
     }
 }
 
@@ -419,7 +465,10 @@ pub(crate) async fn append(shared: &Shared, entries: Vec<JournalEntry>) -> Resul
     let raw = |entry: &JournalEntry| serde_json::value::to_raw_value(entry);
     let entries: Result<Vec<Entry>, _> = entries.iter().map(raw).collect();
     let entries = entries.expect("invariant: an entry of the journal has a JSON form");
-    shared.hold.append(&entries).await
+    let begun = Instant::now();
+    let written = shared.hold.append(&entries).await;
+    telemetry::journal_appended(entries.len(), written.is_ok(), begun.elapsed());
+    written
 }
 
 fn saga_config(shared: &Shared) -> SagaConfig {

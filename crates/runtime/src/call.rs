@@ -9,13 +9,14 @@ use skyloom_core::{
 };
 use skyloom_orchestrator::Event;
 use skyloom_provider::{
-    Cause, CreateRequest, Driver, DriverError, Epoch, NewReplica, Resource, ResourceState, What, find_made,
+    Cause, CreateRequest, Driver, DriverError, Epoch, NewReplica, Resource, ResourceState, Retag, What, find_made,
 };
 use tokio::time::sleep;
 
 use crate::endpoints::Endpoint;
 use crate::env::{EnvError, References, render_all};
 use crate::health::HealthTracker;
+use crate::look::look;
 use crate::probe::probe;
 use crate::shared::Shared;
 
@@ -43,8 +44,14 @@ pub(crate) enum Call {
     },
     Delete {
         step: StepId,
+        operation: OperationId,
         resource: ResourceId,
         stop: StopSpec,
+    },
+    Look {
+        step: StepId,
+        watched: Vec<(StepId, ResourceId)>,
+        due: Vec<u32>,
     },
 }
 
@@ -54,13 +61,25 @@ impl Call {
             Self::Create { step, .. }
             | Self::Lookup { step, .. }
             | Self::AwaitReady { step, .. }
-            | Self::Delete { step, .. } => *step,
+            | Self::Delete { step, .. }
+            | Self::Look { step, .. } => *step,
+        }
+    }
+
+    /// A word for people.
+    pub(crate) const fn operation(&self) -> &'static str {
+        match self {
+            Self::Create { .. } => "create",
+            Self::Lookup { .. } => "look_up",
+            Self::AwaitReady { .. } => "await_ready",
+            Self::Delete { .. } => "delete",
+            Self::Look { .. } => "look",
         }
     }
 }
 
 /// A failed call, in the words of the saga.
-struct Failed {
+pub(crate) struct Failed {
     class: Class,
     detail: String,
     fenced_by: Option<u64>,
@@ -81,7 +100,7 @@ impl From<DriverError> for Failed {
 }
 
 impl Failed {
-    fn new(class: Class, detail: impl Into<String>) -> Self {
+    pub(crate) fn new(class: Class, detail: impl Into<String>) -> Self {
         Self {
             class,
             detail: detail.into(),
@@ -100,7 +119,7 @@ pub(crate) async fn carry_out(
     call: Call,
 ) -> Event {
     let step = call.step();
-    let Some(action) = plan.step(step).map(|step| &step.action) else {
+    let Some((action, aside)) = plan.step(step).map(|step| (&step.action, step.aside)) else {
         return Event::CallFailed {
             step,
             class: Class::Bug,
@@ -121,14 +140,23 @@ pub(crate) async fn carry_out(
             .map(|resource| Event::Found { step, resource }),
         Call::AwaitReady { resource, until, .. } => {
             let may_complete = replica_of(action).is_some_and(|(replica, _)| jobs.contains(replica.service()));
-            await_ready(&shared, action, &resource, until, may_complete)
+            await_ready(&shared, (action, aside), &resource, until, may_complete)
                 .await
                 .map(|until| Event::Ready { step, until })
         }
-        Call::Delete { resource, stop, .. } => delete(&shared, action, &resource, stop)
+        Call::Delete {
+            operation,
+            resource,
+            stop,
+            ..
+        } => undo(&shared, action, operation, &resource, stop)
             .await
             .map_err(Failed::from)
             .map(|()| Event::Gone { step }),
+        Call::Look { watched, due, .. } => {
+            let may_complete = matches!(action, Action::Gate { gate } if jobs.contains(&gate.service));
+            look(&shared, &plan, step, (&watched, &due), may_complete).await
+        }
     };
     ended.unwrap_or_else(|failed| match failed.fenced_by {
         Some(seen) => Event::Fenced { seen },
@@ -158,6 +186,9 @@ async fn create(
     token: Token,
     machine: Option<ResourceId>,
 ) -> Result<ResourceId, Failed> {
+    if let Some(claimed) = claim(shared, action, &operation, &token).await {
+        return claimed;
+    }
     let what = match action {
         Action::CreateMachine { machine } => What::Machine(machine.clone()),
         Action::CreateReplica { spec } => {
@@ -198,6 +229,94 @@ async fn create(
     })
 }
 
+/// Carries out a step that makes nothing: takes over, renames, or makes data sets equal; `None`: it is no such step.
+async fn claim(
+    shared: &Shared,
+    action: &Action,
+    operation: &OperationId,
+    token: &Token,
+) -> Option<Result<ResourceId, Failed>> {
+    let ours = Some(shared.owner.clone());
+    let (id, from, name) = match action {
+        Action::RenameReplica { spec, resource, .. } => (resource, ours.clone(), spec.replica.to_string()),
+        Action::AdoptReplica {
+            spec,
+            resource,
+            taken_from,
+            ..
+        } => (resource, taken_from.clone(), spec.replica.to_string()),
+        Action::AdoptMachine {
+            machine,
+            resource,
+            taken_from,
+            ..
+        } => (resource, taken_from.clone(), machine.id.to_string()),
+        Action::SyncData { data, .. } => return Some(make_equal(shared, data).await),
+        _ => return None,
+    };
+    let request = Retag {
+        id: id.clone(),
+        from,
+        to: ours,
+        name,
+        operation: operation.clone(),
+        token: token.clone(),
+        epoch: Epoch(shared.epoch()),
+    };
+    Some(retag(shared, action, request).await.map_err(Failed::from))
+}
+
+/// Copies and verifies; what the step "makes" is the equality of the copies, which has a name of its own.
+async fn make_equal(shared: &Shared, data: &skyloom_core::DataName) -> Result<ResourceId, Failed> {
+    let failed = |error: crate::data::DataError| Failed::new(error.class(), chain(&error));
+    shared.data.sync_known(data, shared.now()).await.map_err(failed)?;
+    let name = ResourceId::new(format!("data:{data}"));
+    name.map_err(|error| Failed::new(Class::Bug, error.to_string()))
+}
+
+/// Gives a thing other marks. A driver that cannot is not asked where the owner stays: the name is the state's then.
+async fn retag(shared: &Shared, action: &Action, request: Retag) -> Result<ResourceId, DriverError> {
+    let cloud = &action.site().region.cloud;
+    let unsupported = || DriverError::new("none", "retag", Cause::Unsupported).on(cloud);
+    let driver = shared.drivers.for_cloud(cloud).ok_or_else(unsupported)?;
+    if request.from == request.to && !driver.capabilities().adopt {
+        return Ok(request.id);
+    }
+    driver.retag(&request).await.map(|resource| resource.id)
+}
+
+/// Deletes what a step is about; what it took over or renamed gets its old owner and name back instead.
+pub(crate) async fn undo(
+    shared: &Shared,
+    action: &Action,
+    operation: OperationId,
+    resource: &ResourceId,
+    stop: StopSpec,
+) -> Result<(), DriverError> {
+    let ours = Some(shared.owner.clone());
+    let (to, name) = match action {
+        Action::RenameReplica { was, .. } => (ours.clone(), was.to_string()),
+        Action::AdoptReplica { taken_from, name, .. } | Action::AdoptMachine { taken_from, name, .. } => {
+            (taken_from.clone(), name.clone())
+        }
+        _ => return delete(shared, action, resource, stop).await,
+    };
+    let invalid = |error: skyloom_core::IdError| {
+        let detail = error.to_string();
+        DriverError::new("none", "retag", Cause::Invalid { detail }).on(resource)
+    };
+    let request = Retag {
+        id: resource.clone(),
+        from: ours,
+        to,
+        name,
+        token: Token::new(operation.as_str()).map_err(invalid)?,
+        operation,
+        epoch: Epoch(shared.epoch()),
+    };
+    retag(shared, action, request).await.map(drop)
+}
+
 /// An error with its causes, on one line.
 pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
@@ -226,9 +345,13 @@ pub(crate) async fn delete(
     resource: &ResourceId,
     stop: StopSpec,
 ) -> Result<(), DriverError> {
-    if let Err(error) = shared.endpoints().leave(resource) {
+    let was_listed = shared.endpoints().has(resource);
+    match shared.leave_endpoints(resource).await {
+        // Who has read the list just before may still be on his way.
+        Ok(()) if was_listed => sleep(shared.config.drain_for).await,
+        Ok(()) => {}
         // Callers may meet a closed port for a moment; that is no reason to keep a thing that is to go.
-        tracing::error!(%error, "the endpoints could not be written");
+        Err(error) => tracing::error!(%error, "the endpoints could not be written"),
     }
     shared.forget_health(resource);
     let cloud = &action.site().region.cloud;
@@ -250,7 +373,7 @@ const fn replica_of(action: &Action) -> Option<(&ReplicaId, Option<&HealthCheck>
 /// run may have completed before anybody saw it run. The end of the wait is the saga's to decide.
 async fn await_ready(
     shared: &Shared,
-    action: &Action,
+    (action, aside): (&Action, bool),
     id: &ResourceId,
     until: Until,
     may_complete: bool,
@@ -264,6 +387,7 @@ async fn await_ready(
         let resource = match driver.get(id).await {
             Ok(resource) => resource,
             Err(error) if error.class().is_retryable() => {
+                crate::telemetry::read_again(error.class());
                 sleep(LOOK_EVERY).await;
                 continue;
             }
@@ -275,10 +399,11 @@ async fn await_ready(
             (ResourceState::Exited { code: Some(0) }, Until::Healthy) if may_complete => return Ok(Until::Completed),
             (ResourceState::Running, Until::Healthy) => {
                 if is_healthy(driver.as_ref(), &resource, check, &mut tracker).await {
-                    let entered = replica.map_or(Ok(()), |replica| shared.became_healthy(&resource, replica, tracker));
-                    return entered
-                        .map(|()| until)
-                        .map_err(|error| Failed::new(error.class(), chain(&error)));
+                    if let Some(replica) = replica {
+                        let entered = shared.became_healthy(&resource, replica, tracker, aside).await;
+                        entered.map_err(|error| Failed::new(error.class(), chain(&error)))?;
+                    }
+                    return Ok(until);
                 }
                 let since = *running_since.get_or_insert_with(|| shared.now());
                 still_starting(&resource, check, &tracker, shared.now().saturating_since(since))?;
@@ -328,23 +453,30 @@ async fn is_healthy(
     check: Option<&HealthCheck>,
     tracker: &mut HealthTracker,
 ) -> bool {
-    let Some(check) = check else { return true };
+    let Some(check) = check else {
+        tracker.record_running();
+        return true;
+    };
     tracker.record(probe(driver, resource, &check.probe, check.timeout).await, check);
     tracker.is_healthy()
 }
 
 impl Shared {
-    /// Lets a replica into the endpoints.
-    fn became_healthy(
+    /// Lets a replica into the endpoints, or beside them until a gate switches.
+    async fn became_healthy(
         &self,
         resource: &Resource,
         replica: &ReplicaId,
         tracker: HealthTracker,
+        aside: bool,
     ) -> Result<(), crate::store::StoreError> {
-        if let Some(endpoint) = Endpoint::of(resource, replica) {
-            self.endpoints().enter(&resource.id, endpoint)?;
+        match Endpoint::of(resource, replica) {
+            Some(endpoint) if aside => self.endpoints().enter_aside(&resource.id, endpoint),
+            Some(endpoint) => self.enter_endpoints(&resource.id, endpoint).await?,
+            None => {}
         }
         self.set_health(&resource.id, tracker);
+        self.recall.note(resource);
         self.tell(crate::event::Event::Healthy {
             replica: replica.clone(),
         });

@@ -13,6 +13,7 @@ use skyloom_sync::{BaseFile, LocalDisk, Store, SyncConfig, SyncError, SyncReport
 use thiserror::Error;
 
 use crate::store::StoreError;
+use crate::sync_records::SyncRecords;
 
 /// A copy of a data set.
 #[derive(Debug, Clone)]
@@ -111,8 +112,10 @@ impl CopyOutcome {
 pub(crate) struct DataPlaces {
     folder: PathBuf,
     places: Mutex<BTreeMap<(DataName, RegionKey), DataPlace>>,
-    /// The primary copies of the manifest in force.
-    primaries: Mutex<BTreeMap<DataName, RegionKey>>,
+    /// The data sets of the manifest in force.
+    sets: Mutex<BTreeMap<DataName, DataSpec>>,
+    /// When copies were last made equal to their primary.
+    synced: SyncRecords,
     /// One synchronisation at a time: two over one merge base would contradict each other.
     busy: Arc<tokio::sync::Mutex<()>>,
 }
@@ -126,8 +129,9 @@ impl DataPlaces {
             .collect();
         Self {
             folder: folder.to_owned(),
+            synced: SyncRecords::new(folder.join("sync")),
             places: Mutex::new(places),
-            primaries: Mutex::default(),
+            sets: Mutex::default(),
             busy: Arc::default(),
         }
     }
@@ -139,9 +143,8 @@ impl DataPlaces {
                 self.ensure(set, &copy.region)?;
             }
         }
-        let primary = |set: &DataSpec| Some((set.name.clone(), set.replicas.first()?.region.clone()));
-        *self.primaries.lock().unwrap_or_else(PoisonError::into_inner) =
-            manifest.data.iter().filter_map(primary).collect();
+        let named = |set: &DataSpec| (set.name.clone(), set.clone());
+        *self.sets.lock().unwrap_or_else(PoisonError::into_inner) = manifest.data.iter().map(named).collect();
         Ok(())
     }
 
@@ -172,13 +175,26 @@ impl DataPlaces {
 
     /// Where services find a data set: its primary copy, so that there is one place to write to.
     pub(crate) fn location(&self, data: &DataName) -> Option<String> {
-        let primary = self
-            .primaries
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(data)?
-            .clone();
+        let primary = self.set(data)?.replicas.first()?.region.clone();
         self.place(data, &primary).map(|place| place.location)
+    }
+
+    fn set(&self, data: &DataName) -> Option<DataSpec> {
+        let sets = self.sets.lock().unwrap_or_else(PoisonError::into_inner);
+        sets.get(data).cloned()
+    }
+
+    /// As [`Self::sync`], for a data set of the manifest in force.
+    pub(crate) async fn sync_known(&self, data: &DataName, now: Timestamp) -> Result<SyncOutcome, DataError> {
+        let set = self
+            .set(data)
+            .ok_or_else(|| DataError::Unknown { data: data.clone() })?;
+        self.sync_set(&set, now).await
+    }
+
+    /// When each copy was last made equal to its primary, as far as that was recorded.
+    pub(crate) fn synced(&self) -> Result<BTreeMap<(DataName, RegionKey), Timestamp>, StoreError> {
+        self.synced.read()
     }
 
     fn place(&self, data: &DataName, region: &RegionKey) -> Option<DataPlace> {
@@ -195,6 +211,12 @@ impl DataPlaces {
     ) -> Result<SyncOutcome, DataError> {
         let unknown = || DataError::Unknown { data: data.clone() };
         let set = manifest.data_set(data).ok_or_else(unknown)?;
+        self.sync_set(set, now).await
+    }
+
+    async fn sync_set(&self, set: &DataSpec, now: Timestamp) -> Result<SyncOutcome, DataError> {
+        let data = &set.name;
+        let unknown = || DataError::Unknown { data: data.clone() };
         let (primary, others) = set.replicas.split_first().ok_or_else(unknown)?;
         let from = self.place(data, &primary.region).ok_or_else(unknown)?.store;
         let config = SyncConfig::new(set.sync.map(|sync| sync.mode).unwrap_or_default());
@@ -211,11 +233,15 @@ impl DataPlaces {
                     data: data.clone(),
                     source: Box::new(source),
                 })?;
-            copies.push(CopyOutcome {
+            let outcome = CopyOutcome {
                 region: copy.region.clone(),
                 report,
                 verification,
-            });
+            };
+            if outcome.is_verified() {
+                self.synced.note(data, &copy.region, now)?;
+            }
+            copies.push(outcome);
         }
         let outcome = SyncOutcome {
             primary: primary.region.clone(),

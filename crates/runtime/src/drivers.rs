@@ -5,15 +5,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures::future::join_all;
 use skyloom_core::{CloudId, OwnerTag, ResourceId, RetryDecision, RetryPolicy, StopSpec, Timestamp, Token};
 use skyloom_provider::{
-    Admission, Capabilities, Cause, CreateRequest, Driver, DriverError, Epoch, ExecOutput, Quota, RateLimit, Resource,
-    Usage,
+    Admission, Capabilities, Cause, CreateRequest, Driver, DriverError, Epoch, ExecOutput, Inspected, Quota, RateLimit,
+    Resource, Retag, Usage,
 };
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::checked::Checked;
 use crate::gate::Gate;
-
+use crate::telemetry::{self, Metered};
 /// The registered drivers.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Drivers {
@@ -48,11 +50,25 @@ impl Drivers {
         &self.gate
     }
 
-    /// The same drivers, each of whose calls ends within this time.
+    /// The same drivers, each of whose calls ends within this time and is counted.
     pub(crate) fn timed(self, within: Duration) -> Self {
-        let timed = |driver| Arc::new(Timed { driver, within }) as Arc<dyn Driver>;
+        let timed = |driver| Arc::new(Metered::new(Arc::new(Timed { driver, within }))) as Arc<dyn Driver>;
         Self {
             drivers: self.drivers.into_iter().map(timed).collect(),
+            gate: self.gate,
+        }
+    }
+
+    /// All of them, those that name their clouds first.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<dyn Driver>> {
+        self.drivers.iter()
+    }
+
+    /// The same drivers, each of whose answers is about what was asked for.
+    pub(crate) fn checked(self, owner: &OwnerTag) -> Self {
+        let checked = |driver| Arc::new(Checked::new(driver, owner.clone())) as Arc<dyn Driver>;
+        Self {
+            drivers: self.drivers.into_iter().map(checked).collect(),
             gate: self.gate,
         }
     }
@@ -82,16 +98,18 @@ impl Drivers {
             .unwrap_or_default()
     }
 
-    /// Everything with this owner tag at every provider. Reading is harmless, so a call without an answer is repeated.
-    ///
-    /// # Errors
-    /// The first provider that cannot be asked: a partial listing would look like a loss.
-    pub(crate) async fn list(&self, owner: &OwnerTag, policy: &RetryPolicy) -> Result<Vec<Resource>, DriverError> {
-        let mut all = Vec::new();
-        for driver in &self.drivers {
-            all.extend(retry(policy, || driver.list(owner)).await?);
-        }
-        Ok(all)
+    /// Everything with this owner tag, provider by provider. Reading is harmless, so a call without an answer is
+    /// repeated; one that cannot be asked hides nothing of the others.
+    pub(crate) async fn list_each(
+        &self,
+        owner: &OwnerTag,
+        policy: &RetryPolicy,
+    ) -> Vec<(Arc<dyn Driver>, Result<Vec<Resource>, DriverError>)> {
+        let lists = self
+            .drivers
+            .iter()
+            .map(|driver| async move { (Arc::clone(driver), retry(policy, || driver.list(owner)).await) });
+        join_all(lists).await
     }
 }
 
@@ -171,6 +189,18 @@ impl Driver for Timed {
 
     async fn quotas(&self) -> Result<Vec<Quota>, DriverError> {
         self.bounded("quotas", Duration::ZERO, self.driver.quotas()).await
+    }
+
+    async fn inspect(&self, id: &ResourceId) -> Result<Inspected, DriverError> {
+        self.bounded("inspect", Duration::ZERO, self.driver.inspect(id)).await
+    }
+
+    async fn others(&self, owner: &OwnerTag) -> Result<Vec<Inspected>, DriverError> {
+        self.bounded("others", Duration::ZERO, self.driver.others(owner)).await
+    }
+
+    async fn retag(&self, request: &Retag) -> Result<Resource, DriverError> {
+        self.bounded("retag", Duration::ZERO, self.driver.retag(request)).await
     }
 }
 
@@ -268,6 +298,21 @@ impl Driver for Gated {
         self.turn().await;
         self.driver.quotas().await
     }
+
+    async fn inspect(&self, id: &ResourceId) -> Result<Inspected, DriverError> {
+        self.turn().await;
+        self.driver.inspect(id).await
+    }
+
+    async fn others(&self, owner: &OwnerTag) -> Result<Vec<Inspected>, DriverError> {
+        self.turn().await;
+        self.driver.others(owner).await
+    }
+
+    async fn retag(&self, request: &Retag) -> Result<Resource, DriverError> {
+        self.pass("retag").await?;
+        self.driver.retag(request).await
+    }
 }
 
 /// Calls until it succeeds or the policy gives up, waiting in between. Only for calls that may be repeated.
@@ -283,7 +328,10 @@ where
         };
         failed += 1;
         match policy.decide(failed, error.class(), 0) {
-            RetryDecision::After(wait) => sleep(wait).await,
+            RetryDecision::After(wait) => {
+                telemetry::read_again(error.class());
+                sleep(wait).await;
+            }
             RetryDecision::GiveUp => return Err(error),
         }
     }

@@ -1,16 +1,19 @@
 //! How services find each other: the list of healthy replicas, kept in a file that is replaced atomically.
 //!
 //! A replica enters when it is healthy and leaves before it is told to stop, so that callers can balance over the list
-//! without meeting one that is going away.
+//! without meeting one that is going away. How the file's text is made is `listing`'s room; that changes which come together
+//! share one write is `discovery`'s.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 use skyloom_core::{PortName, ReplicaId, ResourceId, ServiceName};
 use skyloom_provider::Resource;
 
+use crate::listing::Listing;
 use crate::store::{StoreError, swap_file};
 
 /// Version of the file's form.
@@ -26,7 +29,7 @@ pub struct EndpointsFile {
 }
 
 /// A healthy replica.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Endpoint {
     /// Which.
     pub replica: ReplicaId,
@@ -50,21 +53,56 @@ impl Endpoint {
 pub struct Endpoints {
     path: PathBuf,
     healthy: BTreeMap<ResourceId, Endpoint>,
-    services: BTreeSet<ServiceName>,
-    /// Whether the file shows this list and not one of before a restart.
-    is_shown: bool,
+    /// Healthy ones that are not shown: new ones before a switch, old ones after it.
+    aside: BTreeMap<ResourceId, Endpoint>,
+    /// The same by service, also services without any.
+    listing: Listing,
+    /// Counts changes.
+    version: u64,
+    pen: Arc<Mutex<Pen>>,
+}
+
+/// Who writes the file: one at a time, and no older list over a newer.
+#[derive(Debug, Default)]
+struct Pen {
+    /// The list in the file; `None`: one of before a restart, or none.
+    shown: Option<u64>,
+}
+
+/// A list to be written.
+#[derive(Debug)]
+pub(crate) struct Draft {
+    path: PathBuf,
+    version: u64,
+    json: Vec<u8>,
+    pen: Arc<Mutex<Pen>>,
+}
+
+impl Draft {
+    /// Replaces the file, unless it shows a later list.
+    pub(crate) fn write(self) -> Result<(), StoreError> {
+        let mut pen = self.pen.lock().unwrap_or_else(PoisonError::into_inner);
+        if pen.shown.is_none_or(|shown| shown < self.version) {
+            // Not synced: it is written anew at every start.
+            swap_file(&self.path, &self.json)?;
+            pen.shown = Some(self.version);
+        }
+        Ok(())
+    }
 }
 
 impl Endpoints {
     /// An empty list shown at `path`; the file appears, or replaces one of before, with the first change or the first
     /// [`Self::set_all`].
     #[must_use]
-    pub const fn new(path: PathBuf) -> Self {
+    pub fn new(path: PathBuf) -> Self {
         Self {
             path,
             healthy: BTreeMap::new(),
-            services: BTreeSet::new(),
-            is_shown: false,
+            aside: BTreeMap::new(),
+            listing: Listing::default(),
+            version: 0,
+            pen: Arc::default(),
         }
     }
 
@@ -84,18 +122,33 @@ impl Endpoints {
         services: impl IntoIterator<Item = ServiceName>,
         healthy: BTreeMap<ResourceId, Endpoint>,
     ) -> Result<(), StoreError> {
-        let mut named = self.services.clone();
-        named.extend(services);
-        named.extend(healthy.values().map(|endpoint| endpoint.replica.service().clone()));
-        if self.is_shown && named == self.services && healthy == self.healthy {
-            return Ok(());
+        let new = services.into_iter().filter(|name| !self.listing.contains(name));
+        let new: Vec<ServiceName> = new.collect();
+        let is_changed = healthy != self.healthy || !new.is_empty();
+        let before = is_changed.then(|| (self.healthy.clone(), self.listing.clone()));
+        if is_changed {
+            self.version += 1;
+            new.into_iter().for_each(|name| self.listing.name(name));
+            let gone = self.healthy.keys().filter(|id| !healthy.contains_key(*id));
+            for id in gone.cloned().collect::<Vec<_>>() {
+                self.remove(&id);
+            }
+            for (id, endpoint) in healthy {
+                self.insert(&id, endpoint);
+            }
         }
-        let services = std::mem::replace(&mut self.services, named);
-        let before = std::mem::replace(&mut self.healthy, healthy);
         self.write().inspect_err(|_| {
-            self.services = services;
-            self.healthy = before;
+            if let Some((healthy, listing)) = before {
+                self.version += 1;
+                (self.healthy, self.listing) = (healthy, listing);
+            }
         })
+    }
+
+    /// Whether callers are sent to this very replica.
+    #[must_use]
+    pub fn has(&self, resource: &ResourceId) -> bool {
+        self.healthy.contains_key(resource)
     }
 
     /// Lets a healthy replica in.
@@ -103,17 +156,41 @@ impl Endpoints {
     /// # Errors
     /// [`StoreError`] when the file cannot be replaced; the list is then unchanged.
     pub fn enter(&mut self, resource: &ResourceId, endpoint: Endpoint) -> Result<(), StoreError> {
-        if self.healthy.get(resource) == Some(&endpoint) {
-            return Ok(());
+        let before = self.put(resource, endpoint);
+        self.write().inspect_err(|_| self.put_back(resource, before))
+    }
+
+    /// Remembers a healthy replica that is not shown yet.
+    pub fn enter_aside(&mut self, resource: &ResourceId, endpoint: Endpoint) {
+        let service = endpoint.replica.service();
+        if !self.listing.contains(service) {
+            self.listing.name(service.clone());
         }
-        self.services.insert(endpoint.replica.service().clone());
-        let before = self.healthy.insert(resource.clone(), endpoint);
-        self.write().inspect_err(|_| {
-            match before {
-                Some(endpoint) => self.healthy.insert(resource.clone(), endpoint),
-                None => self.healthy.remove(resource),
-            };
-        })
+        if !self.healthy.contains_key(resource) {
+            self.aside.insert(resource.clone(), endpoint);
+        }
+    }
+
+    /// Makes `healthy` all that is known and not shown.
+    pub fn set_aside(&mut self, healthy: BTreeMap<ResourceId, Endpoint>) {
+        self.aside = healthy;
+    }
+
+    /// Shows all that is known but for `aside`, in one moment: nobody reads a list with both sides of a switch, or with
+    /// none. Writes only when this changes something.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the file cannot be replaced; the list is then unchanged.
+    pub fn arrange(&mut self, aside: &BTreeSet<ResourceId>) -> Result<(), StoreError> {
+        let known = self.healthy.iter().chain(&self.aside);
+        let (hidden, shown): (BTreeMap<_, _>, BTreeMap<_, _>) = known
+            .map(|(id, endpoint)| (id.clone(), endpoint.clone()))
+            .partition(|(id, _)| aside.contains(id));
+        if shown != self.healthy {
+            self.set_all([], shown)?;
+        }
+        self.aside = hidden;
+        Ok(())
     }
 
     /// Takes a replica out, because it is unhealthy, gone, or about to be stopped.
@@ -121,59 +198,92 @@ impl Endpoints {
     /// # Errors
     /// [`StoreError`] when the file cannot be replaced; the list is then unchanged.
     pub fn leave(&mut self, resource: &ResourceId) -> Result<(), StoreError> {
-        let Some(endpoint) = self.healthy.remove(resource) else {
+        let Some(before) = self.take_out(resource) else {
             return Ok(());
         };
-        self.write().inspect_err(|_| {
-            self.healthy.insert(resource.clone(), endpoint);
+        self.write().inspect_err(|_| self.put_back(resource, Some(before)))
+    }
+
+    /// Lets a replica in without writing; gives what was there in its place.
+    pub(crate) fn put(&mut self, resource: &ResourceId, endpoint: Endpoint) -> Option<Endpoint> {
+        if self.healthy.get(resource) == Some(&endpoint) {
+            return Some(endpoint);
+        }
+        self.version += 1;
+        self.insert(resource, endpoint)
+    }
+
+    /// Takes a replica out without writing; gives what was there.
+    pub(crate) fn take_out(&mut self, resource: &ResourceId) -> Option<Endpoint> {
+        self.aside.remove(resource);
+        let before = self.remove(resource)?;
+        self.version += 1;
+        Some(before)
+    }
+
+    /// Undoes a change that could not be written.
+    pub(crate) fn put_back(&mut self, resource: &ResourceId, before: Option<Endpoint>) {
+        match before {
+            Some(endpoint) => drop(self.put(resource, endpoint)),
+            None => drop(self.take_out(resource)),
+        }
+    }
+
+    /// How many changes there were: a file that shows so many shows this list.
+    pub(crate) const fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// What has to be written so that the file shows every change up to `version`; `None`: it does.
+    pub(crate) fn draft(&mut self, version: u64) -> Option<Draft> {
+        let shown = self.pen.lock().unwrap_or_else(PoisonError::into_inner).shown;
+        shown.is_none_or(|shown| shown < version).then(|| Draft {
+            path: self.path.clone(),
+            version: self.version,
+            json: self.render().into_bytes(),
+            pen: Arc::clone(&self.pen),
         })
     }
 
     /// Addresses of a service's port, sorted; of each replica's first port by name where `port` is `None`.
     #[must_use]
     pub fn addresses(&self, service: &ServiceName, port: Option<&PortName>) -> Vec<SocketAddr> {
-        let of_service = self
-            .sorted()
-            .into_iter()
-            .filter(|endpoint| endpoint.replica.service() == service);
         let address = |endpoint: &Endpoint| match port {
             Some(port) => endpoint.ports.get(port).copied(),
             None => endpoint.ports.values().next().copied(),
         };
-        of_service.filter_map(address).collect()
+        self.listing.of(service).filter_map(address).collect()
     }
 
     /// The list as it is shown.
     #[must_use]
     pub fn to_file(&self) -> EndpointsFile {
-        let mut services: BTreeMap<ServiceName, Vec<Endpoint>> = self
-            .services
-            .iter()
-            .map(|service| (service.clone(), Vec::new()))
-            .collect();
-        for endpoint in self.sorted() {
-            services
-                .entry(endpoint.replica.service().clone())
-                .or_default()
-                .push(endpoint.clone());
-        }
         EndpointsFile {
             version: ENDPOINTS_VERSION,
-            services,
+            services: self.listing.all().map(|(name, list)| (name.clone(), list)).collect(),
         }
     }
 
-    fn sorted(&self) -> Vec<&Endpoint> {
-        let mut endpoints: Vec<&Endpoint> = self.healthy.values().collect();
-        endpoints.sort_by(|a, b| (&a.replica, &a.ports).cmp(&(&b.replica, &b.ports)));
-        endpoints
+    /// The JSON of [`Self::to_file`], a line per service.
+    fn render(&mut self) -> String {
+        let services = self.listing.render();
+        format!("{{\"version\":{ENDPOINTS_VERSION},\"services\":{services}}}\n")
+    }
+
+    fn insert(&mut self, resource: &ResourceId, endpoint: Endpoint) -> Option<Endpoint> {
+        let before = self.remove(resource);
+        self.listing.insert(resource, endpoint.clone());
+        self.healthy.insert(resource.clone(), endpoint);
+        before
+    }
+
+    fn remove(&mut self, resource: &ResourceId) -> Option<Endpoint> {
+        let endpoint = self.healthy.remove(resource)?;
+        self.listing.remove(resource, &endpoint);
+        Some(endpoint)
     }
 
     fn write(&mut self) -> Result<(), StoreError> {
-        let json = serde_json::to_vec_pretty(&self.to_file()).expect("invariant: an endpoints file has a JSON form");
-        // Not synced: it is written anew at every start.
-        swap_file(&self.path, &json)?;
-        self.is_shown = true;
-        Ok(())
+        self.draft(self.version).map_or(Ok(()), Draft::write)
     }
 }

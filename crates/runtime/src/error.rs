@@ -1,13 +1,19 @@
 //! What a call of the control plane can fail with. Each cause keeps the error of the part that it came from.
 
-use skyloom_core::{Class, ReplicaId, ServiceName, StepId};
-use skyloom_orchestrator::{GraphError, MalformedPlan, PlanError, ReplayError, SagaStatus, StalePlan};
+use skyloom_core::{Class, RegionKey, ReplicaId, ServiceName, StepId};
+use skyloom_orchestrator::drill::Loss;
+use skyloom_orchestrator::{
+    ClaimError, Failure, GraphError, MalformedPlan, Place, PlanError, ReplayError, SagaStatus, StalePlan, Standing,
+    TargetError,
+};
 use skyloom_provider::DriverError;
 use skyloom_scheduler::{PlaceError, RebalanceError, Unsatisfied, Violation};
 use skyloom_security::access::{Action, Decision};
 use skyloom_security::audit::AuditVerifyError;
+use std::collections::BTreeMap;
 use thiserror::Error;
 
+use crate::control::Reverted;
 use crate::data::DataError;
 use crate::insight::InsightError;
 use crate::store::StoreError;
@@ -50,6 +56,12 @@ pub enum Error {
     /// No plan can be made of the placement.
     #[error(transparent)]
     Plan(#[from] PlanError),
+    /// What the manifest takes over or renames cannot be had.
+    #[error(transparent)]
+    Claim(#[from] ClaimError),
+    /// A plan for some services only cannot be made.
+    #[error(transparent)]
+    Target(#[from] TargetError),
     /// The plan is not one that could be carried out; it was not made by [`crate::ControlPlane::plan`].
     #[error(transparent)]
     Malformed(#[from] MalformedPlan),
@@ -104,6 +116,32 @@ pub enum Error {
     /// The plan was begun and did not succeed.
     #[error("carry out the plan: it {}", describe(.0))]
     PlanFailed(Box<SagaStatus>),
+    /// The plan did not succeed, and the generation before is in force again.
+    #[error("carry out the plan: {0}")]
+    Reverted(Box<Reverted>),
+    /// The plan did not succeed, and neither did the way back: the deployment is between two generations, and nothing is
+    /// done by itself until the next plan.
+    #[error("go back after step {} failed ({})", .cause.step, .cause.detail)]
+    RevertFailed {
+        /// Why the plan failed.
+        cause: Failure,
+        /// Why the way back failed.
+        source: Box<Self>,
+    },
+    /// Some regions cannot be asked, and what was wanted concerns them.
+    #[error("reach {}", regions(.0))]
+    Unreachable(BTreeMap<RegionKey, String>),
+    /// A drill supposes the loss of something that neither the catalogue nor the inventory has.
+    #[error("lose {0}: nobody knows it")]
+    UnknownLoss(Loss),
+    /// A place is not back, so there is nothing to decide about it.
+    #[error("fail back to `{place}`: it is {}", standing_text(*.standing))]
+    NotBack {
+        /// Which place.
+        place: Place,
+        /// How it stands.
+        standing: Standing,
+    },
     /// Nothing is deployed.
     #[error("find a deployment: nothing has been applied")]
     NothingDeployed,
@@ -119,6 +157,12 @@ pub enum Error {
     /// A forecast or a detection.
     #[error(transparent)]
     Insight(#[from] InsightError),
+    /// A recovery of the embedder's own.
+    #[error("recover: {detail}")]
+    Remedy {
+        /// What it said.
+        detail: String,
+    },
     /// No rebalancing can be thought about.
     #[error(transparent)]
     Rebalance(#[from] RebalanceError),
@@ -154,6 +198,25 @@ fn all(left_out: &[Unsatisfied]) -> String {
     format!("{}{rest}", named.join("; "))
 }
 
+fn regions(unreachable: &BTreeMap<RegionKey, String>) -> String {
+    let named = unreachable.iter().take(NAMED_MAX);
+    let mut parts: Vec<String> = named.map(|(region, said)| format!("`{region}`: {said}")).collect();
+    if unreachable.len() > NAMED_MAX {
+        parts.push(format!("{} more", unreachable.len() - NAMED_MAX));
+    }
+    parts.join("; ")
+}
+
+const fn standing_text(standing: Standing) -> &'static str {
+    match standing {
+        Standing::Present => "present",
+        Standing::Suspected => "suspected",
+        Standing::Lost => "lost",
+        Standing::Returning => "returning",
+        Standing::Back => "back",
+    }
+}
+
 fn broken(violations: &[Violation]) -> String {
     let first = violations.first().map_or_else(String::new, ToString::to_string);
     match violations.len().saturating_sub(1) {
@@ -180,6 +243,15 @@ fn describe(status: &SagaStatus) -> String {
 }
 
 impl Error {
+    /// Refuses when some regions could not be asked.
+    pub(crate) fn refuse_unreachable(unreachable: &BTreeMap<RegionKey, String>) -> Result<(), Self> {
+        if unreachable.is_empty() {
+            Ok(())
+        } else {
+            Err(Self::Unreachable(unreachable.clone()))
+        }
+    }
+
     /// What kind of failure it is.
     #[must_use]
     pub fn class(&self) -> Class {
@@ -196,16 +268,24 @@ impl Error {
             Self::Unsatisfied(_) => Class::Exhausted,
             Self::BrokenPlacement(_) | Self::StepElsewhere { .. } => Class::Invalid,
             Self::Plan(error) => error.class(),
+            Self::Claim(error) => error.class(),
+            Self::Target(error) => error.class(),
             Self::Malformed(error) => error.class(),
-            Self::Stale(_) | Self::Interrupted { .. } | Self::OtherDeployment { .. } => Class::Conflict,
+            Self::Stale(_) | Self::Interrupted { .. } | Self::OtherDeployment { .. } | Self::NotBack { .. } => {
+                Class::Conflict
+            }
+            Self::Unreachable(_) => Class::Transient,
             Self::Denied { .. } => Class::Denied,
             Self::Audit(error) => error.class(),
             Self::Replay(error) => error.class(),
             Self::PlanFailed(status) => failed_class(status),
-            Self::NothingDeployed | Self::NoReplica { .. } => Class::NotFound,
+            Self::Reverted(reverted) => reverted.cause.class,
+            Self::RevertFailed { source, .. } => source.class(),
+            Self::NothingDeployed | Self::NoReplica { .. } | Self::UnknownLoss(_) => Class::NotFound,
             Self::Data(error) => error.class(),
             Self::Insight(error) => error.class(),
             Self::Rebalance(error) => error.class(),
+            Self::Remedy { .. } => Class::Transient,
         }
     }
 }

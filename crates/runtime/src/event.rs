@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use skyloom_core::{ReplicaId, ResourceId, StepId};
+use skyloom_orchestrator::{FailoverAction, Place};
 
 /// Events that a slow watcher may be behind before it misses some.
 pub const EVENTS_BEHIND_MAX: usize = 4096;
@@ -77,6 +78,43 @@ pub enum Event {
     SupervisionFailed {
         /// What was said.
         detail: String,
+    },
+    /// A plan failed, and the way back to the generation before begins.
+    Reverting {
+        /// Why the plan failed, for people.
+        cause: String,
+    },
+    /// An alert led to a recovery.
+    Reacted {
+        /// The recovery's name.
+        recovery: String,
+        /// The alert's name.
+        alert: String,
+        /// Proposed, done, or what was said.
+        outcome: String,
+    },
+    /// How a place stands has changed, or something is to be done about it.
+    Place {
+        /// What the decision says.
+        decision: FailoverAction,
+    },
+    /// What was in a lost place was brought up elsewhere.
+    FailedOver {
+        /// Which place.
+        place: Place,
+        /// Replicas that were brought up.
+        replicas: u64,
+        /// From the declaration to healthy.
+        took: Duration,
+    },
+    /// What came back with its place was brought together with its replacements.
+    FailedBack {
+        /// Which place.
+        place: Place,
+        /// Recovered replicas that stay.
+        kept: u64,
+        /// Replicas that left.
+        removed: u64,
     },
     /// A plan ended.
     PlanEnded {

@@ -10,7 +10,7 @@ use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::gate::Gate;
-use crate::store::{Ask, ControlStore, Document, Entry, Lease, Session, StoreError};
+use crate::store::{Ask, ControlStore, Document, Entry, JournalEntry, Lease, Session, StoreError};
 
 /// How long a lease lasts and how long the store is waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -145,6 +145,18 @@ impl Hold {
     /// Whether this controller may act now, and when it may not any more.
     pub(crate) const fn gate(&self) -> &Gate {
         &self.gate
+    }
+
+    /// The journal's entries, understood.
+    pub(crate) async fn entries(&self) -> Result<Vec<JournalEntry>, StoreError> {
+        let entries = self.journal().await?;
+        let read = |(record, entry): (usize, &Entry)| {
+            serde_json::from_str(entry.get()).map_err(|error| StoreError::Format {
+                path: self.path("journal"),
+                detail: format!("record {record} is whole but not understood: {error}"),
+            })
+        };
+        entries.iter().enumerate().map(read).collect()
     }
 
     /// What messages call a document, or the journal.

@@ -10,10 +10,11 @@ use serde::{Deserialize, Serialize};
 use skyloom_analytics::detect::{Detector, Verdict};
 use skyloom_analytics::forecast::{Forecast, ForecastConfig, ForecastConfigError, ForecastError, forecast};
 use skyloom_analytics::prepare::{Pipeline, PipelineError, PrepareError};
-use skyloom_core::{Class, ReplicaId, ResourceId, Sample, Series};
+use skyloom_core::{Class, ReplicaId, ResourceId, Sample, Series, Timestamp};
 use skyloom_provider::{DriverError, Usage};
 use thiserror::Error;
 
+use crate::pace::{Adaptive, Pace};
 use crate::shared::Shared;
 use crate::store::State;
 
@@ -105,6 +106,8 @@ pub(crate) struct Metrics {
     tracked: BTreeMap<(ReplicaId, Metric), Tracked>,
     /// The counters behind the rates; of a resource, because a replaced replica counts from zero.
     last: BTreeMap<ResourceId, Usage>,
+    /// How closely each resource is followed, where that is adaptive.
+    paces: BTreeMap<ResourceId, BTreeMap<Metric, Pace>>,
 }
 
 #[derive(Debug)]
@@ -131,7 +134,18 @@ impl Metrics {
     /// state does not know any more end here.
     pub(crate) async fn sample(&mut self, shared: &Shared, state: &State) -> Vec<Taken> {
         self.keep_only(&state.replicas.values().map(|known| &known.spec.replica).collect());
+        self.paces.retain(|id, _| state.replicas.contains_key(id));
+        let now = shared.now();
+        let resting: BTreeSet<ResourceId> = state
+            .replicas
+            .keys()
+            .filter(|id| !self.is_due(id, now))
+            .cloned()
+            .collect();
         let asked = state.replicas.iter().filter_map(|(id, known)| {
+            if resting.contains(id) {
+                return None;
+            }
             let driver = shared.drivers.for_cloud(&known.spec.site.region.cloud)?;
             let measures = driver.capabilities().usage;
             measures.then_some(async move { (id, &known.spec.replica, driver.usage(id).await) })
@@ -139,6 +153,9 @@ impl Metrics {
         let answers: Vec<(&ResourceId, &ReplicaId, Result<Usage, DriverError>)> = join_all(asked).await;
         let mut taken = Vec::new();
         let mut last = BTreeMap::new();
+        for id in &resting {
+            last.extend(self.last.remove_entry(id));
+        }
         for (id, replica, answer) in answers {
             let usage = match answer {
                 Ok(usage) => usage,
@@ -152,6 +169,7 @@ impl Metrics {
             if let Some(before) = self.last.get(id) {
                 for (metric, value) in rates(before, &usage) {
                     let sample = Sample { at: usage.at, value };
+                    self.follow(id, metric, sample, shared.config.sampling);
                     taken.extend(self.take(replica, metric, sample, shared.config.samples_kept_max));
                 }
             }
@@ -159,6 +177,28 @@ impl Metrics {
         }
         self.last = last;
         taken
+    }
+
+    /// Whether any metric of a resource asks for a sample now. All of them are asked: each counts its own chances.
+    fn is_due(&mut self, id: &ResourceId, now: Timestamp) -> bool {
+        let Some(paces) = self.paces.get_mut(id) else {
+            return true;
+        };
+        paces
+            .values_mut()
+            .filter_map(|pace| pace.is_due(now).then_some(()))
+            .count()
+            > 0
+    }
+
+    fn follow(&mut self, id: &ResourceId, metric: Metric, sample: Sample, sampling: Option<Adaptive>) {
+        if let Some(sampling) = sampling {
+            let paces = self.paces.entry(id.clone()).or_default();
+            paces
+                .entry(metric)
+                .or_insert_with(|| Pace::new(sampling))
+                .observe(sample);
+        }
     }
 
     fn keep_only(&mut self, known: &BTreeSet<&ReplicaId>) {
@@ -252,8 +292,6 @@ fn rates(before: &Usage, now: &Usage) -> Vec<(Metric, f64)> {
 
 #[cfg(test)]
 mod tests {
-    use skyloom_core::Timestamp;
-
     use super::*;
 
     fn replica(index: u32) -> ReplicaId {

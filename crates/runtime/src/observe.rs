@@ -1,39 +1,138 @@
 //! Observation: what providers say is there, joined with what the state knows, as a snapshot for the engines.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use futures::future::join_all;
-use skyloom_core::{Class, Node, ObservedReplica, ReplicaState, ResourceId, Snapshot};
+use skyloom_core::{HealthProbe, Node, ObservedReplica, RegionKey, ReplicaState, ResourceId, Snapshot};
+use skyloom_orchestrator::Contact;
 use skyloom_provider::{Driver, Resource, ResourceState};
 
-use crate::drivers::retry;
 use crate::endpoints::Endpoint;
 use crate::error::Error;
 use crate::event::Event;
 use crate::probe::probe;
+use crate::reach::{Reach, ask_all};
 use crate::shared::Shared;
 use crate::store::{KnownReplica, State};
+use crate::telemetry;
 
 /// What was seen: the snapshot, and the replicas' resources behind it.
 #[derive(Debug)]
 pub(crate) struct Seen {
     pub(crate) snapshot: Snapshot,
-    pub(crate) resources: BTreeMap<ResourceId, Resource>,
+    /// What was seen of what the state knows; of what could not be asked for, what was seen last.
+    pub(crate) resources: Arc<BTreeMap<ResourceId, Resource>>,
     /// Things with our owner tag that the state does not know: left by a crash that recovery has not seen, or by hand.
     pub(crate) strangers: Vec<Resource>,
+    /// Things of the state about which there was no answer; in the snapshot they are as they were.
+    pub(crate) silent: BTreeSet<ResourceId>,
+    /// Regions in which something is silent, with what was said.
+    pub(crate) unreachable: BTreeMap<RegionKey, String>,
+    /// How each place answered.
+    pub(crate) contacts: Vec<Contact>,
+    /// Whether any provider has answered.
+    pub(crate) witness: bool,
+}
+
+impl Seen {
+    /// The part of the snapshot that could be asked for: what a teardown can take down. A machine that carries something
+    /// which could not be asked for is not in it.
+    pub(crate) fn reached(&self) -> Snapshot {
+        let mut reached = self.snapshot.clone();
+        let carries_silent: BTreeSet<_> = reached
+            .replicas
+            .iter()
+            .filter(|replica| self.silent.contains(&replica.resource))
+            .map(|replica| replica.machine.clone())
+            .collect();
+        reached
+            .replicas
+            .retain(|replica| !self.silent.contains(&replica.resource));
+        let left: BTreeSet<_> = reached.replicas.iter().map(|replica| &replica.machine).collect();
+        reached.nodes.retain(|node| {
+            let asked = !self.silent.contains(&node.resource) && !carries_silent.contains(&node.machine.id);
+            asked || left.contains(&node.machine.id)
+        });
+        reached
+    }
+
+    /// Refuses to go on with half a picture.
+    pub(crate) fn whole(self) -> Result<Self, Error> {
+        Error::refuse_unreachable(&self.unreachable)?;
+        Ok(self)
+    }
 }
 
 /// Looks at everything once: lists at every provider, probes what runs, keeps the endpoints true.
 pub(crate) async fn observe(shared: &Shared, state: &State) -> Result<Seen, Error> {
-    let listed = shared.drivers.list(&shared.owner, &shared.config.saga.retry).await?;
-    let mut resources: BTreeMap<ResourceId, Resource> = listed.into_iter().map(|r| (r.id.clone(), r)).collect();
-    let strangers: Vec<ResourceId> = resources
+    let (mut seen, known) = gather(shared, state).await;
+    let looks = state
+        .replicas
+        .iter()
+        .map(|(id, replica)| look(shared, id, replica, (known.get(id), seen.silent.contains(id))));
+    let looks = join_all(looks).await;
+    seen.snapshot.replicas = show(shared, state, looks)?;
+    seen.sort();
+    telemetry::leading(shared.epoch());
+    telemetry::saw(&seen.snapshot.replicas);
+    Ok(seen)
+}
+
+/// Looks without touching anything: nobody is probed and the endpoints stay as they are. For whoever asks while a plan is
+/// carried out, which looks after its replicas itself.
+pub(crate) async fn glance(shared: &Shared, state: &State) -> Seen {
+    let (mut seen, known) = gather(shared, state).await;
+    seen.snapshot.replicas = state
+        .replicas
+        .iter()
+        .map(|(id, replica)| {
+            let resource = known.get(id);
+            let running = matches!(resource.map(|r| &r.state), Some(ResourceState::Running));
+            let state = match resource {
+                Some(resource) if !running => provider_says(&resource.state).0,
+                Some(_) if replica.spec.health.is_none() => ReplicaState::Healthy,
+                None if !seen.silent.contains(id) => ReplicaState::Lost,
+                _ => shared.health_of(id).state(),
+            };
+            observed(id, replica, state)
+        })
+        .collect();
+    seen.sort();
+    seen
+}
+
+impl Seen {
+    fn sort(&mut self) {
+        self.snapshot
+            .replicas
+            .sort_by(|a, b| (&a.replica, &a.resource).cmp(&(&b.replica, &b.resource)));
+    }
+}
+
+/// Asks for everything, and joins it with what the state knows; the snapshot has no replicas yet.
+async fn gather(shared: &Shared, state: &State) -> (Seen, Arc<BTreeMap<ResourceId, Resource>>) {
+    let mut reach = ask_all(shared, state).await;
+    let contacts = reach.contacts(state);
+    let machines: BTreeSet<&ResourceId> = state.machines.values().map(|known| &known.resource).collect();
+    let strangers: Vec<ResourceId> = reach
+        .resources
         .keys()
-        .filter(|id| !state.replicas.contains_key(*id) && !state.machines.values().any(|m| m.resource == **id))
+        .filter(|id| !state.replicas.contains_key(*id) && !machines.contains(id))
         .cloned()
         .collect();
-    let strangers = strangers.iter().filter_map(|id| resources.remove(id)).collect();
-    look_up_unlisted(shared, state, &mut resources).await?;
+    let strangers = strangers.iter().filter_map(|id| reach.resources.remove(id)).collect();
+    let Reach {
+        mut resources,
+        silent,
+        unreachable,
+        witness,
+    } = reach;
+    if !silent.is_empty() {
+        let before = shared.recall.seen();
+        let remembered = silent.iter().filter_map(|id| before.get(id));
+        resources.extend(remembered.map(|resource| (resource.id.clone(), resource.clone())));
+    }
     let nodes = state.machines.values().map(|known| Node {
         machine: known.machine.clone(),
         resource: known.resource.clone(),
@@ -45,54 +144,24 @@ pub(crate) async fn observe(shared: &Shared, state: &State) -> Result<Seen, Erro
         ),
         utilisation: None,
     });
-    let nodes = nodes.collect();
-    let looks = state
-        .replicas
-        .iter()
-        .map(|(id, known)| look(shared, id, known, resources.get(id)));
-    let looks = join_all(looks).await;
-    let mut replicas = show(shared, state, looks)?;
-    replicas.sort_by(|a, b| (&a.replica, &a.resource).cmp(&(&b.replica, &b.resource)));
     let snapshot = Snapshot {
         generation: state.generation,
         taken_at: shared.now(),
-        nodes,
-        replicas,
+        nodes: nodes.collect(),
+        replicas: Vec::new(),
     };
-    Ok(Seen {
+    let resources = Arc::new(resources);
+    shared.recall.set_seen(Arc::clone(&resources));
+    let seen = Seen {
         snapshot,
-        resources,
+        resources: Arc::clone(&resources),
         strangers,
-    })
-}
-
-/// A listing may lag behind what was just made, so what it does not show is asked for by id before it counts as lost.
-async fn look_up_unlisted(
-    shared: &Shared,
-    state: &State,
-    resources: &mut BTreeMap<ResourceId, Resource>,
-) -> Result<(), Error> {
-    let replicas = state.replicas.iter().map(|(id, known)| (id, &known.spec.site));
-    let machines = state
-        .machines
-        .values()
-        .map(|known| (&known.resource, &known.machine.site));
-    for (id, site) in replicas.chain(machines) {
-        if resources.contains_key(id) {
-            continue;
-        }
-        let Some(driver) = shared.drivers.for_cloud(&site.region.cloud) else {
-            continue;
-        };
-        match retry(&shared.config.saga.retry, || driver.get(id)).await {
-            Ok(resource) => {
-                resources.insert(id.clone(), resource);
-            }
-            Err(error) if error.class() == Class::NotFound => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Ok(())
+        silent,
+        unreachable,
+        contacts,
+        witness,
+    };
+    (seen, resources)
 }
 
 /// What a look at one replica gives.
@@ -109,56 +178,91 @@ fn show(shared: &Shared, state: &State, looks: Vec<Look>) -> Result<Vec<Observed
     let of_replicas = state.replicas.values().map(|known| known.spec.replica.service());
     let wanted = state.manifest.iter().flat_map(|manifest| &manifest.services);
     let services = of_replicas.chain(wanted.map(|service| &service.name)).cloned();
-    let mut healthy = BTreeMap::new();
+    let (mut healthy, mut aside) = (BTreeMap::new(), BTreeMap::new());
     let mut events = Vec::new();
     let mut replicas = Vec::new();
     for look in looks {
         if let Some(endpoint) = look.endpoint {
-            healthy.insert(look.observed.resource.clone(), endpoint);
+            let id = look.observed.resource.clone();
+            let hidden = state.replicas.get(&id).is_some_and(|known| known.aside);
+            let list = if hidden { &mut aside } else { &mut healthy };
+            list.insert(id, endpoint);
         }
         events.extend(look.lost);
         replicas.push(look.observed);
     }
-    let shown = shared.endpoints().set_all(services, healthy);
+    let shown = {
+        let mut endpoints = shared.endpoints();
+        endpoints.set_aside(aside);
+        endpoints.set_all(services, healthy)
+    };
     // Told even when the list could not be written: the next look does not find them healthy until now any more.
     events.into_iter().for_each(|event| shared.tell(event));
     shown?;
     Ok(replicas)
 }
 
-/// One replica: its state by the provider and by its own answers.
-async fn look(shared: &Shared, id: &ResourceId, known: &KnownReplica, resource: Option<&Resource>) -> Look {
+/// One replica: its state by the provider and by its own answers; `resource` with whether it is only what was seen last.
+async fn look(
+    shared: &Shared,
+    id: &ResourceId,
+    known: &KnownReplica,
+    (resource, silent): (Option<&Resource>, bool),
+) -> Look {
     let before = shared.health_of(id);
     let (state, problem) = match resource {
+        // Nobody was asked since we began: it is there, and nobody is sent to it.
+        None if silent => (ReplicaState::Started, "its provider does not answer".to_owned()),
         None => (ReplicaState::Lost, "the provider does not know it any more".to_owned()),
-        Some(resource) => state_of(shared, known, resource).await,
+        Some(_) if silent && !asks_replica(known) => (before.state(), "its provider does not answer".to_owned()),
+        Some(resource) => match &resource.state {
+            ResourceState::Running => running(shared, known, resource).await,
+            other => provider_says(other),
+        },
     };
     let is_healthy = state == ReplicaState::Healthy;
     if !state.is_live() {
         shared.forget_health(id);
     }
+    let is_out = shared
+        .recall
+        .out()
+        .iter()
+        .any(|place| place.covers_site(&known.spec.site));
     Look {
         endpoint: resource
-            .filter(|_| is_healthy)
+            .filter(|_| is_healthy && !is_out)
             .and_then(|resource| Endpoint::of(resource, &known.spec.replica)),
         lost: (!is_healthy && before.is_healthy()).then(|| Event::Lost {
             replica: known.spec.replica.clone(),
             resource: id.clone(),
             detail: problem,
         }),
-        observed: ObservedReplica {
-            replica: known.spec.replica.clone(),
-            machine: known.spec.machine.clone(),
-            resource: id.clone(),
-            request: known.spec.request,
-            spec: known.spec.digest(),
-            state,
-        },
+        observed: observed(id, known, state),
     }
 }
 
-async fn state_of(shared: &Shared, known: &KnownReplica, resource: &Resource) -> (ReplicaState, String) {
-    match &resource.state {
+fn observed(id: &ResourceId, known: &KnownReplica, state: ReplicaState) -> ObservedReplica {
+    ObservedReplica {
+        replica: known.spec.replica.clone(),
+        machine: known.spec.machine.clone(),
+        resource: id.clone(),
+        request: known.spec.request,
+        spec: known.spec.digest(),
+        state,
+    }
+}
+
+/// Whether the replica itself is asked how it is, and not its provider.
+fn asks_replica(known: &KnownReplica) -> bool {
+    let probe = known.spec.health.as_ref().map(|check| &check.probe);
+    matches!(probe, Some(HealthProbe::Http { .. } | HealthProbe::Tcp { .. }))
+}
+
+/// What a state means that is no running one; one that runs may still be anything.
+fn provider_says(state: &ResourceState) -> (ReplicaState, String) {
+    match state {
+        ResourceState::Running => (ReplicaState::Started, String::new()),
         ResourceState::Pending => (ReplicaState::Pending, String::new()),
         ResourceState::Stopped => (ReplicaState::Failed, "it is stopped".to_owned()),
         ResourceState::Evicted => (ReplicaState::Failed, "it was evicted".to_owned()),
@@ -167,7 +271,6 @@ async fn state_of(shared: &Shared, known: &KnownReplica, resource: &Resource) ->
             let how = code.map_or_else(|| "by a signal".to_owned(), |code| format!("with code {code}"));
             (ReplicaState::Failed, format!("it ended {how}"))
         }
-        ResourceState::Running => running(shared, known, resource).await,
     }
 }
 

@@ -4,14 +4,14 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use http_body_util::Empty;
+use http_body_util::Full;
 use hyper::Request;
-use hyper::body::Bytes;
-use hyper_util::rt::TokioIo;
 use skyloom_core::{HealthProbe, PortName};
 use skyloom_provider::{Driver, Resource};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+
+use crate::http::{Answer, ExchangeError, exchange};
 
 /// What a probe has found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,28 +53,14 @@ async fn connect(address: SocketAddr) -> Result<TcpStream, String> {
 }
 
 async fn http_get(address: SocketAddr, path: &str) -> Result<(), String> {
-    let stream = connect(address).await?;
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
-        .await
-        .map_err(|error| error.to_string())?;
-    let request = Request::get(path)
-        .header(hyper::header::HOST, address.to_string())
-        .header(hyper::header::CONNECTION, "close")
-        .body(Empty::<Bytes>::new())
-        .map_err(|error| error.to_string())?;
-    // The connection is driven beside the request and dropped with it, so that nothing outlives the probe. It may end in
-    // the same moment as the answer arrives: the answer counts.
-    let exchange = sender.send_request(request);
-    tokio::pin!(exchange, connection);
-    let answer = tokio::select! {
-        answer = &mut exchange => answer,
-        _ = &mut connection => exchange.await,
-    };
-    let status = answer.map_err(|error| error.to_string())?.status();
-    if (200..400).contains(&status.as_u16()) {
-        Ok(())
-    } else {
-        Err(format!("answered {status}"))
+    let request = Request::get(path).body(Full::default());
+    let request = request.map_err(|error| error.to_string())?;
+    match exchange(address, &address.to_string(), request, None).await {
+        Ok(Answer { status, .. }) if (200..400).contains(&status) => Ok(()),
+        Ok(Answer { status, .. }) => Err(format!("answered {status}")),
+        Err(ExchangeError::Connect(error)) => Err(format!("connect to {address}: {error}")),
+        Err(ExchangeError::Http(error)) => Err(error),
+        Err(ExchangeError::TooLong) => Err("answered too much".to_owned()),
     }
 }
 

@@ -7,6 +7,7 @@ use skyloom_core::{Catalogue, OwnerTag, ResourceId, Timestamp};
 use skyloom_security::access::Authorizer;
 use tokio::sync::{broadcast, watch};
 
+use crate::analysis::Sources;
 use crate::clock::Clock;
 use crate::config::RuntimeConfig;
 use crate::data::DataPlaces;
@@ -16,7 +17,10 @@ use crate::env::SecretResolver;
 use crate::event::Event;
 use crate::health::HealthTracker;
 use crate::hold::Hold;
+use crate::recall::Recall;
+use crate::steady::Steady;
 use crate::store::AuditFile;
+use crate::telemetry;
 
 /// Shared by the calls and tasks of one control plane.
 #[derive(Debug)]
@@ -28,14 +32,19 @@ pub(crate) struct Shared {
     pub(crate) authorizer: Arc<dyn Authorizer>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) secrets: Arc<dyn SecretResolver>,
+    pub(crate) sources: Sources,
     pub(crate) data: DataPlaces,
     pub(crate) events: broadcast::Sender<Event>,
     /// Counts the requests to stop. A number, not a signal: whoever has read it sees every later request, also one that
     /// comes while nobody waits.
     cancels: watch::Sender<u64>,
     pub(crate) hold: Hold,
+    pub(crate) recall: Recall,
+    steady: Steady,
     audit: Mutex<AuditFile>,
     endpoints: Mutex<Endpoints>,
+    /// Held by whoever writes the endpoints' file.
+    pub(crate) endpoints_turn: tokio::sync::Mutex<()>,
     health: Mutex<BTreeMap<ResourceId, HealthTracker>>,
 }
 
@@ -48,6 +57,7 @@ pub(crate) struct Parts {
     pub(crate) authorizer: Arc<dyn Authorizer>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) secrets: Arc<dyn SecretResolver>,
+    pub(crate) sources: Sources,
     pub(crate) data: DataPlaces,
     pub(crate) hold: Hold,
     pub(crate) audit: AuditFile,
@@ -64,12 +74,13 @@ impl Shared {
             authorizer,
             clock,
             secrets,
+            sources,
             data,
             hold,
             audit,
             endpoints,
         } = parts;
-        let drivers = drivers.timed(config.saga.call_within);
+        let drivers = drivers.checked(&owner).timed(config.saga.call_within);
         Self {
             config,
             owner,
@@ -78,18 +89,23 @@ impl Shared {
             authorizer,
             clock,
             secrets,
+            sources,
             data,
             events: broadcast::Sender::new(crate::event::EVENTS_BEHIND_MAX),
             cancels: watch::Sender::new(0),
             hold,
+            recall: Recall::default(),
+            steady: Steady::default(),
             audit: Mutex::new(audit),
             endpoints: Mutex::new(endpoints),
+            endpoints_turn: tokio::sync::Mutex::default(),
             health: Mutex::default(),
         }
     }
 
+    /// The present moment; never before one that was given already.
     pub(crate) fn now(&self) -> Timestamp {
-        self.clock.now()
+        self.steady.now(&*self.clock)
     }
 
     pub(crate) fn epoch(&self) -> u64 {
@@ -98,6 +114,7 @@ impl Shared {
 
     /// Tells whoever watches; nobody watching is no failure.
     pub(crate) fn tell(&self, event: Event) {
+        telemetry::told(&event);
         let _ = self.events.send(event);
     }
 

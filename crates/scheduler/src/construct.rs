@@ -167,10 +167,12 @@ pub(crate) fn choice<'m>(
         counts.map(|(_, n)| n).sum::<u32>()
     };
     let peers_on_machine = slot.map_or(0, |s| {
-        let same = state.slots[s]
-            .residents
+        // Replicas of a service have neighbouring numbers, and residents are sorted.
+        let residents = &state.slots[s].residents;
+        let first = residents.partition_point(|r| model.service_of[*r] < service);
+        let same = residents[first..]
             .iter()
-            .filter(|r| model.service_of[**r] == service);
+            .take_while(|r| model.service_of[**r] == service);
         u32::try_from(same.count()).unwrap_or(u32::MAX)
     });
     let ordinal = slot

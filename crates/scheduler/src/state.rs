@@ -112,7 +112,9 @@ impl State {
         if let Some(position) = target.gpus.iter().position(|g| *g == request.gpu.as_milligpus()) {
             target.gpus.remove(position);
         }
-        target.residents.retain(|r| *r != replica);
+        if let Ok(position) = target.residents.binary_search(&replica) {
+            target.residents.remove(position);
+        }
         if target.residents.is_empty() {
             for (quota, amount) in &model.options[target.option].quotas {
                 self.quota_used[*quota] = self.quota_used[*quota].saturating_sub(*amount);

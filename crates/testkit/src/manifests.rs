@@ -49,6 +49,8 @@ pub fn manifests() -> impl Strategy<Value = Manifest> {
             revenue: None,
             services,
             data: Vec::new(),
+            moved: Vec::new(),
+            imports: Vec::new(),
         }
     })
 }
@@ -99,6 +101,7 @@ fn sketch() -> impl Strategy<Value = Sketch> {
                 strategy: rollout.0,
                 max_unavailable: rollout.1,
                 max_surge: rollout.2,
+                ..Rollout::default()
             },
         })
 }
@@ -132,6 +135,7 @@ fn service(index: usize, sketch: &Sketch) -> ServiceSpec {
         ),
         purchase: PurchasePreference::Any,
         depends_on: depends_on.collect(),
+        synced: Vec::new(),
         data: Vec::new(),
         latency: Vec::new(),
         egress: Vec::new(),
@@ -151,7 +155,8 @@ fn service(index: usize, sketch: &Sketch) -> ServiceSpec {
         run: run(),
         health: sketch.is_checked.then(health),
         stop: StopSpec::default(),
-        rollout: sketch.rollout,
+        rollout: sketch.rollout.clone(),
+        drift: BTreeMap::new(),
         name,
     }
 }

@@ -25,7 +25,7 @@ pub struct Notifier {
 }
 
 /// A notification to be sent.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Notification {
     /// The receiver of the route.
@@ -49,6 +49,14 @@ struct Told {
     at: Timestamp,
     firing: BTreeSet<u64>,
     resolved: BTreeSet<u64>,
+}
+
+impl Notification {
+    /// A body for a receiver.
+    #[must_use]
+    pub const fn new(receiver: String, payload: Payload) -> Self {
+        Self { receiver, payload }
+    }
 }
 
 impl Notifier {

@@ -41,6 +41,18 @@ impl SeriesIndex {
         id
     }
 
+    /// The number of the series with these labels, if it is there.
+    #[must_use]
+    pub fn id(&self, labels: &Labels) -> Option<SeriesId> {
+        self.ids.get(labels).copied()
+    }
+
+    /// The labels of the series that came as number `index`, from 0.
+    #[must_use]
+    pub fn labels_at(&self, index: usize) -> Option<&Labels> {
+        self.labels.get(index)
+    }
+
     /// Number of series.
     #[must_use]
     pub const fn len(&self) -> usize {

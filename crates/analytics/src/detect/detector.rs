@@ -9,7 +9,7 @@ use super::light::Light;
 use super::{DetectError, Verdict, Weights};
 
 /// Version of the saved state; a state of another version is refused.
-pub const STATE_VERSION: u32 = 2;
+pub const STATE_VERSION: u32 = 3;
 
 /// A streaming detector for one series.
 ///

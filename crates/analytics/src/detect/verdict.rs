@@ -2,7 +2,7 @@
 //! expected.
 
 use serde::{Deserialize, Serialize};
-use skyloom_core::Class;
+use skyloom_core::{Class, Timestamp};
 use thiserror::Error;
 
 use crate::num;
@@ -25,6 +25,9 @@ pub struct Verdict {
     pub reason: Reason,
     /// Where the value was expected.
     pub band: Band,
+    /// For an alarm of [`Part::Change`]: when the level is thought to have shifted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
 }
 
 /// An expected band; `lo <= hi`, both finite. Parts that judge shapes ([`Part::Pattern`], [`Part::Spread`],
@@ -52,6 +55,8 @@ pub enum Part {
     Daytime,
     /// The level of the last values is off the level before.
     Level,
+    /// Small differences to one side have added up: the level has shifted, and since when is in [`Verdict::since`].
+    Change,
     /// The last values scatter far more, or far less, than those before.
     Spread,
 }
@@ -113,13 +118,14 @@ impl DetectError {
 
 impl Part {
     /// Every part, with the name it is shown by.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Tail,
         Self::Range,
         Self::Pattern,
         Self::Daytime,
         Self::Level,
         Self::Spread,
+        Self::Change,
     ];
 }
 
@@ -132,6 +138,7 @@ impl std::fmt::Display for Part {
             Self::Daytime => "daytime",
             Self::Level => "level",
             Self::Spread => "spread",
+            Self::Change => "change",
         })
     }
 }
@@ -149,6 +156,17 @@ impl std::fmt::Display for Reason {
                 };
                 write!(f, "{part} held back: {by}")
             }
+        }
+    }
+}
+
+impl std::fmt::Display for Verdict {
+    /// The reason, and since when the level has shifted where that is it.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.reason)?;
+        match self.since {
+            Some(since) => write!(f, ": level shift since {since}"),
+            None => Ok(()),
         }
     }
 }
@@ -187,6 +205,12 @@ impl Verdict {
             is_anomaly,
             reason,
             band,
+            since: None,
         }
+    }
+
+    pub(crate) const fn with_since(mut self, since: Timestamp) -> Self {
+        self.since = Some(since);
+        self
     }
 }

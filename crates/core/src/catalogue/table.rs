@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{CloudId, RegionInfo, RegionKey};
+use crate::{CloudId, RegionInfo, RegionKey, ZoneName};
 
 use super::bounds::{SPOT_OVER_ON_DEMAND_PERCENT, check_offer, check_region, check_rule};
 use super::{CatalogueError, EgressRule, Offer, OfferKey, Price, Problem, Source, SourceId};
@@ -157,6 +157,26 @@ impl Catalogue {
     #[must_use]
     pub fn retain(mut self, keep: impl FnMut(&Offer) -> bool) -> Self {
         self.offers.retain(keep);
+        self
+    }
+
+    /// The same without what is offered in places that are `gone`: a whole region (asked for without a zone), or a zone of
+    /// one. A region all of whose zones are gone offers nothing. Regions, egress rules and sources stay.
+    #[must_use]
+    pub fn without_places(mut self, gone: impl Fn(&RegionKey, Option<&ZoneName>) -> bool) -> Self {
+        let mut empty = std::collections::BTreeSet::new();
+        for region in self.regions.values_mut() {
+            let had_zones = !region.zones.is_empty();
+            region.zones.retain(|zone| !gone(&region.key, Some(zone)));
+            if had_zones && region.zones.is_empty() {
+                empty.insert(region.key.clone());
+            }
+        }
+        self.offers.retain(|offer| {
+            let key = &offer.key;
+            let zone_gone = key.zone.is_some() && gone(&key.region, key.zone.as_ref());
+            !gone(&key.region, None) && !zone_gone && !empty.contains(&key.region)
+        });
         self
     }
 

@@ -152,6 +152,36 @@ pub enum ManifestErrorKind {
         /// The version.
         found: String,
     },
+    /// Names that are moved in a loop.
+    #[error("moved in a loop: {}", path.join(" -> "))]
+    MoveLoop {
+        /// The names on the way, the first one again at its end.
+        path: Vec<String>,
+    },
+    /// Two moves give or take one name.
+    #[error("`{name}` {how} twice{}", first.map(|at| format!(" (first at line {})", at.line)).unwrap_or_default())]
+    MoveConflict {
+        /// The name, as the second has it.
+        name: String,
+        /// `moves away` or `is moved to`.
+        how: &'static str,
+        /// Where it stood first.
+        first: Option<Location>,
+    },
+    /// A name that is moved away and that the manifest still asks for.
+    #[error("`{name}` is moved away, and the manifest still asks for it")]
+    MovedStillThere {
+        /// The name.
+        name: String,
+    },
+    /// A new name that the manifest does not ask for.
+    #[error("`{name}` is moved to, and the manifest does not ask for it{}", did_you_mean(nearest.as_ref()))]
+    MovedNowhere {
+        /// The name.
+        name: String,
+        /// The service that was probably meant.
+        nearest: Option<String>,
+    },
     /// A service that depends on itself.
     #[error("service `{name}` depends on itself")]
     SelfDependency {
@@ -249,7 +279,7 @@ impl fmt::Display for ManifestError {
 #[derive(Debug)]
 pub(crate) struct Fault {
     span: Option<Span>,
-    /// Of a duplicate: where the first one stands.
+    /// Of a duplicate or a conflict: where the first one stands.
     first: Option<Span>,
     kind: Box<ManifestErrorKind>,
 }
@@ -280,6 +310,14 @@ impl Fault {
         }
     }
 
+    pub(crate) fn move_conflict(name: String, how: &'static str, span: Span, first: Span) -> Self {
+        let kind = ManifestErrorKind::MoveConflict { name, how, first: None };
+        Self {
+            first: Some(first),
+            ..Self::at(span, kind)
+        }
+    }
+
     pub(crate) fn bad_value(span: Span, text: impl fmt::Display, expected: impl Into<String>) -> Self {
         let text = shortened(&text.to_string());
         let expected = expected.into();
@@ -300,8 +338,11 @@ impl Fault {
     }
 
     pub(crate) fn into_error(mut self, text: &Text<'_>) -> ManifestError {
-        if let (ManifestErrorKind::Duplicate { first, .. }, Some(span)) = (&mut *self.kind, self.first) {
-            *first = Some(text.location(span.start));
+        let first = self.first.map(|span| text.location(span.start));
+        if let ManifestErrorKind::Duplicate { first: at, .. } | ManifestErrorKind::MoveConflict { first: at, .. } =
+            &mut *self.kind
+        {
+            *at = first;
         }
         ManifestError::new(text, self.span.unwrap_or_default(), *self.kind)
     }

@@ -11,6 +11,8 @@ pub const VALUES_MAX: usize = 400_000;
 pub const SERVICES_MAX: usize = 10_000;
 /// Data sets of a manifest; as services.
 pub const DATA_SETS_MAX: usize = 10_000;
+/// Moves, and imports, of a manifest: each is compared with each.
+pub const CLAIMS_MAX: usize = 1_000;
 /// Replicas of one service: every replica is placed, planned and watched on its own.
 pub const REPLICAS_MAX: u32 = 10_000;
 /// Replicas of all services together.

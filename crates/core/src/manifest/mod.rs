@@ -24,7 +24,8 @@ mod yaml;
 
 pub use error::{ManifestError, ManifestErrorKind};
 pub use limits::{
-    DATA_SETS_MAX, DEPTH_MAX, MANIFEST_BYTES_MAX, REPLICAS_MAX, REPLICAS_TOTAL_MAX, SERVICES_MAX, VALUES_MAX,
+    CLAIMS_MAX, DATA_SETS_MAX, DEPTH_MAX, MANIFEST_BYTES_MAX, REPLICAS_MAX, REPLICAS_TOTAL_MAX, SERVICES_MAX,
+    VALUES_MAX,
 };
 #[cfg(feature = "schema")]
 pub use schema::json_schema;

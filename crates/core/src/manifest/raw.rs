@@ -9,10 +9,10 @@ use serde::Deserialize;
 
 use super::de::{OneOrMany, Spanned};
 use super::scalars::{
-    BytesText, CountText, CpuText, DependsOn, DurationText, GpuText, MoneyText, PortText, PositiveText, Table, TextOr,
-    VersionText,
+    BytesText, CountText, CpuText, DependsOn, DurationText, GpuText, MoneyText, NumberText, PortText, PositiveText,
+    ShareText, Table, TextOr, VersionText,
 };
-use crate::{DataClass, Protocol, PurchasePreference, RolloutStrategy, SpreadOver, SyncMode};
+use crate::{DataClass, DriftPolicy, Protocol, PurchasePreference, RolloutStrategy, SpreadOver, SyncMode};
 
 /// Declares document types: keys that are not listed are refused.
 macro_rules! document {
@@ -47,6 +47,44 @@ document! {
         /// Data sets.
         #[serde(default)]
         pub(crate) data: Vec<RawData>,
+        /// Replicas that have another name now.
+        #[serde(default)]
+        pub(crate) moved: Vec<RawMoved>,
+        /// Things at a provider that are taken over.
+        #[serde(default)]
+        pub(crate) import: Vec<RawImport>,
+    }
+
+    /// Replicas that have another name now: what runs is kept under the new name where its specification allows.
+    RawMoved as "Moved" {
+        /// Old name: a service, one replica `web/3`, or some `web/2-4`.
+        pub(crate) from: Spanned<String>,
+        /// New name, of as many replicas.
+        pub(crate) to: Spanned<String>,
+    }
+
+    /// A thing at a provider that becomes a replica of this deployment, with the machine that carries it.
+    RawImport as "Import" {
+        /// What it becomes, such as `web/0`.
+        pub(crate) replica: Spanned<String>,
+        /// What the provider calls it.
+        pub(crate) resource: Spanned<String>,
+        /// Which cloud has it; every driver is asked if absent.
+        pub(crate) cloud: Option<Spanned<String>>,
+        /// Whose it may be (an owner tag); if absent, only what carries no owner tag is taken.
+        pub(crate) taken_from: Option<Spanned<String>>,
+    }
+
+    /// What comes before a service: exactly one of `service`, `data`.
+    RawNeed as "Need" {
+        /// A service.
+        pub(crate) service: Option<Spanned<String>>,
+        /// A data set.
+        pub(crate) data: Option<Spanned<String>>,
+        /// What it is to have reached; `healthy` for a service and `synced` for a data set if absent.
+        pub(crate) condition: Option<RawCondition>,
+        /// How long ago the copies of a data set may have been verified; if absent, it is done in the same plan.
+        pub(crate) max_age: Option<Spanned<DurationText>>,
     }
 
     /// Which jurisdictions a byte or replica may be in: EU (the union, not the continent), US, UK, CH, or the country.
@@ -125,6 +163,8 @@ document! {
         pub(crate) stop: Option<RawStop>,
         /// How a new generation replaces an old one.
         pub(crate) rollout: Option<Spanned<RawRollout>>,
+        /// What follows from a change made from outside, per field.
+        pub(crate) drift: Option<RawDrift>,
     }
 
     /// What each replica asks for.
@@ -267,6 +307,61 @@ document! {
         pub(crate) max_unavailable: Option<Spanned<CountText>>,
         /// Replicas that may be too many during it; 1 if absent.
         pub(crate) max_surge: Option<Spanned<CountText>>,
+        /// Stages of a canary; one replica first if absent.
+        #[serde(default)]
+        pub(crate) steps: Vec<Spanned<RawCanaryStep>>,
+        /// What is judged in each pause of a canary, and before the switch of blue-green.
+        #[serde(default)]
+        pub(crate) analysis: OneOrMany<Spanned<RawAnalysis>>,
+        /// A new replica counts as ready when it was healthy for this long; at once if absent.
+        pub(crate) ready_for: Option<Spanned<DurationText>>,
+        /// Longest time that a new replica may take to become healthy; what its health check allows if absent.
+        pub(crate) within: Option<Spanned<DurationText>>,
+        /// How long blue-green keeps the old replicas after the switch; not at all if absent.
+        pub(crate) keep: Option<Spanned<DurationText>>,
+    }
+
+    /// One stage of a canary.
+    RawCanaryStep as "CanaryStep" {
+        /// How many replicas are new at its end: a number, or a part such as "10%", rounded up.
+        pub(crate) replicas: Spanned<ShareText>,
+        /// How long they are watched before the next stage; not at all if absent.
+        pub(crate) pause: Option<Spanned<DurationText>>,
+    }
+
+    /// A condition on a metric; exactly one of `below`, `above`.
+    RawAnalysis as "Analysis" {
+        /// Name of the metric, as its source knows it; `restarts` and `unhealthy` are built in.
+        pub(crate) metric: Spanned<String>,
+        /// A measurement has to be less than this.
+        pub(crate) below: Option<Spanned<NumberText>>,
+        /// A measurement has to be more than this.
+        pub(crate) above: Option<Spanned<NumberText>>,
+        /// For how long it is measured.
+        #[serde(rename = "for")]
+        pub(crate) over: Spanned<DurationText>,
+        /// From one measurement to the next; 10s if absent, or `for` if that is shorter.
+        pub(crate) interval: Option<Spanned<DurationText>>,
+        /// Bad measurements that are put up with; 0 if absent.
+        pub(crate) failures: Option<Spanned<CountText>>,
+    }
+
+    /// What follows from a change made from outside; `correct` for what is absent.
+    RawDrift as "Drift" {
+        /// A replica is not there any more.
+        pub(crate) missing: Option<DriftPolicy>,
+        /// It is stopped, has ended or was evicted.
+        pub(crate) state: Option<DriftPolicy>,
+        /// Its image.
+        pub(crate) image: Option<DriftPolicy>,
+        /// Its program and arguments.
+        pub(crate) command: Option<DriftPolicy>,
+        /// Its environment.
+        pub(crate) env: Option<DriftPolicy>,
+        /// Its tags or labels at the provider.
+        pub(crate) tags: Option<DriftPolicy>,
+        /// What it is given.
+        pub(crate) size: Option<DriftPolicy>,
     }
 
     /// A data set and where its copies are.
@@ -300,6 +395,26 @@ document! {
         /// How long a backup is kept; at least `every`.
         pub(crate) keep: Spanned<DurationText>,
     }
+}
+
+/// What a service or data set is to have reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(rename = "NeedCondition"))]
+pub(crate) enum RawCondition {
+    /// All replicas of the service have been started.
+    Started,
+    /// All replicas of the service are healthy.
+    Healthy,
+    /// All replicas of the service have ended with success.
+    Completed,
+    /// The copies of the data set were verified equal.
+    Synced,
+}
+
+impl Table for RawNeed {
+    const TEXT_OR_TABLE: &'static str = "a service, or a table with the key `service` or `data`";
 }
 
 impl Table for RawAffinity {

@@ -9,6 +9,7 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, de};
 
 use super::de::{QUANTITY, Spanned, WHOLE, from_map};
+use super::raw::RawNeed;
 
 macro_rules! spelling {
     ($(#[$doc:meta])* $name:ident, $newtype:ident, $expecting:literal, $schema:tt) => {
@@ -84,6 +85,20 @@ spelling!(
     }
 );
 spelling!(
+    /// A number that is not negative, to a millionth.
+    NumberText, QUANTITY, "a number, such as 3 or `0.01`", {
+        "type": ["number", "string"], "minimum": 0,
+        "pattern": r"^\s*(\d+\.?\d*|\.\d+)\s*$"
+    }
+);
+spelling!(
+    /// A number of replicas from 1, or a part of all such as `10%`.
+    ShareText, QUANTITY, "a number of replicas, or a part such as `10%`", {
+        "type": ["integer", "string"], "minimum": 1, "maximum": 4_294_967_295u32,
+        "pattern": r"^\s*\d+\s*%?\s*$"
+    }
+);
+spelling!(
     /// A duration: a number with one of the units ms, s, m, h, d.
     DurationText, QUANTITY, "a duration, such as `500ms`, `1s`, `5m`, `1h` or `7d`", {
         "type": "string", "pattern": r"^\s*(\d+\.?\d*|\.\d+)\s*(ms|s|m|h|d)\s*$"
@@ -144,9 +159,18 @@ impl<'de, T: Table + Deserialize<'de>> Deserialize<'de> for TextOr<T> {
     }
 }
 
-/// Names and what each is to have reached: a list of names (each healthy), or a table from name to condition.
+/// What must come first: a list of names (each healthy) and tables, or a table from name to condition.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct DependsOn(pub(crate) Vec<(Spanned<String>, crate::Condition)>);
+pub(crate) struct DependsOn(pub(crate) Vec<Need>);
+
+/// One thing that must come first.
+#[derive(Debug, Clone)]
+pub(crate) enum Need {
+    /// A service by its name.
+    Service(Spanned<String>, crate::Condition),
+    /// A service or a data set, with its condition.
+    Table(Spanned<RawNeed>),
+}
 
 impl<'de> Deserialize<'de> for DependsOn {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -158,15 +182,18 @@ impl<'de> Deserialize<'de> for DependsOn {
             }
             fn visit_seq<A: de::SeqAccess<'de>>(self, mut items: A) -> Result<DependsOn, A::Error> {
                 let mut all = Vec::new();
-                while let Some(name) = items.next_element()? {
-                    all.push((name, crate::Condition::Healthy));
+                while let Some(Spanned { span, value }) = items.next_element()? {
+                    all.push(match value {
+                        TextOr::Text(value) => Need::Service(Spanned { span, value }, crate::Condition::Healthy),
+                        TextOr::Table(value) => Need::Table(Spanned { span, value }),
+                    });
                 }
                 Ok(DependsOn(all))
             }
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<DependsOn, A::Error> {
                 let mut all = Vec::new();
-                while let Some(entry) = map.next_entry()? {
-                    all.push(entry);
+                while let Some((name, condition)) = map.next_entry()? {
+                    all.push(Need::Service(name, condition));
                 }
                 Ok(DependsOn(all))
             }

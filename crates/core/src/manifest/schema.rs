@@ -10,7 +10,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::Value;
 
 use super::de::{OneOrMany, Spanned};
-use super::raw::RawManifest;
+use super::raw::{RawManifest, RawNeed};
 use super::scalars::{DependsOn, Table, TextOr};
 use crate::Condition;
 
@@ -110,8 +110,9 @@ impl JsonSchema for DependsOn {
     }
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         let condition = generator.subschema_for::<Condition>();
+        let need = generator.subschema_for::<RawNeed>();
         json_schema!({ "anyOf": [
-            { "type": "array", "items": { "type": "string" } },
+            { "type": "array", "items": { "anyOf": [{ "type": "string" }, need] } },
             { "type": "object", "additionalProperties": condition },
         ] })
     }

@@ -27,6 +27,8 @@ fn manifest(regions: &[&str]) -> Manifest {
             sync: None,
             backup: None,
         }],
+        moved: Vec::new(),
+        imports: Vec::new(),
     }
 }
 

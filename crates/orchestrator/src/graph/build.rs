@@ -14,7 +14,7 @@ use super::cycle::{self, Cycle, CycleStep};
 #[non_exhaustive]
 pub enum GraphError {
     /// Services wait for each other in a loop.
-    #[error("order the services of `{source_name}`: {cycle}")]
+    #[error("order the services of `{source_name}`: {}", cycle.in_source(source_name))]
     Cycle {
         /// Where the manifest came from.
         source_name: String,
@@ -22,7 +22,7 @@ pub enum GraphError {
         cycle: Cycle,
     },
     /// A service depends on one that is not there.
-    #[error("order the services of `{source_name}`: `{service}`{} needs `{dependency}`, which is not there", line(*at))]
+    #[error("order the services of `{source_name}`: `{service}`{} needs `{dependency}`, which is not there", place(source_name, *at))]
     UnknownDependency {
         /// Where the manifest came from.
         source_name: String,
@@ -34,7 +34,7 @@ pub enum GraphError {
         at: Option<Location>,
     },
     /// Two services have one name.
-    #[error("order the services of `{source_name}`: `{service}`{} is there twice", line(*at))]
+    #[error("order the services of `{source_name}`: `{service}`{} is there twice", place(source_name, *at))]
     DuplicateService {
         /// Where the manifest came from.
         source_name: String,
@@ -53,8 +53,8 @@ impl GraphError {
     }
 }
 
-fn line(at: Option<Location>) -> String {
-    at.map(|at| format!(" (line {})", at.line)).unwrap_or_default()
+fn place(source: &str, at: Option<Location>) -> String {
+    at.map(|at| format!(" ({source}:{at})")).unwrap_or_default()
 }
 
 /// The services of a manifest and their dependencies; has an order. Two manifests that differ only in the order of
@@ -113,7 +113,7 @@ impl ServiceGraph {
     /// let error = ServiceGraph::build(&manifest).expect_err("they wait for each other");
     /// assert_eq!(
     ///     error.to_string(),
-    ///     "order the services of `shop.toml`: `backend` (line 17) needs `frontend` (line 10) needs `backend`",
+    ///     "order the services of `shop.toml`: `backend` (shop.toml:17:15) needs `frontend` (shop.toml:10:15) needs `backend`",
     /// );
     /// let manifest = Manifest::parse(&text.replace("depends_on = [\"frontend\"]", ""), "shop.toml")?;
     /// let graph = ServiceGraph::build(&manifest)?;

@@ -40,8 +40,26 @@ pub struct Cycle {
 }
 
 impl fmt::Display for Cycle {
-    /// `a` (line 12) needs `b` (line 20) needs `a`
+    /// `a` (12:3) needs `b` (20:3) needs `a`
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.write(f, "")
+    }
+}
+
+impl Cycle {
+    /// The loop with each edge's place as editors take it: `a` (shop.toml:12:3) needs `b` (shop.toml:20:3) needs `a`.
+    #[must_use]
+    pub fn in_source(&self, source: &str) -> String {
+        struct In<'a>(&'a Cycle, &'a str);
+        impl fmt::Display for In<'_> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.write(f, self.1)
+            }
+        }
+        In(self, &format!("{source}:")).to_string()
+    }
+
+    fn write(&self, f: &mut fmt::Formatter<'_>, before_line: &str) -> fmt::Result {
         let left_out = self.steps.len().saturating_sub(PRINTED_MAX);
         let head = if left_out == 0 {
             self.steps.len()
@@ -54,7 +72,7 @@ impl fmt::Display for Cycle {
             }
             if i < head || i >= head + left_out {
                 write!(f, "`{}`", step.service)?;
-                step.at.map_or(Ok(()), |at| write!(f, " (line {})", at.line))?;
+                step.at.map_or(Ok(()), |at| write!(f, " ({before_line}{at})"))?;
                 f.write_str(" needs ")?;
             }
         }

@@ -4,10 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use skyloom_core::{
     Condition, Machine, MachineId, Manifest, Node, ObservedReplica, Placement, ReplicaId, ReplicaSpec, ReplicaState,
-    ServiceName, ServiceSpec, Snapshot,
+    ServiceName, ServiceSpec, Snapshot, Targets,
 };
 
 use super::PlanError;
+use super::request::PlanRequest;
+use super::target::Extent;
 
 /// A wanted replica.
 #[derive(Debug)]
@@ -33,14 +35,20 @@ pub(super) struct Diff<'a> {
     pub(super) machines: BTreeMap<&'a MachineId, &'a Machine>,
     /// Services whose replicas may end with success.
     jobs: BTreeSet<&'a ServiceName>,
+    /// What a partial plan is confined to.
+    targets: Option<&'a Targets>,
+    /// What a partial plan does not touch, in the snapshot's order.
+    pub(super) left_alone: Vec<&'a ObservedReplica>,
 }
 
 impl<'a> Diff<'a> {
-    pub(super) fn new(
-        manifest: &'a Manifest,
-        placement: &'a Placement,
-        snapshot: &'a Snapshot,
-    ) -> Result<Self, PlanError> {
+    pub(super) fn new(request: &PlanRequest<'a>) -> Result<Self, PlanError> {
+        let PlanRequest {
+            manifest,
+            placement,
+            snapshot,
+            ..
+        } = *request;
         let services: BTreeMap<_, _> = manifest.services.iter().map(|s| (&s.name, s)).collect();
         let nodes: BTreeMap<_, _> = snapshot.nodes.iter().map(|n| (&n.machine.id, n)).collect();
         let machines = wanted_machines(placement, &nodes)?;
@@ -51,6 +59,8 @@ impl<'a> Diff<'a> {
             services,
             nodes,
             machines,
+            targets: request.targets,
+            left_alone: Vec::new(),
         };
         diff.compare(placement, snapshot)?;
         Ok(diff)
@@ -97,11 +107,19 @@ impl<'a> Diff<'a> {
                 health: service.health.clone(),
                 stop: service.stop,
             };
-            let entry = self.entry(service, spec, there.remove(replica).unwrap_or_default());
+            let entry = match self.extent(&service.name) {
+                Extent::Whole => self.entry(service, spec, there.remove(replica).unwrap_or_default()),
+                Extent::Missing => {
+                    let there = there.remove(replica).unwrap_or_default();
+                    self.as_it_is(service, spec, there)
+                }
+                Extent::Nothing => continue,
+            };
             self.entries.entry(&service.name).or_default().push(entry);
         }
         self.check_counts()?;
-        self.unwanted = there.into_values().flatten().collect();
+        let rest = there.into_values().flatten();
+        (self.unwanted, self.left_alone) = rest.partition(|old| self.extent(old.replica.service()) == Extent::Whole);
         Ok(())
     }
 
@@ -125,9 +143,32 @@ impl<'a> Diff<'a> {
         Entry { spec, kept, olds }
     }
 
+    pub(super) fn extent(&self, service: &ServiceName) -> Extent {
+        Extent::of(self.targets, service)
+    }
+
+    /// As [`Self::entry`], but what runs stays, wherever and from whatever specification.
+    fn as_it_is(&self, service: &ServiceSpec, mut spec: ReplicaSpec, there: Vec<&'a ObservedReplica>) -> Entry<'a> {
+        let job = self.jobs.contains(&service.name);
+        let serves = |o: &&ObservedReplica| is_sound(o.state) || job && o.state == ReplicaState::Completed;
+        let best = there.iter().copied().filter(serves);
+        let kept = best.min_by_key(|o| (rank(o.state), &o.resource));
+        if let Some(kept) = kept {
+            spec.machine = kept.machine.clone();
+            if let Some(node) = self.nodes.get(&kept.machine) {
+                spec.site = node.machine.site.clone();
+            }
+        }
+        let olds = if kept.is_none() { there } else { Vec::new() };
+        Entry { spec, kept, olds }
+    }
+
     /// Every replica that the manifest asks for is there once, and no other.
     fn check_counts(&self) -> Result<(), PlanError> {
         for (name, service) in &self.services {
+            if self.extent(name) == Extent::Nothing {
+                continue;
+            }
             let entries = self.entries.get(name).map_or(&[][..], Vec::as_slice);
             for expected in 0..service.replicas.get() {
                 let found = entries.get(expected as usize).map(|entry| entry.spec.replica.index());

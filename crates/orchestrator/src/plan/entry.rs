@@ -3,14 +3,16 @@
 use std::collections::BTreeMap;
 
 use skyloom_core::{
-    After, BarrierId, MachineId, ObservedReplica, ReplicaState, Rollout, RolloutStrategy, ServiceSpec, StepId,
+    After, BarrierId, MachineId, ObservedReplica, ReplicaState, Rollout, RolloutStrategy, ServiceSpec, Site, StepId,
     StopSpec, Until,
 };
 
 use super::PlanError;
+use super::claim::Claims;
 use super::diff::Entry;
 use super::room::Room;
 use super::steps::{Steps, Waits};
+use super::trial::{Trial, is_update};
 
 /// What is the same for all replicas of a service.
 #[derive(Debug)]
@@ -21,6 +23,9 @@ pub(super) struct Context<'a, 'b> {
     pub(super) rooms: &'b BTreeMap<&'a MachineId, Room>,
     /// Machines that must be cleared before anything new comes.
     pub(super) cleared: &'b BTreeMap<&'a MachineId, BarrierId>,
+    pub(super) claims: &'b Claims,
+    /// Whether all new ones enter the endpoints in one moment, in place of the old ones.
+    pub(super) switches: bool,
 }
 
 /// What the replicas of a service have come to.
@@ -28,6 +33,15 @@ pub(super) struct Context<'a, 'b> {
 pub(super) struct Written<'a> {
     /// Steps that create.
     pub(super) created: Vec<StepId>,
+    /// For each of them, the edge at which it is ready.
+    pub(super) ready: Vec<After>,
+    /// How many of them bring a new form of what serves.
+    pub(super) updates: usize,
+    /// Where the first of them is.
+    site: Option<Site>,
+    /// What replaces something that does not serve, and is repaired before anything that serves goes first.
+    pub(super) repaired: Vec<After>,
+    pub(super) trial: Trial,
     /// Old ones that go when all new ones of the service are ready (blue-green).
     later: Vec<&'a ObservedReplica>,
     /// For each replacement of a running replica so far, the edge at which it is complete.
@@ -54,42 +68,58 @@ impl<'a> Context<'a, '_> {
         let mut waits = Waits::default().all(self.dependencies.iter().copied());
         waits = waits.all(self.cleared.get(machine).copied());
         for old in &first {
-            let gated = gate
-                .iter()
-                .fold(Waits::default(), |w, after| w.step(after.step, after.until));
-            let deleted = steps.delete_replica(old, self.service.stop, goes_because(old, entry), gated)?;
+            let repaired = steps.barrier(
+                format!("{} repaired", self.service.name),
+                written.repaired.clone(),
+                Vec::new(),
+            )?;
+            let gated = gate.iter().fold(Waits::default().all(repaired), |w, after| {
+                w.step(after.step, after.until)
+            });
+            let deleted = steps.delete_replica(old, self.service.stop, self.goes_because(old, entry), gated)?;
             waits = waits.step(deleted, Until::Done);
         }
         if first.is_empty() {
             waits = gate.iter().fold(waits, |w, after| w.step(after.step, after.until));
         }
         let replaces = first.first().or(entry.olds.first()).copied();
-        let created = steps.create_replica(&entry.spec, replaces, comes_because(entry), waits)?;
+        let created = steps.create_replica(&entry.spec, replaces, self.comes_because(entry), waits)?;
+        steps.starts(created, self.service.rollout.within, self.switches);
+        let ready = self.ready(steps, created, &entry.spec)?;
         written.created.push(created);
-        let mut complete = After {
-            step: created,
-            until: Self::READY,
-        };
+        written.ready.push(ready);
+        written.updates += usize::from(is_update(entry));
+        written.site.get_or_insert_with(|| entry.spec.site.clone());
+        let mut complete = ready;
         for old in then {
             if self.strategy() == RolloutStrategy::BlueGreen {
                 written.later.push(old);
                 continue;
             }
-            let waits = Waits::default().step(created, Self::READY);
-            let step = steps.delete_replica(old, self.service.stop, goes_because(old, entry), waits)?;
+            let waits = Waits::default().step(ready.step, ready.until);
+            let step = steps.delete_replica(old, self.service.stop, self.goes_because(old, entry), waits)?;
             complete = After {
                 step,
                 until: Until::Done,
             };
         }
-        if is_rolled(entry) {
+        if self.serves(entry) {
             written.complete.push(complete);
+        } else {
+            written.repaired.push(ready);
         }
-        Ok(())
+        let mut trial = std::mem::take(&mut written.trial);
+        let tried = self.tried(steps, &mut trial, entry, (created, ready));
+        written.trial = trial;
+        tried
     }
 
     /// Deletes what blue-green has kept until now.
     pub(super) fn switch(&self, steps: &mut Steps<'a>, written: &mut Written<'a>) -> Result<(), PlanError> {
+        let mut trial = std::mem::take(&mut written.trial);
+        let tried = self.tried_all(steps, &mut trial);
+        written.trial = trial;
+        tried?;
         if written.later.is_empty() {
             return Ok(());
         }
@@ -100,8 +130,13 @@ impl<'a> Context<'a, '_> {
             .map(|step| After { step: *step, until })
             .collect();
         let all_new = steps.barrier(format!("all new {} ready", self.service.name), after, Vec::new())?;
-        for old in std::mem::take(&mut written.later) {
+        let later = std::mem::take(&mut written.later);
+        let promoted = self.promote(steps, written, (written.site.clone(), &later), all_new)?;
+        let until = Until::Done;
+        written.ready.extend(promoted.map(|step| After { step, until }));
+        for old in later {
             let waits = Waits::default().all(all_new);
+            let waits = promoted.into_iter().fold(waits, |waits, gate| waits.step(gate, until));
             let why = String::from("all new ones of its service are ready");
             steps.delete_replica(old, self.service.stop, why, waits)?;
         }
@@ -127,15 +162,16 @@ impl<'a> Context<'a, '_> {
 
     /// What must be complete before this replacement begins: so many at a time as the rollout allows. Replicas that
     /// serve nobody are replaced at once.
-    fn gate(&self, entry: &Entry<'_>, first: bool, written: &Written<'_>) -> Option<After> {
+    fn gate(&self, entry: &Entry<'_>, first: bool, written: &Written<'_>) -> Vec<After> {
         let Rollout {
             strategy,
             max_unavailable,
             max_surge,
+            ..
         } = self.service.rollout;
         let beside = !first && strategy == RolloutStrategy::BlueGreen;
-        if !is_rolled(entry) || beside {
-            return None;
+        if !self.serves(entry) || beside {
+            return Vec::new();
         }
         let begun = written.complete.len();
         let canary_only = strategy == RolloutStrategy::Canary && begun == 1;
@@ -144,17 +180,67 @@ impl<'a> Context<'a, '_> {
             (false, true) => max_unavailable.max(1),
             (false, false) => max_surge.max(1),
         };
-        let index = begun.checked_sub(at_a_time as usize)?;
-        written.complete.get(index).copied()
+        let index = begun.checked_sub(at_a_time as usize);
+        let complete = index.and_then(|index| written.complete.get(index).copied());
+        complete.into_iter().chain(written.trial.gate).collect()
+    }
+
+    /// Whether the entry replaces a replica that serves until then; one whose old replica is cleared away early does not.
+    pub(super) fn serves(&self, entry: &Entry<'_>) -> bool {
+        let cleared = |old: &&ObservedReplica| old.state.is_live() && self.room(&old.machine) == Room::ClearFirst;
+        is_rolled(entry) && !entry.olds.iter().any(|old| cleared(&old))
+    }
+
+    /// Whether the new ones can enter the endpoints all at once: none of them needs an old one to go first.
+    pub(super) fn can_switch<'e>(&self, mut entries: impl Iterator<Item = &'e Entry<'a>>) -> bool
+    where
+        'a: 'e,
+    {
+        let stays_beside = |entry: &Entry<'_>| {
+            let machine = &entry.spec.machine;
+            let cleared = |old: &ObservedReplica| old.state.is_live() && self.room(&old.machine) == Room::ClearFirst;
+            !entry
+                .olds
+                .iter()
+                .any(|old| cleared(old) || self.goes_first(old, machine))
+        };
+        self.strategy() == RolloutStrategy::BlueGreen && entries.all(stays_beside)
     }
 }
 
-/// Whether the entry replaces a replica that serves.
-fn is_rolled(entry: &Entry<'_>) -> bool {
-    entry
-        .olds
-        .iter()
-        .any(|old| old.state.is_live() && old.state != ReplicaState::Unhealthy)
+/// Whether the entry replaces a replica that serves: one that is healthy, or runs where it has no health check.
+pub(super) fn is_rolled(entry: &Entry<'_>) -> bool {
+    let runs_is_enough = entry.spec.health.is_none();
+    let serves = |state| match state {
+        ReplicaState::Healthy => true,
+        ReplicaState::Started => runs_is_enough,
+        _ => false,
+    };
+    entry.olds.iter().any(|old| serves(old.state))
+}
+
+impl Context<'_, '_> {
+    /// Why a new replica comes; for one whose name is moved also why it is not kept.
+    fn comes_because(&self, entry: &Entry<'_>) -> String {
+        let why = comes_because(entry);
+        let moved = entry.olds.iter().find(|old| self.claims.name_of(old) != &old.replica);
+        match moved {
+            Some(old) => format!(
+                "`{}` has this name now and cannot be kept: {why}",
+                self.claims.name_of(old)
+            ),
+            None => why,
+        }
+    }
+
+    /// Why an old replica goes.
+    fn goes_because(&self, old: &ObservedReplica, entry: &Entry<'_>) -> String {
+        if self.claims.name_of(old) == &old.replica {
+            goes_because(old, entry)
+        } else {
+            format!("is replaced by `{}`", entry.spec.replica)
+        }
+    }
 }
 
 /// Why a new replica comes.

@@ -1,8 +1,9 @@
 //! Why there is no plan.
 
-use skyloom_core::{Class, MachineId, ReplicaId, SnapshotRef, Unplaced};
+use skyloom_core::{Class, DataName, MachineId, ReplicaId, ServiceName, SnapshotRef, Unplaced};
 use thiserror::Error;
 
+use super::TargetError;
 use crate::GraphError;
 
 /// Unplaced replicas that an error prints; it carries all of them.
@@ -64,6 +65,17 @@ pub enum PlanError {
         /// Which.
         machine: MachineId,
     },
+    /// What the plan is confined to cannot be planned alone.
+    #[error(transparent)]
+    Target(#[from] TargetError),
+    /// A service waits for a data set that the manifest does not have.
+    #[error("plan `{service}`: it waits for data set `{data}`, which the manifest does not have")]
+    UnknownData {
+        /// The service.
+        service: ServiceName,
+        /// What it names.
+        data: DataName,
+    },
     /// The sum of prices cannot be held.
     #[error("plan: the sum of all prices is beyond the largest price")]
     PriceOverflow,
@@ -78,9 +90,12 @@ impl PlanError {
     pub const fn class(&self) -> Class {
         match self {
             Self::Graph(error) => error.class(),
+            Self::Target(error) => error.class(),
             Self::Incomplete { .. } => Class::Exhausted,
             Self::OtherSnapshot { .. } => Class::Conflict,
-            Self::UnknownReplica { .. } | Self::PriceOverflow | Self::TooManySteps => Class::Invalid,
+            Self::UnknownReplica { .. } | Self::UnknownData { .. } | Self::PriceOverflow | Self::TooManySteps => {
+                Class::Invalid
+            }
             Self::MissingReplica { .. }
             | Self::PlacedTwice { .. }
             | Self::UnknownMachine { .. }

@@ -44,6 +44,9 @@ pub(super) fn rooms<'a>(diff: &Diff<'a>) -> BTreeMap<&'a MachineId, Room> {
             add_entry(diff, &mut loads, entry, fixed.then_some(*name));
         }
     }
+    for other in diff.left_alone.iter().filter(|other| other.state.is_live()) {
+        add(&mut loads.entry(&other.machine).or_default().stays, &other.request);
+    }
     for old in diff.unwanted.iter().filter(|old| old.state.is_live()) {
         let load = loads.entry(&old.machine).or_default();
         load.leaving = true;
@@ -120,6 +123,38 @@ impl Load<'_> {
             Room::ClearFirst
         }
     }
+}
+
+/// The first machine on which what comes does not fit beside what stays, even when all that leaves is gone.
+pub(super) fn overfull<'a>(diff: &Diff<'a>) -> Option<&'a MachineId> {
+    let comes = |entry: &&Entry<'_>| entry.kept.is_none();
+    let coming: BTreeSet<&MachineId> = diff
+        .entries
+        .values()
+        .flatten()
+        .filter(comes)
+        .filter_map(|entry| diff.machines.get_key_value(&entry.spec.machine))
+        .map(|(id, _)| *id)
+        .collect();
+    coming.into_iter().find(|id| {
+        let mut load = Sum::default();
+        let of_entries = diff
+            .entries
+            .values()
+            .flatten()
+            .filter(|entry| entry.spec.machine == **id);
+        of_entries.for_each(|entry| add(&mut load, &entry.kept.map_or(entry.spec.request, |kept| kept.request)));
+        let others = diff
+            .left_alone
+            .iter()
+            .filter(|o| o.machine == **id && o.state.is_live());
+        others.for_each(|other| add(&mut load, &other.request));
+        let capacity = capacity(diff, id);
+        Dimension::ALL
+            .iter()
+            .zip(load)
+            .any(|(dimension, load)| load > u128::from(capacity.get(*dimension)))
+    })
 }
 
 fn capacity(diff: &Diff<'_>, id: &MachineId) -> Resources {

@@ -1,13 +1,16 @@
 //! The growing list of steps: numbers them, knows prices and sites, and writes each kind in one place.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use skyloom_core::{
-    Action, After, Barrier, BarrierId, Compensation, Machine, MachineId, MicroUsdPerHour, Node, ObservedReplica,
-    PLAN_VERSION, Plan, Precondition, ReplicaSpec, ServiceName, SnapshotRef, Step, StepId, StopSpec, Until,
+    Action, After, Barrier, BarrierId, Compensation, Gate, Machine, MachineId, MicroUsdPerHour, Node, ObservedReplica,
+    PLAN_VERSION, Plan, Precondition, ReplicaId, ReplicaSpec, ResourceId, ServiceName, SnapshotRef, Step, StepId,
+    StopSpec, Until,
 };
 
 use super::PlanError;
+use super::claiming::ClaimSteps;
 
 /// What a step waits for.
 #[derive(Debug, Clone, Default)]
@@ -36,6 +39,12 @@ pub(super) struct Steps<'a> {
     barriers: Vec<Barrier>,
     /// The step that creates each new machine.
     makers: BTreeMap<&'a MachineId, (StepId, &'a Machine)>,
+    /// The step that takes each machine over.
+    pub(super) adopted_machines: BTreeMap<&'a MachineId, StepId>,
+    /// The step that takes each replica over or renames it.
+    pub(super) claimed: ClaimSteps<'a>,
+    /// The names under which replicas still run.
+    old_names: BTreeMap<&'a ResourceId, &'a ReplicaId>,
     /// Deletions on each machine, for the end of the machine.
     deletions: BTreeMap<&'a MachineId, Vec<StepId>>,
 }
@@ -47,8 +56,21 @@ impl<'a> Steps<'a> {
             steps: Vec::new(),
             barriers: Vec::new(),
             makers: BTreeMap::new(),
+            adopted_machines: BTreeMap::new(),
+            claimed: BTreeMap::new(),
+            old_names: BTreeMap::new(),
             deletions: BTreeMap::new(),
         }
+    }
+
+    /// The steps so far.
+    pub(super) fn written(&self) -> &[Step] {
+        &self.steps
+    }
+
+    /// Tells under which name a replica runs whose name is moved.
+    pub(super) fn runs_as(&mut self, resource: &'a ResourceId, name: &'a ReplicaId) {
+        self.old_names.insert(resource, name);
     }
 
     pub(super) fn create_machine(&mut self, machine: &'a Machine) -> Result<StepId, PlanError> {
@@ -76,7 +98,10 @@ impl<'a> Steps<'a> {
     ) -> Result<StepId, PlanError> {
         let waits = match self.makers.get(&spec.machine) {
             Some((maker, _)) => waits.step(*maker, Until::Healthy),
-            None => waits,
+            None => match self.adopted_machines.get(&spec.machine) {
+                Some(adopter) => waits.step(*adopter, Until::Done),
+                None => waits,
+            },
         };
         let precondition = replaces.map_or(Precondition::Absent, |old| Precondition::AbsentBut {
             resource: old.resource.clone(),
@@ -94,8 +119,14 @@ impl<'a> Steps<'a> {
         waits: Waits,
     ) -> Result<StepId, PlanError> {
         let node = self.node(old)?;
+        let replica = self.old_names.get(&old.resource).copied().unwrap_or(&old.replica);
+        // Before it is ours it cannot be deleted.
+        let waits = match self.claimed.get(&old.resource) {
+            Some(claimed) => waits.step(*claimed, Until::Done),
+            None => waits,
+        };
         let action = Action::DeleteReplica {
-            replica: old.replica.clone(),
+            replica: replica.clone(),
             resource: old.resource.clone(),
             machine: old.machine.clone(),
             site: node.machine.site.clone(),
@@ -138,7 +169,9 @@ impl<'a> Steps<'a> {
     /// Gives a machine back once all replicas on it are gone.
     pub(super) fn delete_machine(&mut self, node: &'a Node, waits: Waits) -> Result<StepId, PlanError> {
         let gone = self.deletions.get(&node.machine.id).map_or(&[][..], Vec::as_slice);
-        let waits = gone.iter().fold(waits, |waits, step| waits.step(*step, Until::Done));
+        let adopter = self.adopted_machines.get(&node.machine.id);
+        let first = gone.iter().chain(adopter);
+        let waits = first.fold(waits, |waits, step| waits.step(*step, Until::Done));
         self.push(
             Action::DeleteMachine {
                 machine: node.machine.id.clone(),
@@ -176,7 +209,10 @@ impl<'a> Steps<'a> {
     /// The plan, without barriers for which nobody waits.
     pub(super) fn finish(mut self, deployment: ServiceName, snapshot: SnapshotRef) -> Result<Plan, PlanError> {
         self.drop_unused_barriers();
-        let before = MicroUsdPerHour::checked_sum(self.nodes.values().map(|node| node.machine.price));
+        // What is taken over costs somebody else until then.
+        let ours = |id: &&MachineId| !self.adopted_machines.contains_key(*id);
+        let ours = self.nodes.iter().filter(|(id, _)| ours(id));
+        let before = MicroUsdPerHour::checked_sum(ours.map(|(_, node)| node.machine.price));
         let before = before.ok_or(PlanError::PriceOverflow)?;
         let change =
             |total: MicroUsdPerHour, step: &Step| total.checked_add(step.price_after)?.checked_sub(step.price_before);
@@ -198,6 +234,7 @@ impl<'a> Steps<'a> {
             barriers: self.barriers,
             price_before: before,
             price_after: after,
+            targets: None,
         })
     }
 
@@ -231,7 +268,7 @@ impl<'a> Steps<'a> {
         of_steps.chain(of_barriers).for_each(|id| *id = renumbered[index(id)]);
     }
 
-    fn push(
+    pub(super) fn push(
         &mut self,
         action: Action,
         why: String,
@@ -259,8 +296,27 @@ impl<'a> Steps<'a> {
             compensation,
             price_before,
             price_after,
+            within: None,
+            aside: false,
         });
         Ok(id)
+    }
+
+    /// How the replica that a step creates may start.
+    pub(super) fn starts(&mut self, step: StepId, within: Option<Duration>, aside: bool) {
+        if let Some(step) = self.steps.get_mut(step.0 as usize) {
+            (step.within, step.aside) = (within, aside);
+        }
+    }
+
+    /// Watches what is new; passed when all of it has held.
+    pub(super) fn gate(&mut self, gate: Gate, why: String, waits: Waits) -> Result<StepId, PlanError> {
+        let compensation = Compensation::Nothing {
+            because: String::from("nothing is made"),
+        };
+        let free = (MicroUsdPerHour::ZERO, MicroUsdPerHour::ZERO);
+        let action = Action::Gate { gate };
+        self.push(action, why, waits, Precondition::Always, compensation, free)
     }
 
     fn node(&self, old: &ObservedReplica) -> Result<&'a Node, PlanError> {
@@ -271,7 +327,7 @@ impl<'a> Steps<'a> {
         })
     }
 
-    fn price(&self, machine: &MachineId) -> MicroUsdPerHour {
+    pub(super) fn price(&self, machine: &MachineId) -> MicroUsdPerHour {
         let there = self.nodes.get(machine).map(|node| node.machine.price);
         let made = || self.makers.get(machine).map(|(_, machine)| machine.price);
         there.or_else(made).unwrap_or_default()

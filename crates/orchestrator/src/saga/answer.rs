@@ -39,7 +39,7 @@ impl Saga {
                 self.observe(step, resource);
                 Ok(())
             }
-            (Stage::Waiting | Stage::Gone, _) => Err(unexpected(stage.name())),
+            (Stage::Waiting | Stage::Gone | Stage::Watching(_) | Stage::Passed, _) => Err(unexpected(stage.name())),
             (Stage::Observed { .. } | Stage::Undoing { .. } | Stage::Undone { .. } | Stage::NotUndone { .. }, _) => {
                 self.same(step, stage.resource(), &resource)
             }
@@ -106,6 +106,7 @@ impl Saga {
                 ..
             } => self.look_up_failed(step, settled, class, detail),
             Activity::Calling { call, .. } if class == Class::NotFound => self.finish_deletion(step, call),
+            Activity::Awaiting { .. } if self.is_gate(step) => self.blind(step, class, &detail),
             Activity::Calling { .. } | Activity::Awaiting { .. } => {
                 let again = !self.awaiting_in_vain(step) && self.may_repeat(step, class);
                 let verdict = if again { Verdict::Again } else { Verdict::GivenUp };
@@ -123,6 +124,10 @@ impl Saga {
             Activity::Calling { .. } => {
                 let detail = format!("no answer within {:?}", self.config.call_within);
                 self.call_failed(step, Class::Transient, detail);
+            }
+            Activity::Awaiting { .. } if self.is_gate(step) => {
+                let detail = format!("no look was answered within {:?}", self.config.call_within);
+                self.blind(step, Class::Transient, &detail);
             }
             Activity::Awaiting { until, .. } => {
                 let detail = format!("not {} within {:?}", until_text(until), self.ready_within(step, until));
@@ -206,7 +211,7 @@ impl Saga {
         self.set(step, Activity::Writing(Writing::Success));
     }
 
-    fn fail(&mut self, step: StepId, class: Class, detail: String, verdict: Verdict) {
+    pub(super) fn fail(&mut self, step: StepId, class: Class, detail: String, verdict: Verdict) {
         let attempt = self.durable.stage(step).failures().saturating_add(1);
         self.write(Record::Failed {
             step,
@@ -286,11 +291,12 @@ impl Saga {
         let health = match &self.plan.steps[index(step)].action {
             Action::CreateReplica { spec } => spec.health.as_ref(),
             Action::AwaitReplica { health, .. } => health.as_ref(),
-            Action::CreateMachine { .. } | Action::DeleteReplica { .. } | Action::DeleteMachine { .. } => None,
+            _ => None,
         };
-        match until {
-            Until::Completed => self.config.complete_within,
-            Until::Done | Until::Healthy => health.map_or(self.config.ready_within, |h| {
+        match (until, self.plan.steps[index(step)].within) {
+            (Until::Completed, _) => self.config.complete_within,
+            (Until::Healthy, Some(within)) => within,
+            (Until::Done | Until::Healthy, _) => health.map_or(self.config.ready_within, |h| {
                 h.start_within.max(self.config.ready_within)
             }),
         }

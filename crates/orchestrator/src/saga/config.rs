@@ -37,6 +37,14 @@ pub struct SagaConfig {
     pub consistency_window: Duration,
     /// What becomes of what was created when the plan is cancelled.
     pub on_cancel: OnCancel,
+    /// From one look at the new replicas of a gate to the next.
+    #[serde(default = "look_every_usual")]
+    pub look_every: Duration,
+}
+
+/// A dead replica is noticed within a second or so.
+const fn look_every_usual() -> Duration {
+    Duration::from_secs(1)
 }
 
 impl SagaConfig {
@@ -52,6 +60,7 @@ impl SagaConfig {
             complete_within: Duration::from_secs(24 * 3600),
             consistency_window: Duration::ZERO,
             on_cancel: OnCancel::Keep,
+            look_every: look_every_usual(),
         }
     }
 
@@ -94,6 +103,13 @@ impl SagaConfig {
     #[must_use]
     pub const fn with_consistency_window(mut self, window: Duration) -> Self {
         self.consistency_window = window;
+        self
+    }
+
+    /// The same with this much time between two looks at a gate.
+    #[must_use]
+    pub const fn with_look_every(mut self, look_every: Duration) -> Self {
+        self.look_every = look_every;
         self
     }
 

@@ -2,6 +2,7 @@
 
 use skyloom_core::{Action, Class, Plan, ResourceId, StepId, Until};
 
+use super::gate::Watch;
 use super::network::index;
 use super::record::{Outcome, Record, Verdict};
 use super::status::{Failure, StopCause};
@@ -26,6 +27,10 @@ pub(super) enum Stage {
     },
     /// What was to be deleted is gone.
     Gone,
+    /// New replicas are watched.
+    Watching(Watch),
+    /// They have held.
+    Passed,
     /// Given up; a creation left nothing behind unless `in_doubt`.
     GivenUp { in_doubt: bool },
     /// The intent came to nothing.
@@ -45,6 +50,8 @@ impl Stage {
             Self::Intended { .. } => "begun",
             Self::Observed { .. } => "there",
             Self::Gone => "gone",
+            Self::Watching(_) => "being watched",
+            Self::Passed => "passed",
             Self::GivenUp { .. } => "given up",
             Self::Withdrawn => "withdrawn",
             Self::Undoing { .. } => "being undone",
@@ -152,7 +159,8 @@ impl Durable {
 
     fn step_record(&mut self, plan: &Plan, record: &Record) -> Result<(), &'static str> {
         let step = record.step().ok_or("it names no step")?;
-        let deletes = deletes(&plan.step(step).ok_or("the plan has no such step")?.action);
+        let action = &plan.step(step).ok_or("the plan has no such step")?.action;
+        let deletes = deletes(action);
         let stage = &mut self.stages[index(step)];
         let next = match (record, &*stage) {
             (Record::Intent { attempt, .. }, Stage::Waiting) => Stage::Intended {
@@ -178,6 +186,11 @@ impl Durable {
                 broken: false,
             },
             (Record::Gone { .. }, Stage::Intended { .. }) if deletes => Stage::Gone,
+            (Record::GateOpened { at, .. }, Stage::Waiting) => Stage::Watching(Watch::opened(action, *at)?),
+            (Record::Measured { analysis, good, at, .. }, Stage::Watching(watch)) => {
+                Stage::Watching(watch.measured(*analysis, *good, *at)?)
+            }
+            (Record::Passed { .. }, Stage::Watching(_)) => Stage::Passed,
             (Record::Withdrawn { .. }, Stage::Intended { .. }) => Stage::Withdrawn,
             (Record::CompensationIntent { resource, .. }, Stage::Observed { .. }) => Stage::Undoing {
                 resource: resource.clone(),
@@ -215,6 +228,10 @@ impl Durable {
                 }
                 self.cause.get_or_insert(StopCause::Failed(failure));
             }
+            Stage::Watching(_) => {
+                *stage = Stage::GivenUp { in_doubt: false };
+                self.cause.get_or_insert(StopCause::Failed(failure));
+            }
             Stage::Observed { broken, failures, .. } => {
                 (*broken, *failures) = (true, attempt);
                 self.cause.get_or_insert(StopCause::Failed(failure));
@@ -239,6 +256,16 @@ pub(super) const fn deletes(action: &Action) -> bool {
     matches!(action, Action::DeleteReplica { .. } | Action::DeleteMachine { .. })
 }
 
+/// What has an intent, then an effect that is observed: creations, claims on what is there, and copying, whose repeat is
+/// harmless as that of a creation with its token is.
 pub(super) const fn creates(action: &Action) -> bool {
-    matches!(action, Action::CreateReplica { .. } | Action::CreateMachine { .. })
+    matches!(
+        action,
+        Action::CreateReplica { .. }
+            | Action::CreateMachine { .. }
+            | Action::RenameReplica { .. }
+            | Action::AdoptReplica { .. }
+            | Action::AdoptMachine { .. }
+            | Action::SyncData { .. }
+    )
 }

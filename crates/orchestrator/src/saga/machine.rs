@@ -46,6 +46,7 @@ pub struct Saga {
     pub(super) reached: Vec<Option<Until>>,
     queue: BTreeSet<(Reverse<u32>, StepId)>,
     due: BTreeSet<(Timestamp, StepId)>,
+    pub(super) tally: Progress,
     busy: usize,
     slots_used: usize,
     seq: u64,
@@ -93,6 +94,10 @@ impl Saga {
             pending: VecDeque::new(),
             outbox: VecDeque::new(),
             now: Timestamp::EPOCH,
+            tally: Progress {
+                total: count as u64,
+                ..Progress::default()
+            },
             busy: 0,
             slots_used: 0,
             seq: 0,
@@ -130,6 +135,7 @@ impl Saga {
             Event::Found { step, resource } => self.found(step, resource),
             Event::Gone { step } => self.gone(step)?,
             Event::Ready { step, until } => self.ready(step, until)?,
+            Event::Looked { step, sick, measured } => self.looked(step, sick, &measured),
             Event::CallFailed { step, class, detail } => self.call_failed(step, class, detail),
             Event::Fenced { seen } => {
                 let detail = format!("epoch {seen} is at work, ours is {}", self.epoch);
@@ -180,33 +186,7 @@ impl Saga {
         }
     }
 
-    /// How far it is. Linear in steps.
-    #[must_use]
-    pub fn progress(&self) -> Progress {
-        let mut progress = Progress {
-            total: self.plan.steps.len() as u64,
-            ..Progress::default()
-        };
-        for (i, (activity, stage)) in self.activity.iter().zip(&self.durable.stages).enumerate() {
-            progress.calling += u64::from(matches!(activity, Activity::Calling { .. }));
-            progress.waiting += u64::from(matches!(activity, Activity::Awaiting { .. }));
-            match stage {
-                Stage::Gone => progress.done += 1,
-                Stage::Observed { broken: true, .. } | Stage::GivenUp { .. } | Stage::NotUndone { .. } => {
-                    progress.failed += 1;
-                }
-                Stage::Observed { level, .. } => {
-                    let reached = self.network.needs[i].last().is_none_or(|need| need <= level);
-                    progress.done += u64::from(reached && self.durable.epoch.is_some());
-                }
-                Stage::Undone { .. } => progress.undone += 1,
-                Stage::Waiting | Stage::Intended { .. } | Stage::Withdrawn | Stage::Undoing { .. } => {}
-            }
-        }
-        progress
-    }
-
-    /// What the provider calls each thing that this plan has created and not undone.
+    /// What the provider calls each thing that this plan has made or taken over and not undone.
     #[must_use]
     pub fn resources(&self) -> BTreeMap<StepId, ResourceId> {
         let known = |step: &skyloom_core::Step| match self.durable.stage(step.id) {
@@ -216,7 +196,7 @@ impl Saga {
         self.plan
             .steps
             .iter()
-            .filter(|s| creates(&s.action))
+            .filter(|s| creates(&s.action) && !matches!(s.action, skyloom_core::Action::SyncData { .. }))
             .filter_map(known)
             .collect()
     }
@@ -268,6 +248,7 @@ impl Saga {
     /// Changes what a step is doing, and with it the queue, the deadlines and the counts.
     pub(super) fn set(&mut self, step: StepId, next: Activity) {
         let before = std::mem::replace(&mut self.activity[index(step)], next);
+        self.tally_activity(before, next);
         let key = (Reverse(self.network.height[index(step)]), step);
         if let Some(at) = before.due() {
             self.due.remove(&(at, step));
@@ -317,7 +298,12 @@ impl Saga {
     }
 
     fn outcome(&self) -> Outcome {
-        let fine = |stage: &Stage| matches!(stage, Stage::Gone | Stage::Observed { broken: false, .. });
+        let fine = |stage: &Stage| {
+            matches!(
+                stage,
+                Stage::Gone | Stage::Passed | Stage::Observed { broken: false, .. }
+            )
+        };
         match &self.durable.cause {
             None if self.durable.stages.iter().all(fine) => Outcome::Succeeded,
             None => Outcome::Incomplete,
@@ -369,8 +355,15 @@ impl Saga {
                 self.pending.push_front((number, record));
                 break;
             }
-            let applied = self.durable.apply(&self.plan, &record);
+            let apply = |saga: &mut Self| saga.durable.apply(&saga.plan, &record);
+            let applied = match record.step() {
+                Some(step) => self.tallied(index(step), apply),
+                None => apply(self),
+            };
             debug_assert_eq!(applied, Ok(()), "{record:?}");
+            if matches!(record, Record::Begun { .. }) {
+                self.tally_all();
+            }
             self.react(record);
         }
         Ok(())
@@ -401,6 +394,7 @@ const fn step_of(event: &Event) -> Option<StepId> {
         | Event::Found { step, .. }
         | Event::Gone { step }
         | Event::Ready { step, .. }
+        | Event::Looked { step, .. }
         | Event::CallFailed { step, .. } => Some(*step),
         Event::Recorded { .. }
         | Event::RecordFailed { .. }

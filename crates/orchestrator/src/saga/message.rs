@@ -1,6 +1,6 @@
 //! What goes into a saga and what comes out of it.
 
-use skyloom_core::{Class, OperationId, ResourceId, StepId, StopSpec, Token, Until};
+use skyloom_core::{Class, Millionths, OperationId, ResourceId, StepId, StopSpec, Token, Until};
 use thiserror::Error;
 
 use super::Record;
@@ -16,7 +16,7 @@ pub enum Command {
         /// What to write.
         record: Record,
     },
-    /// Create what the step says. Answers: [`Event::Created`], [`Event::CallFailed`].
+    /// Do what the step says: create, take over, rename, or copy and verify. Answers: [`Event::Created`], [`Event::CallFailed`].
     Create {
         /// Which step.
         step: StepId,
@@ -47,12 +47,22 @@ pub enum Command {
         /// What it must reach.
         until: Until,
     },
-    /// The answer to the last [`Command::AwaitReady`] of the step is not wanted any more.
+    /// Look once at new replicas, and measure what is due. Answers: [`Event::Looked`], [`Event::CallFailed`].
+    Look {
+        /// Which step: a gate.
+        step: StepId,
+        /// The steps that created the replicas, and what the provider calls these.
+        watched: Vec<(StepId, ResourceId)>,
+        /// Positions in the gate's analysis of what is due to be measured.
+        due: Vec<u32>,
+    },
+    /// The answer to the last [`Command::AwaitReady`] or [`Command::Look`] of the step is not wanted any more.
     StopAwaiting {
         /// Which step.
         step: StepId,
     },
-    /// Stop gracefully and remove. Gone already is success. Answers: [`Event::Gone`], [`Event::CallFailed`].
+    /// Stop gracefully and remove; what a step took over or renamed is not removed but gets its old owner tag and name
+    /// back ([`skyloom_core::Compensation::Release`]). Gone already is success. Answers: [`Event::Gone`], [`Event::CallFailed`].
     Delete {
         /// Which step: one that deletes, or one that created and is being undone.
         step: StepId,
@@ -105,6 +115,15 @@ pub enum Event {
         step: StepId,
         /// What it has reached.
         until: Until,
+    },
+    /// A look at new replicas was answered. Ignored when none is under way.
+    Looked {
+        /// Which step.
+        step: StepId,
+        /// What is wrong with a replica that was looked at, for people; `None`: all are healthy.
+        sick: Option<String>,
+        /// What was measured, by position in the gate's analysis; what is absent could not be.
+        measured: Vec<(u32, Millionths)>,
     },
     /// A call, look-up or wait failed. Ignored when none is under way: it was given up before.
     CallFailed {

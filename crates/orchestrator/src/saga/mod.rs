@@ -7,6 +7,7 @@
 mod answer;
 mod config;
 mod durable;
+mod gate;
 mod machine;
 mod message;
 mod names;
@@ -16,6 +17,7 @@ mod record;
 mod replay;
 mod status;
 mod step;
+mod tally;
 mod undo;
 
 pub use config::{OnCancel, SagaConfig};

@@ -9,6 +9,15 @@ use thiserror::Error;
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum MalformedPlan {
+    /// It has a later form than this program knows.
+    #[error(
+        "accept the plan: it has version {found}, version {} is understood",
+        skyloom_core::PLAN_VERSION
+    )]
+    FutureVersion {
+        /// Its version.
+        found: u32,
+    },
     /// A step's id is not its position.
     #[error("accept the plan: step `{step}` is at position {position}")]
     Misplaced {
@@ -70,6 +79,9 @@ pub(super) struct Network {
 
 impl Network {
     pub(super) fn build(plan: &Plan) -> Result<Self, MalformedPlan> {
+        if plan.version > skyloom_core::PLAN_VERSION {
+            return Err(MalformedPlan::FutureVersion { found: plan.version });
+        }
         check(plan)?;
         let steps = plan.steps.len();
         let count = steps + plan.barriers.len();
@@ -148,6 +160,11 @@ fn check(plan: &Plan) -> Result<(), MalformedPlan> {
         match &step.action {
             Action::CreateMachine { machine } => {
                 machines.insert(&machine.id);
+            }
+            Action::Gate { gate } => {
+                for watched in &gate.watched {
+                    earlier(step.id, Some(*watched))?;
+                }
             }
             Action::CreateReplica { spec } if !machines.contains(&spec.machine) => {
                 return Err(MalformedPlan::NoMachine { step: step.id });

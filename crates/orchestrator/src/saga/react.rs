@@ -1,6 +1,6 @@
 //! What follows from a record that has become durable: the next call, the next steps, the end.
 
-use skyloom_core::{Action, Class, StepId, StopSpec, Until};
+use skyloom_core::{Action, Class, Compensation, StepId, StopSpec, Until};
 
 use super::answer::leaves_doubt;
 use super::durable::{Stage, creates, deletes};
@@ -30,10 +30,12 @@ impl Saga {
                 self.satisfy(step, until);
                 self.await_next(step);
             }
-            Record::Gone { step } => {
+            Record::Gone { step } | Record::Passed { step } => {
                 self.set(step, Activity::Idle);
                 self.satisfy(step, Until::Completed);
             }
+            Record::GateOpened { step, .. } => self.look(step),
+            Record::Measured { step, .. } => self.measured(step),
             Record::Failed {
                 step,
                 class,
@@ -59,6 +61,7 @@ impl Saga {
     pub(super) fn begin(&mut self, step: StepId, call: Call) {
         let stop = self.stop_spec(step);
         match call {
+            Call::Begin if self.is_gate(step) => return self.open(step),
             Call::Begin => return self.intend(step, 1),
             Call::BeginUndo => return self.intend_undo(step),
             Call::Await => return self.await_next(step),
@@ -77,12 +80,20 @@ impl Saga {
         } else {
             std::time::Duration::ZERO
         };
-        let deadline = self.now.saturating_add(self.config.call_within.saturating_add(grace));
+        // Copying takes as long as there is data.
+        let within = match &self.plan.steps[index(step)].action {
+            Action::SyncData { .. } => self.config.call_within.max(self.config.complete_within),
+            _ => self.config.call_within,
+        };
+        let deadline = self.now.saturating_add(within.saturating_add(grace));
         self.set(step, Activity::Calling { call, deadline });
     }
 
     /// Asks for the next condition that somebody needs, if there is one.
     pub(super) fn await_next(&mut self, step: StepId) {
+        if matches!(self.durable.stage(step), Stage::Watching(_)) {
+            return self.look(step);
+        }
         let next = match self.durable.stage(step) {
             Stage::Observed {
                 resource,
@@ -117,7 +128,8 @@ impl Saga {
                     self.satisfy(step, level);
                     self.await_next(step);
                 }
-                Stage::Gone => self.satisfy(step, Until::Completed),
+                Stage::Gone | Stage::Passed => self.satisfy(step, Until::Completed),
+                Stage::Watching(_) => self.look(step),
                 _ => {}
             }
         }
@@ -278,15 +290,17 @@ impl Saga {
         match &self.plan.steps[index(step)].action {
             Action::DeleteReplica { stop, .. } => *stop,
             Action::CreateReplica { spec } => spec.stop,
-            Action::CreateMachine { .. } | Action::AwaitReplica { .. } | Action::DeleteMachine { .. } => {
-                StopSpec::default()
-            }
+            _ => StopSpec::default(),
         }
     }
 
-    /// Whether a step created something that a rollback may delete.
+    /// Whether a step made or took something that a rollback may delete or give back.
     pub(super) fn can_be_undone(&self, step: StepId) -> bool {
         let plan_step = &self.plan.steps[index(step)];
-        creates(&plan_step.action) && plan_step.compensation == skyloom_core::Compensation::Delete
+        let undone = match &plan_step.compensation {
+            Compensation::Delete | Compensation::Release => true,
+            Compensation::Nothing { .. } => false,
+        };
+        creates(&plan_step.action) && undone
     }
 }

@@ -1,7 +1,7 @@
 //! What a saga writes into the journal. State is derived from these records only, so a journal's prefix is a state.
 
 use serde::{Deserialize, Serialize};
-use skyloom_core::{Class, Digest, OperationId, ResourceId, StepId, Token, Until};
+use skyloom_core::{Class, Digest, Millionths, OperationId, ResourceId, StepId, Timestamp, Token, Until};
 
 /// Version of the persisted form; a reader refuses a later one.
 pub const RECORD_VERSION: u32 = 1;
@@ -57,6 +57,31 @@ pub enum Record {
     },
     /// A step that deletes is done.
     Gone {
+        /// Which step.
+        step: StepId,
+    },
+    /// A gate was reached: new replicas are watched from here on.
+    GateOpened {
+        /// Which step.
+        step: StepId,
+        /// When.
+        at: Timestamp,
+    },
+    /// A metric was measured at a gate.
+    Measured {
+        /// Which step.
+        step: StepId,
+        /// Position in the gate's analysis.
+        analysis: u32,
+        /// What was measured; `None`: it could not be.
+        value: Option<Millionths>,
+        /// Whether it was as it has to be.
+        good: bool,
+        /// When.
+        at: Timestamp,
+    },
+    /// A gate was passed.
+    Passed {
         /// Which step.
         step: StepId,
     },
@@ -139,6 +164,9 @@ impl Record {
             | Self::Observed { step, .. }
             | Self::Ready { step, .. }
             | Self::Gone { step }
+            | Self::GateOpened { step, .. }
+            | Self::Measured { step, .. }
+            | Self::Passed { step }
             | Self::Failed { step, .. }
             | Self::Withdrawn { step }
             | Self::CompensationIntent { step, .. }
@@ -156,6 +184,9 @@ impl Record {
             Self::Observed { .. } => "observed",
             Self::Ready { .. } => "ready",
             Self::Gone { .. } => "gone",
+            Self::GateOpened { .. } => "gate-opened",
+            Self::Measured { .. } => "measured",
+            Self::Passed { .. } => "passed",
             Self::Failed { .. } => "failed",
             Self::Withdrawn { .. } => "withdrawn",
             Self::CancelRequested => "cancel-requested",

@@ -93,6 +93,7 @@ impl Saga {
         if let Some(journal) = saga.durable.epoch.filter(|journal| *journal > epoch) {
             return Err(ReplayError::Fenced { ours: epoch, journal });
         }
+        saga.tally_all();
         if saga.durable.ended.is_none() {
             saga.write(Record::Resumed { epoch });
         }

@@ -39,6 +39,7 @@ pub(crate) fn service(text: &str, replicas: u32) -> ServiceSpec {
         resources: one_core(),
         purchase: PurchasePreference::Any,
         depends_on: Vec::new(),
+        synced: Vec::new(),
         data: Vec::new(),
         latency: Vec::new(),
         egress: Vec::new(),
@@ -62,6 +63,7 @@ pub(crate) fn service(text: &str, replicas: u32) -> ServiceSpec {
         health: None,
         stop: StopSpec::default(),
         rollout: Rollout::default(),
+        drift: BTreeMap::new(),
     }
 }
 
@@ -101,6 +103,8 @@ pub(crate) fn manifest(services: Vec<ServiceSpec>) -> Manifest {
         revenue: None,
         services,
         data: Vec::new(),
+        moved: Vec::new(),
+        imports: Vec::new(),
     }
 }
 

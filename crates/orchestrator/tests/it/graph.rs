@@ -117,20 +117,20 @@ fn a_loop_is_shown_with_its_lines() {
     let b = needs(service("b", 1), "a", Condition::Started, 20);
     let error = ServiceGraph::build(&manifest(vec![b, a])).unwrap_err();
     assert_eq!(error.class(), Class::Invalid);
-    insta::assert_snapshot!(error, @"order the services of `shop.toml`: `a` (line 12) needs `b` (line 20) needs `a`");
+    insta::assert_snapshot!(error, @"order the services of `shop.toml`: `a` (shop.toml:12:1) needs `b` (shop.toml:20:1) needs `a`");
 }
 
 #[test]
 fn a_service_that_needs_itself_is_the_shortest_loop() {
     let cycle = cycle_of(&of_edges(4, &[(0, 1), (1, 0), (3, 3), (2, 2)])).unwrap();
-    assert_eq!(cycle.to_string(), "`s00002` (line 4) needs `s00002`");
+    assert_eq!(cycle.to_string(), "`s00002` (4:1) needs `s00002`");
 }
 
 #[test]
 fn unknown_and_doubled_services_are_named() {
     let unknown = manifest(vec![needs(service("a", 1), "gone", Condition::Healthy, 7)]);
     let error = ServiceGraph::build(&unknown).unwrap_err();
-    insta::assert_snapshot!(error, @"order the services of `shop.toml`: `a` (line 7) needs `gone`, which is not there");
+    insta::assert_snapshot!(error, @"order the services of `shop.toml`: `a` (shop.toml:7:1) needs `gone`, which is not there");
     let doubled = manifest(vec![service("a", 1), service("a", 2)]);
     let error = ServiceGraph::build(&doubled).unwrap_err();
     insta::assert_snapshot!(error, @"order the services of `shop.toml`: `a` is there twice");

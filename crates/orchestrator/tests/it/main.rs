@@ -6,7 +6,10 @@
 )]
 
 mod check;
+mod claim;
 mod crash;
+mod dropped;
+mod failover;
 mod fixture;
 mod graph;
 mod heal;
@@ -16,4 +19,7 @@ mod rollback;
 mod runner;
 mod saga;
 mod scenario;
+mod synced;
+mod target;
+mod view;
 mod world;

@@ -137,13 +137,13 @@ fn rollout(change: impl Fn(&mut skyloom_core::ServiceSpec), cores: u32) -> Strin
     )
     .unwrap();
     let line = |step: &skyloom_core::Step| {
-        let sign = if matches!(step.action, Action::CreateReplica { .. }) {
-            '+'
-        } else {
-            '-'
-        };
         let after: Vec<String> = plan.all_after(step).iter().map(|a| a.step.0.to_string()).collect();
-        format!("{sign}{}({})", step.action.replica().unwrap().index(), after.join(","))
+        let what = match &step.action {
+            Action::Gate { gate } => format!("?{}s", gate.length().as_secs()),
+            Action::CreateReplica { spec } => format!("+{}", spec.replica.index()),
+            action => format!("-{}", action.replica().unwrap().index()),
+        };
+        format!("{what}({})", after.join(","))
     };
     plan.steps.iter().map(line).collect::<Vec<_>>().join(" ")
 }
@@ -156,6 +156,7 @@ fn rollouts_keep_their_limits() {
                 strategy,
                 max_surge,
                 max_unavailable,
+                ..skyloom_core::Rollout::default()
             };
         }
     };
@@ -168,11 +169,77 @@ fn rollouts_keep_their_limits() {
     assert_eq!(rollout(with(Canary, 3, 0), 16), "+0() -0(0) +1(1) -1(2) +2() -2(4)");
     assert_eq!(
         rollout(with(BlueGreen, 0, 0), 16),
-        "+0() +1() +2() -0(0,1,2) -1(0,1,2) -2(0,1,2)"
+        "+0() +1() +2() ?0s(0,1,2) -0(0,1,2,3) -1(0,1,2,3) -2(0,1,2,3)"
     );
     // No room side by side, or a port that only one can have: the old one goes first.
     assert_eq!(rollout(with(Rolling, 1, 1), 5), "-0() +0(0) -1(1) +1(2) -2(3) +2(4)");
     assert_eq!(rollout(fixed_port, 16), "-0() +0(0) -1(1) +1(2) -2(3) +2(4)");
+}
+
+#[test]
+fn what_is_new_is_tried_before_more_of_it_comes() {
+    use skyloom_core::{Analysis, CanaryStep, Limit, Millionths, Share};
+    let seconds = std::time::Duration::from_secs;
+    let step = |percent, pause| CanaryStep {
+        replicas: Share::Percent(percent),
+        pause: seconds(pause),
+    };
+    let judged = Analysis {
+        metric: String::from("errors"),
+        limit: Limit::Below(Millionths::from_millionths(1)),
+        over: seconds(30),
+        interval: seconds(10),
+        failures: 0,
+    };
+    // Healthy for five seconds, then the old one goes, then the next comes.
+    let patient = |spec: &mut skyloom_core::ServiceSpec| spec.rollout.ready_for = seconds(5);
+    assert_eq!(
+        rollout(patient, 16),
+        "+0() ?5s(0) -0(1) +1(2) ?5s(3) -1(4) +2(5) ?5s(6) -2(7)"
+    );
+    // A third, a minute; two thirds, as long as the measurements take; the rest.
+    let staged = |spec: &mut skyloom_core::ServiceSpec| {
+        spec.rollout.strategy = RolloutStrategy::Canary;
+        spec.rollout.steps = vec![step(10, 60), step(60, 7)];
+        spec.rollout.analysis = vec![judged.clone()];
+    };
+    assert_eq!(
+        rollout(staged, 16),
+        "+0() -0(0) ?60s(0) +1(1,2) -1(3) ?30s(2,3) +2(4,5) -2(6)"
+    );
+    // All new ones, judged, then switched, then the old ones are kept for a while.
+    let switched = |spec: &mut skyloom_core::ServiceSpec| {
+        spec.rollout.strategy = RolloutStrategy::BlueGreen;
+        spec.rollout.keep = seconds(9);
+        spec.rollout.analysis = vec![judged.clone()];
+    };
+    assert_eq!(
+        rollout(switched, 16),
+        "+0() +1() +2() ?30s(0,1,2) ?9s(3) -0(0,1,2,4) -1(0,1,2,4) -2(0,1,2,4)"
+    );
+}
+
+/// What serves goes first only when what does not serve has been repaired: never more are missing than may be.
+#[test]
+fn what_is_broken_is_repaired_before_anything_goes_first() {
+    let mut spec = checked(service("a", 3));
+    spec.rollout.max_surge = 0;
+    let old = manifest(vec![spec.clone()]);
+    let states = [ReplicaState::Healthy, ReplicaState::Healthy, ReplicaState::Failed];
+    let there = (0..3)
+        .map(|i| observed(&old, &format!("a/{i}"), "m", states[i]))
+        .collect();
+    let there = snapshot(&["m"], there);
+    touch(&mut spec, 2);
+    let plan = on_m(&manifest(vec![spec]), &there);
+    let first = plan
+        .steps
+        .iter()
+        .position(|s| s.action.to_string() == "- a/0 on m")
+        .unwrap();
+    let repaired = plan.all_after(&plan.steps[first]);
+    let of = |step: skyloom_core::StepId| plan.step(step).unwrap().action.to_string();
+    assert!(repaired.iter().any(|a| of(a.step) == "+ a/2 on m"), "{plan}");
 }
 
 #[test]
@@ -333,7 +400,7 @@ fn errors_are_typed_and_say_what_is_wrong() {
     assert!(matches!(other, PlanError::OtherMachine { .. }));
     let looping = manifest(vec![needs(service("a", 1), "a", Condition::Started, 3)]);
     let error = plan(&looping, &good, &there).unwrap_err();
-    insta::assert_snapshot!(error, @"order the services of `shop.toml`: `a` (line 3) needs `a`");
+    insta::assert_snapshot!(error, @"order the services of `shop.toml`: `a` (shop.toml:3:1) needs `a`");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Drives a saga against a world: what the runtime does, with every choice of order left to dice.
 
-use skyloom_core::{Class, Plan, StepId, Timestamp};
+use skyloom_core::{Class, Millionths, Plan, StepId, Timestamp};
 use skyloom_orchestrator::{Command, Event, Record, Saga, SagaConfig, SagaStatus};
 
 use crate::fixture::Dice;
@@ -34,6 +34,8 @@ pub(crate) struct Runner<'a> {
     calls: Vec<Command>,
     calls_made: std::collections::BTreeMap<StepId, u32>,
     pub(crate) faults: Faults,
+    /// What every metric is; `None`: no source knows it.
+    pub(crate) measurement: Option<Millionths>,
 }
 
 /// Moves after which a run that has not ended never will.
@@ -55,6 +57,7 @@ impl<'a> Runner<'a> {
             calls: Vec::new(),
             calls_made: std::collections::BTreeMap::new(),
             faults: Box::new(|_, _, _| None),
+            measurement: Some(Millionths::from_millionths(0)),
         }
     }
 
@@ -74,6 +77,8 @@ impl<'a> Runner<'a> {
                     self.saga.progress()
                 );
                 assert_eq!(self.saga.poll_deadline(), None);
+                let over = self.saga.progress();
+                assert_eq!((over.calling, over.waiting), (0, 0), "{over:?}");
                 return status;
             }
         }
@@ -100,7 +105,16 @@ impl<'a> Runner<'a> {
     pub(crate) fn resume(&mut self, config: SagaConfig) {
         let epoch = self.saga.epoch() + 1;
         let saga = Saga::resume(self.plan.clone(), config, epoch, &self.journal);
-        self.saga = saga.unwrap_or_else(|error| panic!("{error}: {:#?}", self.journal));
+        let saga = saga.unwrap_or_else(|error| panic!("{error}: {:#?}", self.journal));
+        // A resumed saga counts from the journal, one that runs with each change.
+        let counts = |saga: &Saga| {
+            let progress = saga.progress();
+            (progress.total, progress.done, progress.failed, progress.undone)
+        };
+        assert_eq!(counts(&saga), counts(&self.saga), "{:#?}", self.journal);
+        let idle = saga.progress();
+        assert_eq!((idle.calling, idle.waiting), (0, 0));
+        self.saga = saga;
         self.unsynced.clear();
         self.calls.clear();
     }
@@ -119,7 +133,13 @@ impl<'a> Runner<'a> {
             let count = 1 + self.dice.below(room);
             let synced: Vec<_> = self.unsynced.drain(..count).collect();
             let seq = synced.last().unwrap().0;
-            self.journal.extend(synced.into_iter().map(|(_, record)| record));
+            for (_, record) in synced {
+                // What a gate is waited for has come true in the world when it is passed.
+                if let Record::Passed { step } = &record {
+                    self.world.told.insert(*step, skyloom_core::Until::Completed);
+                }
+                self.journal.push(record);
+            }
             self.handle(Event::Recorded { seq });
             return true;
         }
@@ -200,6 +220,11 @@ impl<'a> Runner<'a> {
                 step: *step,
                 resource: self.world.look_up(token),
             },
+            Command::Look { step, watched, due } => Event::Looked {
+                step: *step,
+                sick: self.world.sick(watched),
+                measured: due.iter().filter_map(|i| Some((*i, self.measurement?))).collect(),
+            },
             Command::AwaitReady { step, resource, until } => {
                 self.world.ready(*step, resource, *until);
                 let (step, until) = (*step, *until);
@@ -245,7 +270,8 @@ impl<'a> Runner<'a> {
                     step: s, operation: o, ..
                 },
             ) => (step, operation) == (s, o),
-            (Command::AwaitReady { step, .. }, Record::Observed { step: s, .. }) => step == s,
+            (Command::AwaitReady { step, .. }, Record::Observed { step: s, .. })
+            | (Command::Look { step, .. }, Record::GateOpened { step: s, .. }) => step == s,
             _ => false,
         });
         let waits_only = matches!(command, Command::AwaitReady { step, .. }
@@ -259,6 +285,7 @@ pub(crate) fn step_of(command: &Command) -> StepId {
         Command::Create { step, .. }
         | Command::Lookup { step, .. }
         | Command::AwaitReady { step, .. }
+        | Command::Look { step, .. }
         | Command::StopAwaiting { step }
         | Command::Delete { step, .. } => *step,
         Command::Record { .. } => unreachable!("records have no step of their own"),

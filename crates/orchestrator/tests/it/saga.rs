@@ -48,6 +48,7 @@ fn kinds(commands: &[Command]) -> Vec<String> {
         Command::Create { step, .. } => format!("create {step}"),
         Command::Lookup { step, .. } => format!("look up {step}"),
         Command::AwaitReady { step, until, .. } => format!("await {step} {until:?}"),
+        Command::Look { step, .. } => format!("look {step}"),
         Command::StopAwaiting { step } => format!("stop awaiting {step}"),
         Command::Delete { step, .. } => format!("delete {step}"),
     };

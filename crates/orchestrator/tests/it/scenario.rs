@@ -1,9 +1,11 @@
 //! Random worlds: a deployment that ran, something that happened to it, and a new wish.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use skyloom_core::{
-    Condition, Manifest, Placement, Plan, ReplicaId, ReplicaState, Rollout, RolloutStrategy, ServiceSpec, Snapshot,
+    Analysis, CanaryStep, Condition, Limit, Manifest, Millionths, Placement, Plan, ReplicaId, ReplicaState, Rollout,
+    RolloutStrategy, ServiceSpec, Share, Snapshot,
 };
 use skyloom_orchestrator::{SagaConfig, SagaStatus, plan};
 
@@ -52,7 +54,7 @@ pub(crate) fn scenario(seed: u64) -> Scenario {
     }
 }
 
-fn random_manifest(dice: &mut Dice) -> Manifest {
+pub(crate) fn random_manifest(dice: &mut Dice) -> Manifest {
     let count = 1 + dice.below(NAMES.len());
     let services = (0..count).map(|i| random_service(i, dice)).collect();
     manifest(services)
@@ -67,15 +69,7 @@ fn random_service(index: usize, dice: &mut Dice) -> ServiceSpec {
     if dice.one_in(4) {
         spec.run.ports[0].port = std::num::NonZeroU16::new(8080);
     }
-    spec.rollout = Rollout {
-        strategy: [
-            RolloutStrategy::Rolling,
-            RolloutStrategy::Canary,
-            RolloutStrategy::BlueGreen,
-        ][dice.below(3)],
-        max_unavailable: u32::try_from(dice.below(3)).unwrap(),
-        max_surge: u32::try_from(dice.below(3)).unwrap(),
-    };
+    spec.rollout = random_rollout(dice);
     for earlier in &NAMES[..index] {
         if dice.one_in(3) {
             let condition = [Condition::Started, Condition::Healthy, Condition::Completed][dice.below(3)];
@@ -85,7 +79,43 @@ fn random_service(index: usize, dice: &mut Dice) -> ServiceSpec {
     spec
 }
 
-fn changed(first: &Manifest, dice: &mut Dice) -> Manifest {
+fn random_rollout(dice: &mut Dice) -> Rollout {
+    let strategy = [
+        RolloutStrategy::Rolling,
+        RolloutStrategy::Canary,
+        RolloutStrategy::BlueGreen,
+    ][dice.below(3)];
+    let seconds = |dice: &mut Dice, most| Duration::from_secs(dice.below(most) as u64);
+    let mut rollout = Rollout {
+        strategy,
+        max_unavailable: u32::try_from(dice.below(3)).unwrap(),
+        max_surge: u32::try_from(dice.below(3)).unwrap(),
+        ready_for: seconds(dice, 3),
+        ..Rollout::default()
+    };
+    if strategy == RolloutStrategy::BlueGreen {
+        rollout.keep = seconds(dice, 4);
+    }
+    if strategy != RolloutStrategy::Rolling && dice.one_in(2) {
+        rollout.analysis.push(Analysis {
+            metric: String::from("errors"),
+            limit: Limit::Below(Millionths::from_millionths(10_000)),
+            over: Duration::from_secs(6),
+            interval: Duration::from_secs(3),
+            failures: 0,
+        });
+    }
+    if strategy == RolloutStrategy::Canary {
+        let step = |percent, dice: &mut Dice| CanaryStep {
+            replicas: Share::Percent(percent),
+            pause: Duration::from_secs(dice.below(4) as u64),
+        };
+        rollout.steps = (0..dice.below(3)).map(|i| step([34, 67][i], dice)).collect();
+    }
+    rollout
+}
+
+pub(crate) fn changed(first: &Manifest, dice: &mut Dice) -> Manifest {
     let mut second = first.clone();
     for (i, service) in second.services.iter_mut().enumerate() {
         match dice.below(4) {
@@ -103,7 +133,7 @@ fn changed(first: &Manifest, dice: &mut Dice) -> Manifest {
     second
 }
 
-fn random_places(manifest: &Manifest, dice: &mut Dice) -> BTreeMap<ReplicaId, String> {
+pub(crate) fn random_places(manifest: &Manifest, dice: &mut Dice) -> BTreeMap<ReplicaId, String> {
     let mut places = BTreeMap::new();
     for service in &manifest.services {
         for index in 0..service.replicas.get() {
@@ -129,7 +159,7 @@ fn capacities(placements: &[&BTreeMap<ReplicaId, String>], dice: &mut Dice) -> B
         .collect()
 }
 
-fn damage(world: &mut World, dice: &mut Dice) {
+pub(crate) fn damage(world: &mut World, dice: &mut Dice) {
     let states = [
         ReplicaState::Failed,
         ReplicaState::Lost,

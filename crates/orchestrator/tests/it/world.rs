@@ -27,6 +27,8 @@ pub(crate) struct World {
     /// What the world has told of each step.
     pub(crate) told: BTreeMap<StepId, Until>,
     pub(crate) next: u32,
+    /// What is there and not ours: what may be taken over.
+    pub(crate) foreign: BTreeMap<ResourceId, Thing>,
     /// Checks capacity after every creation.
     pub(crate) check_capacity: bool,
 }
@@ -53,6 +55,13 @@ impl World {
             };
         }
         self.assert_order(plan, step);
+        let action = &plan.step(step).unwrap().action;
+        if let Some(claimed) = self.claim(action) {
+            let id = claimed?;
+            self.tokens.insert(token.clone(), id.clone());
+            self.told.entry(step).or_insert(Until::Done);
+            return Ok(id);
+        }
         let thing = match &plan.step(step).unwrap().action {
             Action::CreateMachine { machine } => Thing::Machine(machine.clone()),
             Action::CreateReplica { spec } => {
@@ -85,6 +94,75 @@ impl World {
         Ok(id)
     }
 
+    /// Takes over or renames what is there, once; nothing is made.
+    fn claim(&mut self, action: &Action) -> Option<Result<ResourceId, Class>> {
+        match action {
+            Action::RenameReplica { spec, was, resource } => {
+                let Some(Thing::Replica(there, _)) = self.things.get_mut(resource) else {
+                    return Some(Err(Class::NotFound));
+                };
+                assert!(
+                    [was, &spec.replica].contains(&&there.replica),
+                    "{resource} is {}",
+                    there.replica
+                );
+                there.replica = spec.replica.clone();
+                assert_eq!(there.digest(), spec.digest(), "{resource} is renamed only");
+                Some(Ok(resource.clone()))
+            }
+            Action::AdoptReplica { spec, resource, .. } => {
+                let on = self
+                    .things
+                    .values()
+                    .any(|t| matches!(t, Thing::Machine(m) if m.id == spec.machine));
+                assert!(on, "{resource} is taken over before its machine");
+                let taken = self.foreign.remove(resource);
+                if let Some(Thing::Replica(_, state)) = taken {
+                    self.things
+                        .insert(resource.clone(), Thing::Replica(spec.clone().into(), state));
+                }
+                Some(
+                    self.things
+                        .get(resource)
+                        .map(|_| resource.clone())
+                        .ok_or(Class::NotFound),
+                )
+            }
+            Action::AdoptMachine { machine, resource, .. } => {
+                if self.foreign.remove(resource).is_some() {
+                    self.things.insert(resource.clone(), Thing::Machine(machine.clone()));
+                }
+                Some(
+                    self.things
+                        .get(resource)
+                        .map(|_| resource.clone())
+                        .ok_or(Class::NotFound),
+                )
+            }
+            Action::SyncData { data, .. } => Some(Ok(resource(&format!("data:{data}")))),
+            _ => None,
+        }
+    }
+
+    /// Gives back what was taken over or renamed; `false`: it was made.
+    fn release(&mut self, action: &Action, id: &ResourceId) -> bool {
+        match action {
+            Action::RenameReplica { was, .. } => {
+                if let Some(Thing::Replica(there, _)) = self.things.get_mut(id) {
+                    there.replica = was.clone();
+                }
+                true
+            }
+            Action::AdoptReplica { .. } | Action::AdoptMachine { .. } => {
+                if let Some(thing) = self.things.remove(id) {
+                    self.foreign.insert(id.clone(), thing);
+                }
+                true
+            }
+            _ => false,
+        }
+    }
+
     pub(crate) fn look_up(&self, token: &Token) -> Option<ResourceId> {
         self.tokens
             .get(token)
@@ -96,6 +174,9 @@ impl World {
         if !undo {
             self.assert_order(plan, step);
             self.told.insert(step, Until::Completed);
+        }
+        if undo && self.release(&plan.step(step).unwrap().action, id) {
+            return Ok(());
         }
         if let Some(Thing::Machine(machine)) = self.things.get(id) {
             let carried = self.replicas().find(|(_, spec, _)| spec.machine == machine.id);
@@ -116,6 +197,16 @@ impl World {
         }
         let told = self.told.entry(step).or_insert(until);
         *told = until.max(*told);
+    }
+
+    /// What is wrong with these replicas.
+    pub(crate) fn sick(&self, watched: &[(StepId, ResourceId)]) -> Option<String> {
+        let well = |id: &ResourceId| {
+            let well = [ReplicaState::Healthy, ReplicaState::Completed];
+            matches!(self.things.get(id), Some(Thing::Replica(_, state)) if well.contains(state))
+        };
+        let sick = watched.iter().find(|(_, id)| !well(id));
+        sick.map(|(_, id)| format!("{id} is not healthy"))
     }
 
     pub(crate) fn replicas(&self) -> impl Iterator<Item = (&ResourceId, &ReplicaSpec, ReplicaState)> {

@@ -28,7 +28,7 @@ pub(crate) async fn capabilities_are_constant(bed: &Bed) -> Verdict {
 
 pub(crate) async fn what_is_not_declared_is_unsupported(bed: &Bed) -> Verdict {
     let can = bed.driver().capabilities().clone();
-    if can.logs && can.usage && can.exec && can.stop_start && can.kinds.len() == 2 {
+    if can.logs && can.usage && can.exec && can.stop_start && can.adopt && can.kinds.len() == 2 {
         return skipped("the driver declares everything");
     }
     let before = bed.settled_ids(&bed.owner()).await?;
@@ -73,6 +73,10 @@ async fn undeclared_abilities(bed: &Bed, id: &ResourceId) -> Verdict {
     if !can.stop_start {
         unsupported("stop", driver.stop(id, STOP, EPOCH).await)?;
         unsupported("start", driver.start(id, EPOCH).await)?;
+    }
+    if !can.adopt {
+        unsupported("inspect", driver.inspect(id).await)?;
+        unsupported("others", driver.others(&bed.owner()).await)?;
     }
     Ok(())
 }

@@ -9,3 +9,4 @@ pub(crate) mod fences;
 pub(crate) mod lookup;
 pub(crate) mod remove;
 pub(crate) mod states;
+pub(crate) mod takeover;

@@ -10,8 +10,8 @@ use async_trait::async_trait;
 use skyloom_core::{OwnerTag, ResourceId, StopSpec, Token};
 use skyloom_provider::sim::{SimCloud, SimThing};
 use skyloom_provider::{
-    Capabilities, Cause, CreateRequest, Driver, DriverError, Epoch, ExecOutput, Kind, Quota, Resource, ResourceState,
-    Usage, What,
+    Capabilities, Cause, CreateRequest, Driver, DriverError, Epoch, ExecOutput, Inspected, Kind, Quota, Resource,
+    ResourceState, Retag, Usage, What,
 };
 
 /// What is broken.
@@ -53,6 +53,9 @@ pub(crate) enum Break {
     ChecksThenActs,
     RemembersTooLate,
     DeletesRace,
+    KeepsTheOldOwner,
+    TakesAnybodys,
+    HidesTheReleased,
 }
 
 #[derive(Debug)]
@@ -366,6 +369,37 @@ impl Driver for Mutant {
             return Ok(vec![quota.clone(), quota]);
         }
         self.inner.quotas().await
+    }
+
+    async fn inspect(&self, id: &ResourceId) -> Result<Inspected, DriverError> {
+        self.inner.inspect(id).await
+    }
+
+    async fn others(&self, owner: &OwnerTag) -> Result<Vec<Inspected>, DriverError> {
+        let mut others = self.inner.others(owner).await?;
+        if self.is(Break::HidesTheReleased) {
+            others.retain(|other| other.owner.is_some());
+        }
+        Ok(others)
+    }
+
+    async fn retag(&self, request: &Retag) -> Result<Resource, DriverError> {
+        let mut request = request.clone();
+        request.epoch = self.epoch(request.epoch);
+        if self.is(Break::KeepsTheOldOwner) {
+            let mut told = self.inner.get(&request.id).await?;
+            told.owner = request.to.unwrap_or(told.owner);
+            told.name = request.name;
+            told.operation = request.operation;
+            told.token = request.token;
+            return Ok(told);
+        }
+        if self.is(Break::TakesAnybodys)
+            && let Ok(there) = self.inner.inspect(&request.id).await
+        {
+            request.from = there.owner;
+        }
+        self.inner.retag(&request).await
     }
 }
 

@@ -9,7 +9,7 @@ use crate::mutant::{Break, Mutant};
 use crate::world::{SimHarness, config};
 
 /// What is broken, and a case that must see it.
-const MUTANTS: [(Break, &str); 36] = [
+const MUTANTS: [(Break, &str); 39] = [
     (Break::HasNoName, "capabilities_are_constant"),
     (Break::HidesAnAbility, "what_is_not_declared_is_unsupported"),
     (Break::TakesAnyCloud, "other_clouds_are_refused"),
@@ -46,6 +46,9 @@ const MUTANTS: [(Break, &str); 36] = [
     (Break::ChecksThenActs, "one_token_at_once_makes_one_machine"),
     (Break::RemembersTooLate, "a_dropped_create_can_be_repeated"),
     (Break::DeletesRace, "many_deletes_at_once_succeed"),
+    (Break::KeepsTheOldOwner, "what_is_taken_over_runs_on"),
+    (Break::TakesAnybodys, "anothers_thing_is_not_taken"),
+    (Break::HidesTheReleased, "what_is_released_is_nobodys"),
 ];
 
 #[test]

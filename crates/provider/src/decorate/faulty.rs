@@ -8,8 +8,8 @@ use skyloom_core::{OwnerTag, ResourceId, StopSpec, Token};
 
 use crate::faults::reply_lost;
 use crate::{
-    Capabilities, Cause, CreateRequest, Driver, DriverError, Epoch, ExecOutput, FaultPlan, FaultRates, Operation,
-    Quota, Resource, Usage, Verdict,
+    Capabilities, Cause, CreateRequest, Driver, DriverError, Epoch, ExecOutput, FaultPlan, FaultRates, Inspected,
+    Operation, Quota, Resource, Retag, Usage, Verdict,
 };
 
 /// Loses requests and answers of a driver, delivers mutations twice, and fails calls on command.
@@ -173,5 +173,17 @@ impl<D: Driver> Driver for FaultInjecting<D> {
 
     async fn quotas(&self) -> Result<Vec<Quota>, DriverError> {
         faulty!(self, Operation::Quotas, self.inner.quotas())
+    }
+
+    async fn inspect(&self, id: &ResourceId) -> Result<Inspected, DriverError> {
+        faulty!(self, Operation::Inspect, self.inner.inspect(id))
+    }
+
+    async fn others(&self, owner: &OwnerTag) -> Result<Vec<Inspected>, DriverError> {
+        faulty!(self, Operation::Others, self.inner.others(owner))
+    }
+
+    async fn retag(&self, request: &Retag) -> Result<Resource, DriverError> {
+        faulty!(self, Operation::Retag, self.inner.retag(request))
     }
 }

@@ -8,7 +8,10 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use skyloom_core::{Class, OwnerTag, ResourceId, StopSpec, Token};
 
-use crate::{Capabilities, CreateRequest, Driver, DriverError, Epoch, ExecOutput, Operation, Quota, Resource, Usage};
+use crate::{
+    Capabilities, CreateRequest, Driver, DriverError, Epoch, ExecOutput, Inspected, Operation, Quota, Resource, Retag,
+    Usage,
+};
 
 /// One call that has ended. Holds no environment and no command, which may carry secrets.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -181,5 +184,24 @@ impl<D: Driver> Driver for Recording<D> {
     async fn quotas(&self) -> Result<Vec<Quota>, DriverError> {
         let answer = self.inner.quotas().await;
         self.keep(Operation::Quotas, "", Marks::default(), answer)
+    }
+
+    async fn inspect(&self, id: &ResourceId) -> Result<Inspected, DriverError> {
+        let answer = self.inner.inspect(id).await;
+        self.keep(Operation::Inspect, id, Marks::default(), answer)
+    }
+
+    async fn others(&self, owner: &OwnerTag) -> Result<Vec<Inspected>, DriverError> {
+        let answer = self.inner.others(owner).await;
+        self.keep(Operation::Others, owner, Marks::default(), answer)
+    }
+
+    async fn retag(&self, request: &Retag) -> Result<Resource, DriverError> {
+        let answer = self.inner.retag(request).await;
+        let marks = Marks {
+            token: Some(&request.token),
+            epoch: Some(request.epoch),
+        };
+        self.keep(Operation::Retag, &request.id, marks, answer)
     }
 }

@@ -6,7 +6,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use skyloom_core::{OwnerTag, ResourceId, StopSpec, Token};
 
-use crate::{Capabilities, CreateRequest, Driver, DriverError, Epoch, ExecOutput, Quota, Resource, Usage};
+use crate::{
+    Capabilities, CreateRequest, Driver, DriverError, Epoch, ExecOutput, Inspected, Quota, Resource, Retag, Usage,
+};
 
 macro_rules! forward {
     ($pointer:ident) => {
@@ -63,6 +65,18 @@ macro_rules! forward {
 
             async fn quotas(&self) -> Result<Vec<Quota>, DriverError> {
                 (**self).quotas().await
+            }
+
+            async fn inspect(&self, id: &ResourceId) -> Result<Inspected, DriverError> {
+                (**self).inspect(id).await
+            }
+
+            async fn others(&self, owner: &OwnerTag) -> Result<Vec<Inspected>, DriverError> {
+                (**self).others(owner).await
+            }
+
+            async fn retag(&self, request: &Retag) -> Result<Resource, DriverError> {
+                (**self).retag(request).await
             }
         }
     };

@@ -17,8 +17,8 @@ use super::mutate::{Mutation, Waits};
 use super::state::State;
 use super::thing::ReplicaBody;
 use crate::{
-    Capabilities, Cause, CreateRequest, Driver, DriverError, Epoch, ExecOutput, Kind, Operation, Quota, Resource,
-    ResourceState, Usage,
+    Capabilities, Cause, CreateRequest, Driver, DriverError, Epoch, ExecOutput, Inspected, Kind, Operation, Quota,
+    Resource, ResourceState, Retag, Usage,
 };
 
 /// A cloud without a cloud: machines and replicas that exist only in memory, on a clock that its owner moves.
@@ -62,6 +62,7 @@ impl SimCloud {
             exec: true,
             stop_start: true,
             rehearsal: true,
+            adopt: true,
         };
         Self::of(capabilities, State::new(config))
     }
@@ -105,7 +106,9 @@ impl SimCloud {
         let (lose_reply, repeat) = admitted.as_ref().map_or((false, false), |a| (a.lose_reply, a.repeat));
         let result = admitted
             .and_then(|_| state.reach(&mutation))
-            .and_then(|()| state.apply(&mutation, Waits::Yes));
+            .and_then(|()| state.apply(&mutation, Waits::Yes))
+            .map(|made| made.map(|resource| state.mixed_up(resource)));
+        state.log_mix_up(result.as_ref().ok().and_then(Option::as_ref));
         // What was refused leaves nothing behind, whatever the network does with it.
         let repeat = repeat && result.is_ok();
         let result = state.answer(operation, lose_reply, result);
@@ -191,7 +194,9 @@ impl Driver for SimCloud {
     }
 
     async fn get(&self, id: &ResourceId) -> Result<Resource, DriverError> {
-        self.read(Operation::Get, id, |state| Ok(state.look(id)?.resource.clone()))
+        self.read(Operation::Get, id, |state| {
+            Ok(state.mixed_up(state.look(id)?.resource.clone()))
+        })
     }
 
     async fn list(&self, owner: &OwnerTag) -> Result<Vec<Resource>, DriverError> {
@@ -239,5 +244,21 @@ impl Driver for SimCloud {
     async fn quotas(&self) -> Result<Vec<Quota>, DriverError> {
         let name = &self.shared.capabilities.name;
         self.read(Operation::Quotas, name, |state| Ok(quotas(state)))
+    }
+
+    async fn inspect(&self, id: &ResourceId) -> Result<Inspected, DriverError> {
+        self.read(Operation::Inspect, id, |state| Ok(state.look(id)?.inspected()))
+    }
+
+    async fn others(&self, owner: &OwnerTag) -> Result<Vec<Inspected>, DriverError> {
+        self.read(Operation::Others, owner, |state| state.others(owner))
+    }
+
+    async fn retag(&self, request: &Retag) -> Result<Resource, DriverError> {
+        let retagged = self.mutate(Mutation::Retag(Box::new(request.clone())))?;
+        retagged.ok_or_else(|| {
+            let detail = "a thing without a thing".to_owned();
+            self.failed(Operation::Retag, &request.id, Cause::Unexpected { detail })
+        })
     }
 }

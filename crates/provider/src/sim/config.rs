@@ -4,8 +4,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use skyloom_core::{CloudId, InstanceType, MicroUsdPerHour, Purchase, RegionKey, Timestamp};
+use skyloom_core::{CloudId, InstanceType, MicroUsd, MicroUsdPerHour, Purchase, RegionKey, Timestamp};
 
+use super::bill::Destination;
 use super::program::SimProgram;
 use crate::{FaultRates, PerMille, RateLimit};
 
@@ -34,6 +35,7 @@ pub struct SimConfig {
     pub(super) start: Timestamp,
     pub(super) machine_start: Delay,
     pub(super) replica_start: Delay,
+    pub(super) delays_by_name: bool,
     pub(super) consistency_window: Duration,
     pub(super) token_memory: Option<Duration>,
     pub(super) fences: bool,
@@ -41,12 +43,53 @@ pub struct SimConfig {
     pub(super) machine_quota: Option<u64>,
     pub(super) capacity: BTreeMap<(RegionKey, InstanceType), u32>,
     pub(super) prices: BTreeMap<PriceKey, MicroUsdPerHour>,
+    pub(super) tariff: Tariff,
     pub(super) rate_limit: Option<RateLimit>,
     pub(super) eviction_notice: Duration,
     pub(super) clock_skew_micros: i64,
     pub(super) programs: BTreeMap<String, SimProgram>,
     pub(super) faults: SimFaults,
     pub(super) events_max: usize,
+}
+
+/// What is charged besides a machine's price while it runs.
+#[derive(Debug, Clone)]
+pub(super) struct Tariff {
+    pub(super) minimum_charge: Duration,
+    pub(super) stopped_share: PerMille,
+    egress: MicroUsd,
+    egress_to: BTreeMap<(RegionKey, Destination), MicroUsd>,
+}
+
+/// AWS, Azure and GCP charge each start for a minute at least.
+const MINIMUM_CHARGE: Duration = Duration::from_secs(60);
+
+impl Default for Tariff {
+    fn default() -> Self {
+        Self {
+            minimum_charge: MINIMUM_CHARGE,
+            stopped_share: PerMille::NEVER,
+            egress: MicroUsd::ZERO,
+            egress_to: BTreeMap::new(),
+        }
+    }
+}
+
+impl Tariff {
+    /// What a stopped machine of this price costs per hour, rounded down.
+    pub(super) const fn stopped(&self, price: MicroUsdPerHour) -> MicroUsdPerHour {
+        // A price is at most a million dollars, so that a thousand times it can be held.
+        MicroUsdPerHour::from_micros(price.as_micros() * self.stopped_share.get() as i64 / 1000)
+    }
+
+    /// Price per GiB from a region to a destination.
+    pub(super) fn per_gib(&self, from: &RegionKey, to: &Destination) -> MicroUsd {
+        if matches!(to, Destination::Region(region) if region == from) {
+            return MicroUsd::ZERO;
+        }
+        let key = (from.clone(), to.clone());
+        self.egress_to.get(&key).copied().unwrap_or(self.egress)
+    }
 }
 
 /// AWS announces the end of a spot instance this long before it.
@@ -67,6 +110,7 @@ impl SimConfig {
             start,
             machine_start: seconds(20, 60),
             replica_start: seconds(1, 5),
+            delays_by_name: false,
             consistency_window: Duration::from_secs(5),
             token_memory: None,
             fences: true,
@@ -74,6 +118,7 @@ impl SimConfig {
             machine_quota: None,
             capacity: BTreeMap::new(),
             prices: BTreeMap::new(),
+            tariff: Tariff::default(),
             rate_limit: None,
             eviction_notice: EVICTION_NOTICE,
             clock_skew_micros: 0,
@@ -103,6 +148,14 @@ impl SimConfig {
     #[must_use]
     pub const fn with_replica_start(mut self, delay: Delay) -> Self {
         self.replica_start = delay;
+        self
+    }
+
+    /// The same, drawing how long a thing takes to start from the seed and its name and not in the order of calls: for
+    /// callers whose calls overlap in an order that is not theirs to decide.
+    #[must_use]
+    pub const fn with_delays_by_name(mut self) -> Self {
+        self.delays_by_name = true;
         self
     }
 
@@ -162,6 +215,34 @@ impl SimConfig {
         price: MicroUsdPerHour,
     ) -> Self {
         self.prices.insert((region, instance, purchase), price);
+        self
+    }
+
+    /// The same, charging each start of a machine for this long at least; a minute unless told otherwise.
+    #[must_use]
+    pub const fn with_minimum_charge(mut self, time: Duration) -> Self {
+        self.tariff.minimum_charge = time;
+        self
+    }
+
+    /// The same, charging a stopped machine this share of its price, for its disk and address; nothing unless told.
+    #[must_use]
+    pub const fn with_stopped_share(mut self, share: PerMille) -> Self {
+        self.tariff.stopped_share = share;
+        self
+    }
+
+    /// The same, charging this much per GiB (2^30 bytes) that a replica sends out of its region; nothing unless told.
+    #[must_use]
+    pub const fn with_egress_price(mut self, per_gib: MicroUsd) -> Self {
+        self.tariff.egress = per_gib;
+        self
+    }
+
+    /// The same, charging this much per GiB from one region to one destination, whatever other egress costs.
+    #[must_use]
+    pub fn with_egress_price_to(mut self, from: RegionKey, to: Destination, per_gib: MicroUsd) -> Self {
+        self.tariff.egress_to.insert((from, to), per_gib);
         self
     }
 

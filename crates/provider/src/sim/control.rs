@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use skyloom_core::{InstanceType, MicroUsdPerHour, Purchase, RegionKey, ResourceId, Resources, Timestamp};
+use skyloom_core::{InstanceType, MicroUsdPerHour, Purchase, RegionKey, ResourceId, Resources, Site, Timestamp};
 
 use super::bill::Bill;
 use super::cloud::SimCloud;
 use super::config::SimFaults;
-use super::event::{SimEvent, SimEventKind};
+use super::event::SimEvent;
+use super::outage::Fate;
 use super::state::State;
 use super::thing::{Body, ReplicaBody, Thing};
 use crate::{Cause, Driver as _, Operation, PerMille, Resource, ResourceState};
@@ -129,17 +130,14 @@ impl SimCloud {
         self.state().plan.repeat_at(call);
     }
 
-    /// Takes a region down, or brings it back. While it is down, calls about it are [`Cause::Unavailable`], and so is
-    /// `list` for an owner who has something there; what runs there runs on and is charged.
+    /// Takes a region down, or brings it back: [`SimCloud::begin_outage`] of a whole region in which everything runs on,
+    /// and [`SimCloud::end_outage`].
     pub fn set_outage(&self, region: RegionKey, down: bool) {
-        let mut state = self.state();
-        let changed = if down {
-            state.outages.insert(region.clone())
+        let site = Site { region, zone: None };
+        if down {
+            self.begin_outage(site, Fate::RunsOn);
         } else {
-            state.outages.remove(&region)
-        };
-        if changed {
-            state.log(SimEventKind::Outage { region, down });
+            self.end_outage(&site);
         }
     }
 
@@ -244,6 +242,14 @@ impl SimCloud {
         Ok(at)
     }
 
+    /// Takes the owner tag off a thing, as somebody at a console might: it is in nobody's list from now on and runs on.
+    ///
+    /// # Errors
+    /// [`Cause::NotFound`] when there is no such thing.
+    pub fn untag(&self, id: &ResourceId) -> Result<(), Cause> {
+        self.state().untag(id)
+    }
+
     /// Uses this share of the CPU that the replica asked for from now on, until its next start.
     ///
     /// # Errors
@@ -267,7 +273,7 @@ impl SimCloud {
     }
 }
 
-fn running_replica<'a>(state: &'a mut State, id: &ResourceId) -> Result<&'a mut ReplicaBody, Cause> {
+pub(super) fn running_replica<'a>(state: &'a mut State, id: &ResourceId) -> Result<&'a mut ReplicaBody, Cause> {
     let thing = state.things.get_mut(id).ok_or(Cause::NotFound)?;
     let running = thing.resource.state == ResourceState::Running;
     match &mut thing.body {

@@ -5,14 +5,16 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use skyloom_core::{
-    Dimension, Machine, MicroUsdPerHour, OwnerTag, PortName, PortSpec, Protocol, RegionKey, ReplicaSpec, ResourceId,
-    Resources,
+    Digest, Dimension, Machine, MicroUsdPerHour, OwnerTag, PortName, PortSpec, Protocol, RegionKey, ReplicaSpec,
+    ResourceId, Resources,
 };
 
+use super::config::Delay;
 use super::event::SimEventKind;
 use super::program::{SimProgram, program_name};
 use super::state::{State, TokenUse};
 use super::thing::{Body, MachineBody, Meter, ReplicaBody, Thing};
+use crate::dice::Dice;
 use crate::{Cause, CreateRequest, Kind, Resource, ResourceState, What};
 
 /// No machine costs a million dollars an hour; the bound keeps every interval's cost within what can be held.
@@ -37,11 +39,11 @@ impl State {
                 (
                     Body::Machine(Box::new(body)),
                     machine.site.clone(),
-                    self.machine_delay(),
+                    self.machine_delay(machine.id.as_str()),
                 )
             }
             What::Replica(new) => {
-                let delay = self.replica_delay(&new.machine, &request.owner)?;
+                let delay = self.replica_delay(&request.name(), &new.machine, &request.owner)?;
                 let body = self.place(&new.spec, &new.machine)?;
                 let site = self
                     .things
@@ -77,9 +79,24 @@ impl State {
             })
     }
 
+    /// Writes a thing down that runs and is seen at once, and draws nothing.
+    pub(super) fn enter_at_once(&mut self, resource: Resource, body: Body, price: Option<MicroUsdPerHour>) {
+        self.enter_seen(resource, body, price, (Duration::ZERO, Duration::ZERO));
+    }
+
     /// Writes a new thing down and lets it run when its time comes.
     fn enter(&mut self, resource: Resource, body: Body, price: Option<MicroUsdPerHour>, delay: Duration) {
         let lag = self.windows.between(Duration::ZERO, self.config.consistency_window);
+        self.enter_seen(resource, body, price, (delay, lag));
+    }
+
+    fn enter_seen(
+        &mut self,
+        resource: Resource,
+        body: Body,
+        price: Option<MicroUsdPerHour>,
+        (delay, lag): (Duration, Duration),
+    ) {
         let id = resource.id.clone();
         let used = TokenUse {
             parameters: resource.parameters,
@@ -98,9 +115,11 @@ impl State {
         });
         let thing = Thing {
             resource,
+            untagged: false,
             visible_at: self.now.saturating_add(lag),
             ready_at: self.now,
             incarnation: 0,
+            lost_power: false,
             body,
         };
         self.things.insert(id.clone(), thing);
@@ -133,17 +152,30 @@ impl State {
         })
     }
 
-    fn machine_delay(&mut self) -> Duration {
-        self.delays
-            .between(self.config.machine_start.least, self.config.machine_start.most)
+    pub(super) fn machine_delay(&mut self, name: &str) -> Duration {
+        self.draw(self.config.machine_start, name)
+    }
+
+    /// How long a thing of this name takes.
+    fn draw(&mut self, delay: Delay, name: &str) -> Duration {
+        if self.config.delays_by_name {
+            let digest = Digest::of(&(self.config.seed, name));
+            let seed = digest
+                .as_bytes()
+                .iter()
+                .take(8)
+                .fold(0, |seed, byte| seed << 8 | u64::from(*byte));
+            return Dice::new(seed, 0).between(delay.least, delay.most);
+        }
+        self.delays.between(delay.least, delay.most)
     }
 
     /// How long a replica on this machine takes to run: its own time, after the machine runs.
-    pub(super) fn replica_delay(&mut self, on: &ResourceId, owner: &OwnerTag) -> Result<Duration, Cause> {
+    pub(super) fn replica_delay(&mut self, name: &str, on: &ResourceId, owner: &OwnerTag) -> Result<Duration, Cause> {
         let machine = self
             .things
             .get(on)
-            .filter(|thing| thing.resource.owner == *owner && thing.machine().is_some());
+            .filter(|thing| thing.owner() == Some(owner) && thing.machine().is_some());
         let machine = machine.ok_or(Cause::NotFound)?;
         let until_ready = match machine.resource.state {
             ResourceState::Pending => machine.ready_at.saturating_since(self.now),
@@ -153,9 +185,7 @@ impl State {
                 return Err(Cause::Invalid { detail });
             }
         };
-        let own = self
-            .delays
-            .between(self.config.replica_start.least, self.config.replica_start.most);
+        let own = self.draw(self.config.replica_start, name);
         Ok(until_ready.saturating_add(own))
     }
 
@@ -167,12 +197,21 @@ impl State {
         check_price(price)?;
         self.check_limits(machine)?;
         Ok(MachineBody {
-            machine: machine.clone(),
             price,
-            address: machine_address(self.made + 1),
-            charged_since: None,
-            evicted_at: None,
+            ..self.stocked(machine)
         })
+    }
+
+    /// A machine at the price that it says, asking nobody.
+    pub(super) fn stocked(&self, machine: &Machine) -> MachineBody {
+        MachineBody {
+            machine: machine.clone(),
+            price: machine.price,
+            address: machine_address(self.made + 1),
+            charged: None,
+            runs_since: None,
+            evicted_at: None,
+        }
     }
 
     /// Quotas first, then capacity, as the clouds do; then chance.
@@ -232,7 +271,7 @@ impl State {
 
     // --- replicas ------------------------------------------------------------------------------------------------
 
-    fn place(&self, spec: &ReplicaSpec, on: &ResourceId) -> Result<ReplicaBody, Cause> {
+    pub(super) fn place(&self, spec: &ReplicaSpec, on: &ResourceId) -> Result<ReplicaBody, Cause> {
         let thing = self.things.get(on).ok_or(Cause::NotFound)?;
         let body = thing.machine().ok_or(Cause::NotFound)?;
         if spec.machine != body.machine.id || spec.site.region != body.machine.site.region {
@@ -245,10 +284,12 @@ impl State {
         Ok(ReplicaBody {
             machine: on.clone(),
             request: spec.request,
+            run: spec.run.clone(),
             program: program.unwrap_or_else(SimProgram::service),
             ports: self.give_ports(on, body.address, &spec.run.ports)?,
             log: VecDeque::new(),
             meter: Meter::default(),
+            sent: BTreeMap::new(),
         })
     }
 

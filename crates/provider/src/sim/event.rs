@@ -2,8 +2,11 @@
 //! when serialised. Environments and other secrets are never in it.
 
 use serde::{Deserialize, Serialize};
-use skyloom_core::{Class, MicroUsdPerHour, OperationId, OwnerTag, RegionKey, ResourceId, Timestamp, Token};
+use skyloom_core::{
+    Bytes, Class, MicroUsdPerHour, OperationId, OwnerTag, RegionKey, ResourceId, Timestamp, Token, ZoneName,
+};
 
+use super::bill::Destination;
 use crate::{Epoch, Kind, Operation};
 
 /// One thing that happened.
@@ -106,6 +109,17 @@ pub enum SimEventKind {
         /// Which.
         id: ResourceId,
     },
+    /// A thing was given other marks and runs on.
+    Retagged {
+        /// Which.
+        id: ResourceId,
+        /// Whose it is from now on; `None`: nobody's.
+        owner: Option<OwnerTag>,
+        /// Its name from now on.
+        name: String,
+        /// The operation that did it.
+        operation: OperationId,
+    },
     /// The price of a machine changed.
     Repriced {
         /// Which.
@@ -113,10 +127,34 @@ pub enum SimEventKind {
         /// From now on.
         price: MicroUsdPerHour,
     },
-    /// A region went down or came back.
+    /// A replica sent bytes on command.
+    Sent {
+        /// Which.
+        id: ResourceId,
+        /// Where to.
+        to: Destination,
+        /// How many.
+        bytes: Bytes,
+    },
+    /// Somebody changed a thing behind everybody's back, or the hardware did.
+    Edited {
+        /// Which.
+        id: ResourceId,
+        /// What was done, for people.
+        what: String,
+    },
+    /// The call was answered with somebody else's thing.
+    MixedUp {
+        /// What the caller got to see.
+        id: ResourceId,
+    },
+    /// A region or zone went down or came back.
     Outage {
         /// Which.
         region: RegionKey,
+        /// The zone of it; `None`: all of it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        zone: Option<ZoneName>,
         /// Whether it is down from now on.
         down: bool,
     },

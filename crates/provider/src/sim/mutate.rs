@@ -8,7 +8,7 @@ use skyloom_core::{ResourceId, StopSpec};
 use super::event::SimEventKind;
 use super::state::State;
 use super::thing::Thing;
-use crate::{Cause, CreateRequest, Epoch, Operation, Resource, ResourceState};
+use crate::{Cause, CreateRequest, Epoch, Operation, Resource, ResourceState, Retag};
 
 /// A call that changes the cloud.
 #[derive(Debug, Clone)]
@@ -28,6 +28,7 @@ pub(super) enum Mutation {
         id: ResourceId,
         epoch: Epoch,
     },
+    Retag(Box<Retag>),
 }
 
 /// Whether somebody waits for the answer: then a graceful stop takes its time.
@@ -44,12 +45,14 @@ impl Mutation {
             Self::Delete { .. } => Operation::Delete,
             Self::Stop { .. } => Operation::Stop,
             Self::Start { .. } => Operation::Start,
+            Self::Retag(_) => Operation::Retag,
         }
     }
 
     pub(super) const fn epoch(&self) -> Epoch {
         match self {
             Self::Create(request) => request.epoch,
+            Self::Retag(request) => request.epoch,
             Self::Delete { epoch, .. } | Self::Stop { epoch, .. } | Self::Start { epoch, .. } => *epoch,
         }
     }
@@ -58,19 +61,21 @@ impl Mutation {
     pub(super) fn subject(&self) -> String {
         match self {
             Self::Create(request) => request.name(),
+            Self::Retag(request) => request.id.to_string(),
             Self::Delete { id, .. } | Self::Stop { id, .. } | Self::Start { id, .. } => id.to_string(),
         }
     }
 }
 
 impl State {
-    /// Carries a mutation out. `Some` for a creation: the thing as it is now.
+    /// Carries a mutation out. `Some` for a creation and for new marks: the thing as it is now.
     pub(super) fn apply(&mut self, mutation: &Mutation, waits: Waits) -> Result<Option<Resource>, Cause> {
         match mutation {
             Mutation::Create(request) => self.create(request).map(Some),
             Mutation::Delete { id, stop, epoch } => self.delete(id, *stop, *epoch, waits).map(|()| None),
             Mutation::Stop { id, stop, epoch } => self.stop(id, *stop, *epoch, waits).map(|()| None),
             Mutation::Start { id, epoch } => self.start(id, *epoch).map(|()| None),
+            Mutation::Retag(request) => self.retag(request).map(Some),
         }
     }
 
@@ -78,8 +83,8 @@ impl State {
         let Some(thing) = self.things.get(id) else {
             return Ok(());
         };
-        let owner = thing.resource.owner.clone();
-        self.fence(&owner, epoch)?;
+        let owner = thing.owner().cloned();
+        owner.map_or(Ok(()), |owner| self.fence(&owner, epoch))?;
         if let Some(carried) = self.things.values().find(|other| other.is_on(id)) {
             let by = carried.resource.name.clone();
             return Err(Cause::InUse { by });
@@ -90,8 +95,8 @@ impl State {
     }
 
     fn stop(&mut self, id: &ResourceId, stop: StopSpec, epoch: Epoch, waits: Waits) -> Result<(), Cause> {
-        let owner = self.things.get(id).ok_or(Cause::NotFound)?.resource.owner.clone();
-        self.fence(&owner, epoch)?;
+        let owner = self.things.get(id).ok_or(Cause::NotFound)?.owner().cloned();
+        owner.map_or(Ok(()), |owner| self.fence(&owner, epoch))?;
         let carried = |other: &&Thing| other.is_on(id) && other.is_live();
         if let Some(carried) = self.things.values().find(carried) {
             let by = carried.resource.name.clone();
@@ -141,10 +146,9 @@ impl State {
         let delay = match (machine, on) {
             (Some(machine), _) => {
                 self.check_limits(&machine)?;
-                self.delays
-                    .between(self.config.machine_start.least, self.config.machine_start.most)
+                self.machine_delay(&resource.name)
             }
-            (None, Some((on, _))) => self.replica_delay(&on, &resource.owner)?,
+            (None, Some((on, _))) => self.replica_delay(&resource.name, &on, &resource.owner)?,
             (None, None) => Duration::ZERO,
         };
         self.log(SimEventKind::Starting { id: id.clone() });

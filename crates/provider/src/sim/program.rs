@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use skyloom_core::{Bytes, RunSpec};
 
+use super::bill::Destination;
 use crate::PerMille;
 
 /// The behaviour of a program.
@@ -15,6 +16,7 @@ pub struct SimProgram {
     pub(super) prints: Vec<String>,
     pub(super) load: PerMille,
     pub(super) network_per_second: Bytes,
+    pub(super) sends: Vec<(Destination, Bytes)>,
 }
 
 impl SimProgram {
@@ -29,6 +31,7 @@ impl SimProgram {
             prints: Vec::new(),
             load: PerMille::new(100),
             network_per_second: Bytes::ZERO,
+            sends: Vec::new(),
         }
     }
 
@@ -66,6 +69,14 @@ impl SimProgram {
     #[must_use]
     pub const fn with_network(mut self, per_second: Bytes) -> Self {
         self.network_per_second = per_second;
+        self
+    }
+
+    /// The same, sending this many bytes per second there while it runs, besides what it does otherwise: what leaves its
+    /// region is charged.
+    #[must_use]
+    pub fn sending(mut self, to: Destination, per_second: Bytes) -> Self {
+        self.sends.push((to, per_second));
         self
     }
 }

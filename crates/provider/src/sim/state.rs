@@ -2,15 +2,17 @@
 //!
 //! No locks and no driver trait here: this is a plain state machine, and `cloud` puts it behind the port.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use skyloom_core::{Digest, OwnerTag, Purchase, RegionKey, ResourceId, Timestamp, Token};
+use skyloom_core::{Digest, OwnerTag, Purchase, RegionKey, ResourceId, Site, Timestamp, Token};
 
-use super::bill::{Bill, LineItem};
+use super::bill::{Bill, EgressItem, LineItem};
 use super::config::SimConfig;
 use super::event::{SimEvent, SimEventKind};
+use super::mix_up::MixUp;
 use super::mutate::{Mutation, Waits};
+use super::outage::Fate;
 use super::thing::{Body, Thing};
 use crate::dice::Dice;
 use crate::{Cause, Epoch, FaultPlan, Operation, RateLimit, Resource, ResourceState};
@@ -33,11 +35,15 @@ pub(super) struct State {
     /// Tokens, also of things deleted since.
     pub(super) tokens: BTreeMap<Token, TokenUse>,
     epochs: BTreeMap<OwnerTag, Epoch>,
-    pub(super) outages: BTreeSet<RegionKey>,
+    pub(super) outages: BTreeMap<Site, Fate>,
     due: BTreeMap<(Timestamp, u64), Due>,
     due_count: u64,
     pub(super) made: u64,
-    charged: Vec<LineItem>,
+    pub(super) charged: Vec<LineItem>,
+    /// What replicas sent that are gone.
+    charged_egress: Vec<EgressItem>,
+    /// Calls that are answered with somebody else's thing.
+    pub(super) mix_ups: BTreeMap<u64, MixUp>,
     pub(super) plan: FaultPlan,
     rate_limit: Option<RateLimit>,
     pub(super) delays: Dice,
@@ -45,7 +51,7 @@ pub(super) struct State {
     pub(super) windows: Dice,
     events: VecDeque<SimEvent>,
     /// The call being served.
-    call: Option<u64>,
+    pub(super) call: Option<u64>,
 }
 
 /// What a token was used for.
@@ -84,11 +90,13 @@ impl State {
             things: BTreeMap::new(),
             tokens: BTreeMap::new(),
             epochs: BTreeMap::new(),
-            outages: BTreeSet::new(),
+            outages: BTreeMap::new(),
+            mix_ups: BTreeMap::new(),
             due: BTreeMap::new(),
             due_count: 0,
             made: 0,
             charged: Vec::new(),
+            charged_egress: Vec::new(),
             plan: FaultPlan::new(config.seed, config.faults.calls),
             rate_limit: config.rate_limit,
             delays: dice(DELAYS),
@@ -187,7 +195,7 @@ impl State {
     fn run(&mut self, id: &ResourceId) {
         let now = self.now;
         let Some(thing) = self.things.get_mut(id) else { return };
-        thing.run(now);
+        self.charged.extend(thing.run(now, &self.config.tariff));
         let (incarnation, faults) = (thing.incarnation, self.config.faults);
         let spot = thing.machine().is_some_and(|m| m.machine.purchase == Purchase::Spot);
         let program = thing.replica().map(|replica| replica.program.clone());
@@ -240,7 +248,7 @@ impl State {
     pub(super) fn halt(&mut self, id: &ResourceId, state: ResourceState) {
         let now = self.now;
         if let Some(thing) = self.things.get_mut(id) {
-            self.charged.extend(thing.halt(state, now));
+            self.charged.extend(thing.halt(state, now, &self.config.tariff));
         }
     }
 
@@ -293,7 +301,8 @@ impl State {
     /// Removes a thing; its token stays used.
     pub(super) fn remove(&mut self, id: &ResourceId) {
         self.halt(id, ResourceState::Stopped);
-        if self.things.remove(id).is_some() {
+        if let Some(thing) = self.things.remove(id) {
+            self.charged_egress.extend(thing.egress(self.now, &self.config.tariff));
             self.log(SimEventKind::Deleted { id: id.clone() });
         }
     }
@@ -370,7 +379,11 @@ impl State {
     /// Refuses what a region that is down would have to answer.
     pub(super) fn reach(&self, mutation: &Mutation) -> Result<(), Cause> {
         let region = match mutation {
-            Mutation::Create(request) => Some(&request.site().region),
+            Mutation::Create(request) => {
+                self.reach_zone(request)?;
+                Some(&request.site().region)
+            }
+            Mutation::Retag(request) => self.things.get(&request.id).map(|thing| &thing.resource.site.region),
             Mutation::Delete { id, .. } | Mutation::Stop { id, .. } | Mutation::Start { id, .. } => {
                 self.things.get(id).map(|thing| &thing.resource.site.region)
             }
@@ -379,7 +392,11 @@ impl State {
     }
 
     pub(super) fn reach_region(&self, region: &RegionKey) -> Result<(), Cause> {
-        if self.outages.contains(region) {
+        let whole = Site {
+            region: region.clone(),
+            zone: None,
+        };
+        if self.outages.contains_key(&whole) {
             return Err(Cause::Unavailable {
                 detail: format!("region `{region}` is down"),
             });
@@ -411,10 +428,10 @@ impl State {
 
     pub(super) fn list(&self, owner: &OwnerTag) -> Result<Vec<Resource>, Cause> {
         let mut found = Vec::new();
-        for thing in self.things.values().filter(|thing| thing.resource.owner == *owner) {
+        for thing in self.things.values().filter(|thing| thing.owner() == Some(owner)) {
             self.reach_region(&thing.resource.site.region)?;
             if thing.visible_at <= self.now {
-                found.push(thing.resource.clone());
+                found.push(self.mixed_up(thing.resource.clone()));
             }
         }
         Ok(found)
@@ -425,8 +442,10 @@ impl State {
             return Ok(None);
         };
         self.reach_region(&thing.resource.site.region)?;
-        let theirs = thing.resource.owner == *owner && thing.visible_at <= self.now;
-        Ok(theirs.then(|| thing.resource.clone()))
+        // A thing that changed hands is not found by the token of its maker.
+        let marked = thing.owner() == Some(owner) && thing.resource.token == *token;
+        let theirs = marked && thing.visible_at <= self.now;
+        Ok(theirs.then(|| self.mixed_up(thing.resource.clone())))
     }
 
     /// What the provider's own clock says.
@@ -436,20 +455,25 @@ impl State {
     }
 
     pub(super) fn bill(&self) -> Bill {
-        let open = self.things.values().filter_map(|thing| thing.charge(self.now, true));
-        let mut items: Vec<LineItem> = self.charged.iter().cloned().chain(open).collect();
-        items.sort_by(|a, b| (a.from, &a.id).cmp(&(b.from, &b.id)));
-        Bill { items }
+        let (now, tariff) = (self.now, &self.config.tariff);
+        let open = self.things.values().filter_map(|thing| thing.charge(now, tariff, true));
+        let sent = self.things.values().flat_map(|thing| thing.egress(now, tariff));
+        let mut bill = Bill {
+            items: self.charged.iter().cloned().chain(open).collect(),
+            egress: self.charged_egress.iter().cloned().chain(sent).collect(),
+        };
+        bill.sort();
+        bill
     }
 
-    /// Charges what ran at the old price until now, and charges the new one from now on.
+    /// Charges what was charged at the old price until now, and charges the new one from now on.
     pub(super) fn reprice(&mut self, id: &ResourceId, price: skyloom_core::MicroUsdPerHour) {
         let now = self.now;
         let Some(thing) = self.things.get_mut(id) else { return };
-        self.charged.extend(thing.charge(now, false));
+        self.charged.extend(thing.charge(now, &self.config.tariff, false));
         if let Body::Machine(machine) = &mut thing.body {
             machine.price = price;
-            machine.charged_since = machine.charged_since.map(|_| now);
+            machine.charged = machine.charged.map(|(charge, _)| (charge, now));
         }
         self.log(SimEventKind::Repriced { id: id.clone(), price });
     }

@@ -4,9 +4,12 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use skyloom_core::{Bytes, Machine, MicroUsdPerHour, PortName, Protocol, ResourceId, Resources, Timestamp};
+use skyloom_core::{
+    Bytes, Machine, MicroUsd, MicroUsdPerHour, PortName, Protocol, ResourceId, Resources, RunSpec, Timestamp,
+};
 
-use super::bill::LineItem;
+use super::bill::{Charge, Destination, EgressItem, LineItem, cost_of};
+use super::config::Tariff;
 use super::program::SimProgram;
 use crate::{PerMille, Resource, ResourceState, Usage};
 
@@ -17,12 +20,16 @@ const LOG_LINES_MAX: usize = 1000;
 #[derive(Debug, Clone)]
 pub(super) struct Thing {
     pub(super) resource: Resource,
+    /// It carries no owner tag; the one in `resource` is its last.
+    pub(super) untagged: bool,
     /// Before that it is absent from listings.
     pub(super) visible_at: Timestamp,
     /// When a pending thing will run.
     pub(super) ready_at: Timestamp,
     /// Counts halts; what was due for an earlier incarnation no longer happens.
     pub(super) incarnation: u64,
+    /// Whether it runs again when the outage is over.
+    pub(super) lost_power: bool,
     pub(super) body: Body,
 }
 
@@ -37,8 +44,10 @@ pub(super) struct MachineBody {
     pub(super) machine: Machine,
     pub(super) price: MicroUsdPerHour,
     pub(super) address: Ipv4Addr,
-    /// Since when the present price has been charged; `None`: nothing is charged.
-    pub(super) charged_since: Option<Timestamp>,
+    /// What is charged at the present price, and since when; `None`: nothing is.
+    pub(super) charged: Option<(Charge, Timestamp)>,
+    /// When the present run began; unlike the interval that is charged, a new price does not begin it anew.
+    pub(super) runs_since: Option<Timestamp>,
     /// When it will be taken back, once that is announced.
     pub(super) evicted_at: Option<Timestamp>,
 }
@@ -47,10 +56,14 @@ pub(super) struct MachineBody {
 pub(super) struct ReplicaBody {
     pub(super) machine: ResourceId,
     pub(super) request: Resources,
+    /// What it was made to run.
+    pub(super) run: RunSpec,
     pub(super) program: SimProgram,
     pub(super) ports: BTreeMap<PortName, (Protocol, SocketAddr)>,
     pub(super) log: VecDeque<String>,
     pub(super) meter: Meter,
+    /// Bytes sent on command, by destination; what the program sends by itself follows from the meter.
+    pub(super) sent: BTreeMap<Destination, u64>,
 }
 
 /// Work done, added up whenever the load changes.
@@ -95,11 +108,16 @@ impl Thing {
         self.replica().is_some_and(|replica| replica.machine == *machine)
     }
 
-    /// Becomes running: money and work are metered, ports answer, the program prints.
-    pub(super) fn run(&mut self, now: Timestamp) {
+    /// Becomes running: money and work are metered, ports answer, the program prints. Returns what was charged until now
+    /// for being stopped.
+    pub(super) fn run(&mut self, now: Timestamp, tariff: &Tariff) -> Option<LineItem> {
+        let charge = self.charge(now, tariff, false);
         self.resource.state = ResourceState::Running;
         match &mut self.body {
-            Body::Machine(machine) => machine.charged_since = Some(now),
+            Body::Machine(machine) => {
+                machine.charged = Some((Charge::Running, now));
+                machine.runs_since = Some(now);
+            }
             Body::Replica(replica) => {
                 replica.meter.begin(now, replica.program.load);
                 self.resource.endpoints = replica
@@ -112,30 +130,54 @@ impl Thing {
                 }
             }
         }
+        charge
     }
 
     /// Ceases to run, whatever the reason: what was due is outdated, meters end, ports no longer answer. Returns the
-    /// interval to charge, if the thing was being charged.
-    pub(super) fn halt(&mut self, state: ResourceState, now: Timestamp) -> Option<LineItem> {
-        let charge = self.charge(now, false);
+    /// intervals to charge, if the thing was being charged.
+    pub(super) fn halt(&mut self, state: ResourceState, now: Timestamp, tariff: &Tariff) -> Vec<LineItem> {
+        let charges = self.charge(now, tariff, false).into_iter();
+        let charges = charges.chain(self.rest_of_minimum(now, tariff)).collect();
+        let kept = state == ResourceState::Stopped && tariff.stopped_share.get() > 0;
         self.resource.state = state;
         self.resource.endpoints.clear();
         self.incarnation += 1;
         match &mut self.body {
             Body::Machine(machine) => {
-                machine.charged_since = None;
+                machine.charged = kept.then_some((Charge::Stopped, now));
+                machine.runs_since = None;
                 machine.evicted_at = None;
             }
             Body::Replica(replica) => replica.meter.end(now, &replica.request),
         }
-        charge
+        charges
     }
 
-    /// The interval charged at the present price until now; `None` for a replica, a machine that does not run, and
+    /// The interval charged at the present price until now; `None` for a replica, a machine that is not charged, and
     /// an interval of no length.
-    pub(super) fn charge(&self, now: Timestamp, open: bool) -> Option<LineItem> {
-        let body = self.machine()?;
-        let from = body.charged_since.filter(|from| *from < now)?;
+    pub(super) fn charge(&self, now: Timestamp, tariff: &Tariff, open: bool) -> Option<LineItem> {
+        let (charge, from) = self.machine()?.charged?;
+        self.line(charge, (from, now), tariff, open)
+    }
+
+    /// What is missing to the minimum charge of a run that ends now.
+    fn rest_of_minimum(&self, now: Timestamp, tariff: &Tariff) -> Option<LineItem> {
+        let least = self.machine()?.runs_since?.saturating_add(tariff.minimum_charge);
+        self.line(Charge::Minimum, (now, least), tariff, false)
+    }
+
+    fn line(
+        &self,
+        charge: Charge,
+        (from, until): (Timestamp, Timestamp),
+        tariff: &Tariff,
+        open: bool,
+    ) -> Option<LineItem> {
+        let body = self.machine().filter(|_| from < until)?;
+        let price = match charge {
+            Charge::Running | Charge::Minimum => body.price,
+            Charge::Stopped => tariff.stopped(body.price),
+        };
         Some(LineItem {
             id: self.resource.id.clone(),
             name: self.resource.name.clone(),
@@ -143,16 +185,37 @@ impl Thing {
             site: self.resource.site.clone(),
             instance: body.machine.instance.clone(),
             purchase: body.machine.purchase,
+            charge,
             from,
-            until: now,
+            until,
             open,
-            price: body.price,
+            price,
             // Prices and times are bounded so that one interval fits: see `PRICE_MAX` and `HORIZON`.
-            cost: body
-                .price
-                .over(now.saturating_since(from))
-                .unwrap_or(skyloom_core::MicroUsd::MAX),
+            cost: price.over(until.saturating_since(from)).unwrap_or(MicroUsd::MAX),
         })
+    }
+
+    /// What the bytes cost that a replica has sent until now, by destination; free ones are left out.
+    pub(super) fn egress(&self, now: Timestamp, tariff: &Tariff) -> Vec<EgressItem> {
+        let Some(replica) = self.replica() else {
+            return Vec::new();
+        };
+        let from = &self.resource.site.region;
+        let items = replica.sent_until(now).into_iter().filter_map(|(to, bytes)| {
+            let (bytes, per_gib) = (Bytes::from_bytes(bytes), tariff.per_gib(from, &to));
+            let cost = cost_of(bytes, per_gib);
+            (cost > MicroUsd::ZERO).then(|| EgressItem {
+                id: self.resource.id.clone(),
+                name: self.resource.name.clone(),
+                owner: self.resource.owner.clone(),
+                from: from.clone(),
+                to,
+                bytes,
+                per_gib,
+                cost,
+            })
+        });
+        items.collect()
     }
 }
 
@@ -164,14 +227,24 @@ impl ReplicaBody {
         self.log.push_back(line);
     }
 
+    /// Bytes sent until now, by destination.
+    fn sent_until(&self, now: Timestamp) -> BTreeMap<Destination, u64> {
+        let mut meter = self.meter;
+        meter.add_up(now, &self.request);
+        let mut sent = self.sent.clone();
+        for (to, per_second) in &self.program.sends {
+            let total = sent.entry(to.clone()).or_default();
+            *total = total.saturating_add(flown(*per_second, meter.ran));
+        }
+        sent
+    }
+
     /// Work done until now; `at` is the provider's clock.
     pub(super) fn usage(&self, now: Timestamp, at: Timestamp) -> Usage {
         let mut meter = self.meter;
         let running = meter.since.is_some();
         meter.add_up(now, &self.request);
-        let bytes_per_second = u128::from(self.program.network_per_second.as_bytes());
-        let bytes = (bytes_per_second.saturating_mul(meter.ran.as_micros())) / 1_000_000;
-        let network = Bytes::from_bytes(u64::try_from(bytes).unwrap_or(u64::MAX));
+        let network = Bytes::from_bytes(flown(self.program.network_per_second, meter.ran));
         Usage {
             at,
             cpu: meter.cpu,
@@ -181,6 +254,12 @@ impl ReplicaBody {
             network_out: Some(network),
         }
     }
+}
+
+/// Bytes at this rate over this time, rounded down.
+fn flown(per_second: Bytes, time: Duration) -> u64 {
+    let bytes = u128::from(per_second.as_bytes()).saturating_mul(time.as_micros()) / 1_000_000;
+    u64::try_from(bytes).unwrap_or(u64::MAX)
 }
 
 impl Meter {

@@ -405,5 +405,5 @@ fn wild_input_is_refused_or_bounded_and_never_panics() {
     block_on(late.create(&buy(machine("m"), "t"))).unwrap();
     late.advance(Duration::MAX);
     assert_eq!(late.now(), Timestamp::from_micros(i64::MAX));
-    assert_eq!(Operation::ALL.map(Operation::name).len(), 11);
+    assert_eq!(Operation::ALL.map(Operation::name).len(), 14);
 }

@@ -12,9 +12,10 @@ use skyloom_security::access::{AllowAll, Authorizer};
 use skyloom_security::audit::LogKey;
 use skyloom_sync::Store;
 
-use super::ControlPlane;
-use super::carry::read_entries;
+use super::around::Outage;
 use super::plane::Inner;
+use super::{ControlPlane, histories};
+use crate::analysis::{AnalysisSource, Sources};
 use crate::clock::{Clock, SystemClock};
 use crate::config::RuntimeConfig;
 use crate::data::{DataPlace, DataPlaces};
@@ -39,6 +40,7 @@ pub struct ControlPlaneBuilder {
     authorizer: Arc<dyn Authorizer>,
     clock: Arc<dyn Clock>,
     secrets: Arc<dyn SecretResolver>,
+    sources: Sources,
     config: RuntimeConfig,
     audit_key: Option<LogKey>,
     data: Vec<(DataName, RegionKey, DataPlace)>,
@@ -55,6 +57,7 @@ impl ControlPlaneBuilder {
             authorizer: Arc::new(AllowAll),
             clock: Arc::new(SystemClock),
             secrets: Arc::new(EnvSecrets),
+            sources: Sources::default(),
             config: RuntimeConfig::new(),
             audit_key: None,
             data: Vec::new(),
@@ -114,6 +117,13 @@ impl ControlPlaneBuilder {
     /// Where secret values come from; by default backend `env` is this process's environment.
     pub fn secrets(mut self, secrets: impl SecretResolver + 'static) -> Self {
         self.secrets = Arc::new(secrets);
+        self
+    }
+
+    /// Registers a source of measurements for rollouts with analysis. Sources are asked in the order in which they were
+    /// registered; the built-in metrics come last.
+    pub fn analysis(mut self, source: impl AnalysisSource + 'static) -> Self {
+        self.sources.register(Arc::new(source));
         self
     }
 
@@ -193,8 +203,9 @@ impl ControlPlaneBuilder {
             None => own_key(&owner, &seed(&folder.join("audit.key"))?),
         };
         let state = load_state(&hold).await?;
-        let interrupted = Interrupted::from_entries(read_entries(&hold).await?, &state);
-        let heal = super::heal::load_history(&hold).await?;
+        let interrupted = Interrupted::from_entries(hold.entries().await?, &state);
+        let heal = histories::load(&hold).await?;
+        let outage = Outage::new(histories::load(&hold).await?);
         let data = DataPlaces::new(folder, self.data);
         if let Some(manifest) = &state.manifest {
             data.adopt(manifest)?;
@@ -207,6 +218,7 @@ impl ControlPlaneBuilder {
             authorizer: self.authorizer,
             clock: self.clock,
             secrets: self.secrets,
+            sources: self.sources,
             data,
             hold,
             audit: AuditFile::open(folder, audit_key)?,
@@ -216,7 +228,9 @@ impl ControlPlaneBuilder {
             state,
             interrupted,
             heal,
+            outage,
         };
+        shared.recall.set_out(inner.outage.history.out());
         Ok(ControlPlane::assemble(Arc::new(shared), inner, Metrics::default()))
     }
 }

@@ -2,18 +2,18 @@
 
 use std::time::Duration;
 
-use skyloom_core::{Manifest, Plan, StopSpec};
+use skyloom_core::{Manifest, Plan, ReplicaId, StopSpec};
 use skyloom_orchestrator::SagaStatus;
-use skyloom_provider::Epoch;
+use skyloom_provider::{Epoch, Kind, Resource};
 use tokio::time::sleep;
 
 use super::plane::{ControlPlane, Inner, Outcome};
 use crate::apply::{Applying, append};
 use crate::drivers::retry;
 use crate::error::Error;
-use crate::hold::Hold;
 use crate::observe::observe;
-use crate::store::{Document, Entry, Interrupted, JournalEntry, State, StoreError};
+use crate::reach::list_all;
+use crate::store::{Document, Interrupted, JournalEntry, State};
 
 /// Time between two looks for what is in doubt.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
@@ -51,9 +51,12 @@ impl ControlPlane {
             }
             return Err(error.into());
         }
-        let status = applying.run().await?;
+        let status = {
+            let _under_way = self.shared.recall.begin(&inner.state);
+            applying.run().await?
+        };
         self.settle(inner, state, &plan, manifest, &status).await?;
-        Outcome::of(&plan, status)
+        self.conclude(inner, &plan, status).await
     }
 
     /// Goes on with an interrupted plan, or stops it where `and_stop` says so; `None` when there is none.
@@ -80,7 +83,10 @@ impl ControlPlane {
         if and_stop {
             applying.stop().await;
         }
-        let status = applying.run().await?;
+        let status = {
+            let _under_way = self.shared.recall.begin(&inner.state);
+            applying.run().await?
+        };
         self.settle(inner, state, &plan, manifest, &status).await?;
         Ok(Some(Resumed { plan, status }))
     }
@@ -90,7 +96,7 @@ impl ControlPlane {
         if inner.interrupted.is_none() {
             return Ok(None);
         }
-        let entries = read_entries(&self.shared.hold).await?;
+        let entries = self.shared.hold.entries().await?;
         Ok(Interrupted::from_entries(entries, &inner.state))
     }
 
@@ -106,22 +112,24 @@ impl ControlPlane {
             .shared
             .now()
             .saturating_add(self.shared.drivers.consistency_window());
-        loop {
-            let all = self
-                .shared
-                .drivers
-                .list(&self.shared.owner, &self.shared.config.saga.retry);
-            for resource in all.await? {
+        let complete = loop {
+            let (all, complete) = list_all(&self.shared, &self.shared.owner).await;
+            for resource in all {
                 state.adopt(&resource.operation, &resource.id);
             }
             let left = until.saturating_since(self.shared.now());
             if state.in_doubt.is_empty() || left.is_zero() {
-                break;
+                break complete;
             }
             sleep(left.min(LOOK_AGAIN)).await;
+        };
+        // A provider that does not answer may have it: it stays in doubt until somebody can know.
+        if complete {
+            state.in_doubt.clear();
         }
-        state.in_doubt.clear();
-        self.shared.hold.replace(Document::STATE, &state.to_bytes()).await?;
+        if state != inner.state {
+            self.shared.hold.replace(Document::STATE, &state.to_bytes()).await?;
+        }
         inner.state = state;
         Ok(())
     }
@@ -138,7 +146,9 @@ impl ControlPlane {
         if matches!(status, SagaStatus::Halted { .. }) {
             return Err(Error::PlanFailed(Box::new(status.clone())));
         }
+        let reverting = state.must_revert(plan, manifest.as_ref(), status);
         state.settle(plan, manifest, status);
+        state.reverting = reverting.filter(|_| self.shared.config.auto_revert);
         self.shared.hold.replace(Document::STATE, &state.to_bytes()).await?;
         inner.state = state;
         inner.interrupted = None;
@@ -162,7 +172,7 @@ impl ControlPlane {
             let Some(driver) = self.shared.drivers.for_cloud(&resource.site.region.cloud) else {
                 continue;
             };
-            let (stop, epoch) = (StopSpec::default(), Epoch(self.shared.epoch()));
+            let (stop, epoch) = (stop_of(state, &resource), Epoch(self.shared.epoch()));
             let removed = retry(&self.shared.config.saga.retry, || {
                 driver.delete(&resource.id, stop, epoch)
             })
@@ -176,16 +186,15 @@ impl ControlPlane {
     }
 }
 
-/// The journal's entries, understood.
-pub(super) async fn read_entries(hold: &Hold) -> Result<Vec<JournalEntry>, StoreError> {
-    let entries = hold.journal().await?;
-    let read = |(record, entry): (usize, &Entry)| {
-        serde_json::from_str(entry.get()).map_err(|error| StoreError::Format {
-            path: hold.path("journal"),
-            detail: format!("record {record} is whole but not understood: {error}"),
-        })
-    };
-    entries.iter().enumerate().map(read).collect()
+/// How a stranger is stopped: as its service is, where its name says of which it is and the manifest knows that one.
+fn stop_of(state: &State, resource: &Resource) -> StopSpec {
+    let replica: Option<ReplicaId> = Some(resource)
+        .filter(|resource| resource.kind == Kind::Replica)
+        .and_then(|resource| resource.name.parse().ok());
+    let service = replica
+        .zip(state.manifest.as_ref())
+        .and_then(|(replica, manifest)| manifest.service(replica.service()).map(|service| service.stop));
+    service.unwrap_or_default()
 }
 
 /// An interrupted plan that has come to its end.

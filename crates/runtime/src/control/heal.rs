@@ -5,18 +5,18 @@ use std::time::Duration;
 
 use serde::Serialize;
 use skyloom_core::{ReplicaId, ReplicaState, ResourceId, Snapshot};
-use skyloom_orchestrator::{HealAction, HealDecision, HealHistory};
+use skyloom_orchestrator::{HealAction, HealDecision, shield};
 use skyloom_scheduler::Cheapest;
 use skyloom_security::access::{Action, Principal};
 use tokio::time::sleep;
 
-use super::ControlPlane;
+use super::around::{Around, Outage};
+use super::failover::FailoverReport;
 use super::plane::Inner;
+use super::{ControlPlane, histories};
 use crate::error::Error;
 use crate::event::Event;
-use crate::hold::Hold;
-use crate::observe::observe;
-use crate::store::{Document, StoreError};
+use crate::observe::{Seen, observe};
 
 /// What one look at everything has come to.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -25,6 +25,8 @@ pub struct HealReport {
     pub healed: Vec<Healed>,
     /// Sick replicas that have to wait, or that are given up: the caller may want to tell somebody.
     pub left_alone: Vec<HealAction>,
+    /// What the look has come to at places as a whole.
+    pub failover: FailoverReport,
 }
 
 /// A replica that was replaced.
@@ -41,7 +43,8 @@ pub struct Healed {
 }
 
 impl ControlPlane {
-    /// Looks at every replica once and replaces those that the healing policy says to replace now.
+    /// Looks at every place and every replica once, fails over and back where the failover policy says so, and replaces the
+    /// replicas that the healing policy says to replace now. A region that does not answer hides nothing of the others.
     ///
     /// # Errors
     /// [`Error::Denied`] and [`Error::AuditUnavailable`] when something is to be replaced; otherwise as
@@ -54,7 +57,12 @@ impl ControlPlane {
         };
         self.settle_doubts(&mut inner).await?;
         let begun = self.shared.now();
-        let snapshot = observe(&self.shared, &inner.state).await?.snapshot;
+        let mut seen = observe(&self.shared, &inner.state).await?;
+        let failover = self.look_at_places(&mut inner, &manifest, &seen, principal).await?;
+        if failover.acted() {
+            seen = observe(&self.shared, &inner.state).await?;
+        }
+        let snapshot = shield(&seen.snapshot, &inner.outage.out_of_reach(&seen.silent, begun));
         let policy = &self.shared.config.heal;
         let decision = skyloom_orchestrator::heal(&manifest, &snapshot, &inner.heal, policy, begun);
         let replaced: BTreeSet<ReplicaId> = decision.replacements().cloned().collect();
@@ -63,6 +71,7 @@ impl ControlPlane {
             return Ok(HealReport {
                 healed: Vec::new(),
                 left_alone: decision.actions,
+                failover,
             });
         }
         let names: Vec<String> = replaced.iter().map(ToString::to_string).collect();
@@ -75,8 +84,9 @@ impl ControlPlane {
         let admitted = self
             .shared
             .admit(principal, Action::Heal, &manifest.name, regions, names.join(" "))?;
-        let result = self.replace(&mut inner, &snapshot, decision, &replaced).await;
-        let report = self.shared.close(admitted, result)?;
+        let result = self.replace(&mut inner, &seen, decision, &replaced).await;
+        let mut report = self.shared.close(admitted, result)?;
+        report.failover = failover;
         for healed in &report.healed {
             if let Some(killed) = healed.killed.clone() {
                 let Healed {
@@ -99,19 +109,25 @@ impl ControlPlane {
     async fn replace(
         &self,
         inner: &mut Inner,
-        snapshot: &Snapshot,
+        seen: &Seen,
         decision: HealDecision,
         replaced: &BTreeSet<ReplicaId>,
     ) -> Result<HealReport, Error> {
         // The history is durable before anything is done: a controller that crashes here again and again still keeps
         // to the budget.
-        save_history(&self.shared.hold, &decision.history).await?;
-        let begun = snapshot.taken_at;
+        histories::save(&self.shared.hold, &decision.history).await?;
+        let begun = seen.snapshot.taken_at;
         inner.heal = decision.history;
         let manifest = inner.state.manifest.clone().ok_or(Error::NothingDeployed)?;
-        let proposal = self.propose(&manifest, &with_patience(snapshot, replaced), &Cheapest)?;
+        let Outage { history, .. } = &inner.outage;
+        let scope = (history, inner.outage.out_of_reach(&seen.silent, begun));
+        let patient = with_patience(&seen.snapshot, replaced);
+        let ground = self.ground_in_force(&patient);
+        let Around { proposal, stranded } =
+            self.decide_around(&inner.state, &manifest, &ground, &Cheapest, scope, &seen.unreachable)?;
+        inner.outage.strand(&stranded, &self.shared.config.failover, begun);
         let before = inner.state.replicas.clone();
-        self.carry_out(inner, proposal.plan, Some(manifest)).await?;
+        self.carry_out_watched(inner, proposal.plan, manifest).await?;
         let took = self.shared.now().saturating_since(begun);
         let resource_of = |replica: &ReplicaId, known: &crate::store::KnownReplica| known.spec.replica == *replica;
         let healed = replaced.iter().filter_map(|replica| {
@@ -119,11 +135,12 @@ impl ControlPlane {
                 .iter()
                 .find(|(_, known)| resource_of(replica, known))
                 .map(|(id, _)| id.clone());
+            // What a lost place had is still known beside the new one.
             let (new, _) = inner
                 .state
                 .replicas
                 .iter()
-                .find(|(_, known)| resource_of(replica, known))?;
+                .find(|(id, known)| resource_of(replica, known) && !before.contains_key(*id))?;
             Some(Healed {
                 replica: replica.clone(),
                 killed,
@@ -136,6 +153,7 @@ impl ControlPlane {
         Ok(HealReport {
             healed,
             left_alone: decision.actions.into_iter().filter(is_left).collect(),
+            failover: FailoverReport::default(),
         })
     }
 
@@ -199,20 +217,4 @@ fn with_patience(snapshot: &Snapshot, replaced: &BTreeSet<ReplicaId>) -> Snapsho
         }
     }
     patient
-}
-
-async fn save_history(hold: &Hold, history: &HealHistory) -> Result<(), StoreError> {
-    let json = serde_json::to_vec(history).expect("invariant: a healing history has a JSON form");
-    hold.replace(Document::HEALING, &json).await
-}
-
-/// The history of before; a fresh one where there is none.
-pub(super) async fn load_history(hold: &Hold) -> Result<HealHistory, StoreError> {
-    let Some(bytes) = hold.read(Document::HEALING).await? else {
-        return Ok(HealHistory::new());
-    };
-    serde_json::from_slice(&bytes).map_err(|error| StoreError::Format {
-        path: hold.path(Document::HEALING.name()),
-        detail: crate::call::chain(&error),
-    })
 }

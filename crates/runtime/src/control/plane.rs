@@ -2,30 +2,33 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 use std::time::Duration;
 
 use serde::Serialize;
 use skyloom_analytics::forecast::Forecast;
-use skyloom_core::{
-    DataName, Digest, Manifest, Plan, RegionKey, ReplicaId, Sample, ServiceName, Snapshot, check_places,
-};
-use skyloom_orchestrator::{HealHistory, SagaStatus, ServiceGraph};
-use skyloom_scheduler::{Cheapest, Policy, Problem, check_within, place, unsatisfied};
+use skyloom_core::{DataName, Digest, Manifest, Plan, RegionKey, ReplicaId, Sample, ServiceName, Snapshot};
+use skyloom_orchestrator::{HealHistory, Place, SagaStatus, Standing};
+use skyloom_scheduler::{Cheapest, Policy, Problem, check_within};
 use skyloom_security::access::{Action, Principal};
 use skyloom_security::audit::{Checkpoint, VerifyingLogKey, verify};
 use tokio::sync::{Mutex, broadcast};
+use tokio::time::Instant;
 
+use super::around::{Outage, left_behind};
 use super::carry::Resumed;
+use super::failover::PlaceStatus;
 use super::status::Status;
 use super::{ControlPlaneBuilder, Proposal};
 use crate::data::SyncOutcome;
 use crate::error::Error;
 use crate::event::Event;
 use crate::insight::{Metric, Metrics, Taken};
-use crate::observe::{Seen, observe};
+use crate::observe::{glance, observe};
 use crate::shared::Shared;
-use crate::store::{Interrupted, State};
+use crate::sources::{Gatherer, points_of};
+use crate::store::{Document, Interrupted, State};
+use crate::telemetry;
 
 /// A control plane for one deployment, embedded in the program that holds this value.
 ///
@@ -36,17 +39,22 @@ pub struct ControlPlane {
     pub(super) shared: Arc<Shared>,
     pub(super) inner: Mutex<Inner>,
     pub(super) metrics: Mutex<Metrics>,
+    pub(super) gathered: Arc<StdMutex<Gatherer>>,
 }
 
 /// Stands in the audit log for a deployment whose name is not known any more.
 const NAMELESS: &str = "nameless";
 
 /// Regions that a plan touches.
-fn regions_of(plan: &Plan) -> BTreeSet<RegionKey> {
-    plan.steps
-        .iter()
-        .map(|step| step.action.site().region.clone())
-        .collect()
+pub(super) fn regions_of(plan: &Plan) -> BTreeSet<RegionKey> {
+    let mut regions = BTreeSet::new();
+    for step in &plan.steps {
+        regions.insert(step.action.site().region.clone());
+        if let skyloom_core::Action::SyncData { copies, .. } = &step.action {
+            regions.extend(copies.iter().cloned());
+        }
+    }
+    regions
 }
 
 /// What only one call at a time may touch.
@@ -55,6 +63,7 @@ pub(super) struct Inner {
     pub(super) state: State,
     pub(super) interrupted: Option<Interrupted>,
     pub(super) heal: HealHistory,
+    pub(super) outage: Outage,
 }
 
 /// What applying a plan has come to.
@@ -86,10 +95,12 @@ impl ControlPlane {
     }
 
     pub(super) fn assemble(shared: Arc<Shared>, inner: Inner, metrics: Metrics) -> Self {
+        let gathered = Gatherer::new(shared.config.gather.clone());
         Self {
             shared,
             inner: Mutex::new(inner),
             metrics: Mutex::new(metrics),
+            gathered: Arc::new(StdMutex::new(gathered)),
         }
     }
 
@@ -106,39 +117,19 @@ impl ControlPlane {
     ///
     /// # Errors
     /// As [`ControlPlane::plan`].
+    #[tracing::instrument(name = "plan", skip_all, fields(deployment = %manifest.name, services = manifest.services.len()))]
     pub async fn plan_with(&self, manifest: &Manifest, policy: &(dyn Policy + Sync)) -> Result<Proposal, Error> {
+        let begun = Instant::now();
+        let planned = self.look_and_plan(manifest, policy).await;
+        telemetry::planned(&planned, begun.elapsed());
+        planned
+    }
+
+    async fn look_and_plan(&self, manifest: &Manifest, policy: &(dyn Policy + Sync)) -> Result<Proposal, Error> {
         let mut inner = self.inner.lock().await;
         inner.refuse_when_interrupted()?;
         self.settle_doubts(&mut inner).await?;
-        let seen = observe(&self.shared, &inner.state).await?;
-        self.propose(manifest, &seen.snapshot, policy)
-    }
-
-    /// Decides and plans on a snapshot.
-    pub(super) fn propose(
-        &self,
-        manifest: &Manifest,
-        snapshot: &Snapshot,
-        policy: &(dyn Policy + Sync),
-    ) -> Result<Proposal, Error> {
-        check_places(manifest, &self.shared.catalogue)?;
-        ServiceGraph::build(manifest)?;
-        let problem = Problem {
-            manifest,
-            snapshot,
-            catalogue: &self.shared.catalogue,
-        };
-        let placement = place(&problem, policy, &self.shared.config.place)?;
-        let left_out = unsatisfied(&placement);
-        if !left_out.is_empty() {
-            return Err(Error::Unsatisfied(left_out));
-        }
-        let plan = skyloom_orchestrator::plan(manifest, &placement, snapshot)?;
-        Ok(Proposal {
-            manifest: manifest.clone(),
-            placement,
-            plan,
-        })
+        self.plan_within(&inner, manifest, None, policy).await
     }
 
     /// Carries a proposal out, journalled: after a crash at any moment [`ControlPlane::recover`] goes on.
@@ -163,8 +154,17 @@ impl ControlPlane {
         inner.refuse_when_interrupted()?;
         inner.refuse_other_deployment(&proposal)?;
         let seen = observe(&self.shared, &inner.state).await?;
-        skyloom_orchestrator::verify(&proposal.plan, &seen.snapshot)?;
-        self.check_again(&proposal, &seen.snapshot)?;
+        super::around::refuse_touching(&proposal.plan, &seen.unreachable)?;
+        let mut out = inner.outage.out_of_reach(&seen.silent, self.shared.now());
+        out.stranded = left_behind(&proposal.placement, &out.lost);
+        let snapshot = skyloom_orchestrator::shield(&seen.snapshot, &out);
+        skyloom_orchestrator::verify(&proposal.plan, &snapshot)?;
+        let claimed = self.claimed(&inner.state, &proposal.manifest, &snapshot).await?;
+        if let Some(step) = claimed.claims.uncovered(&proposal.plan) {
+            return Err(Error::StepElsewhere { step });
+        }
+        self.check_again(&proposal, &claimed.snapshot)?;
+        inner.outage.forget_stranded();
         self.carry_out(inner, proposal.plan, Some(proposal.manifest)).await
     }
 
@@ -194,14 +194,9 @@ impl ControlPlane {
         self.shared.cancel();
     }
 
-    /// Short digest of a plan of before a crash that waits for [`ControlPlane::recover`].
+    /// Short digest of a plan of before a crash (or of one whose way back was not made) that waits for [`ControlPlane::recover`].
     pub async fn interrupted(&self) -> Option<String> {
-        self.inner
-            .lock()
-            .await
-            .interrupted
-            .as_ref()
-            .map(|interrupted| interrupted.plan.id().short())
+        self.inner.lock().await.unfinished().map(|plan| plan.short())
     }
 
     /// Goes on with a plan of before a crash, if there is one.
@@ -210,10 +205,11 @@ impl ControlPlane {
     /// As [`ControlPlane::apply`], and [`Error::Replay`] when the journal does not belong to its plan.
     pub async fn recover(&self, principal: &Principal) -> Result<Option<Outcome>, Error> {
         let mut inner = self.inner.lock().await;
-        let Some(interrupted) = &inner.interrupted else {
-            return Ok(None);
-        };
-        let action = if interrupted.manifest.is_some() {
+        let is_up = inner
+            .interrupted
+            .as_ref()
+            .map(|interrupted| interrupted.manifest.is_some());
+        let action = if is_up.unwrap_or(true) {
             Action::Apply
         } else {
             Action::Destroy
@@ -229,7 +225,7 @@ impl ControlPlane {
         action: Action,
     ) -> Result<Option<Outcome>, Error> {
         let Some(interrupted) = &inner.interrupted else {
-            return Ok(None);
+            return self.go_back_as(inner, principal, action).await;
         };
         let deployment = interrupted.plan.deployment.clone();
         let subject = format!("plan {}, resumed", interrupted.plan.id().short());
@@ -237,7 +233,7 @@ impl ControlPlane {
             .shared
             .admit(principal, action, &deployment, regions_of(&interrupted.plan), subject)?;
         let result = match self.resume(inner, false).await {
-            Ok(Some(Resumed { plan, status })) => Outcome::of(&plan, status).map(Some),
+            Ok(Some(Resumed { plan, status })) => self.conclude(inner, &plan, status).await.map(Some),
             Ok(None) => Ok(None),
             Err(error) => Err(error),
         };
@@ -275,28 +271,60 @@ impl ControlPlane {
         self.settle_doubts(inner).await?;
         // Strangers first: a machine that carries one cannot be given back.
         self.remove_strangers(&inner.state).await?;
-        let Seen { snapshot, .. } = observe(&self.shared, &inner.state).await?;
-        let plan = skyloom_orchestrator::destroy(deployment, &snapshot, inner.state.manifest.as_ref())?;
-        self.carry_out(inner, plan, None).await
+        let seen = observe(&self.shared, &inner.state).await?;
+        let reached = seen.reached();
+        let plan = skyloom_orchestrator::destroy(deployment, &reached, inner.state.manifest.as_ref())?;
+        let outcome = self.carry_out(inner, plan, None).await?;
+        // What could not be reached is still known, and goes with the next attempt.
+        Error::refuse_unreachable(&seen.unreachable)?;
+        Ok(outcome)
     }
 
-    /// How everything is, looked at now.
+    /// How everything is, looked at now. While a plan is carried out this answers at once, from what is durable by then
+    /// and what providers say, without probing anybody.
     ///
     /// # Errors
-    /// A provider that cannot be asked; the endpoints file that cannot be written.
+    /// The endpoints file that cannot be written, or the journal of the plan under way that cannot be read. A region that
+    /// does not answer is in the status.
     pub async fn status(&self) -> Result<Status, Error> {
-        let inner = self.inner.lock().await;
+        let inner = match self.here_or_under_way().await? {
+            Here::UnderWay(state) => {
+                let seen = glance(&self.shared, &state).await;
+                let out = self.shared.recall.out();
+                let places = PlaceStatus::all(&out, &seen, |place| standing_by(&out, place));
+                return Ok(Status::of(&state, &seen, places));
+            }
+            Here::Inner(inner) => inner,
+            Here::Busy => self.inner.lock().await,
+        };
         let seen = observe(&self.shared, &inner.state).await?;
-        Ok(Status::of(&inner.state, &seen))
+        let history = &inner.outage.history;
+        let places = PlaceStatus::all(&history.out(), &seen, |place| history.standing(place));
+        Ok(Status::of(&inner.state, &seen, places))
     }
 
-    /// The last `lines` lines that a replica printed, oldest first.
+    /// Who can tell how things are: this value itself, or the journal of the plan under way.
+    async fn here_or_under_way(&self) -> Result<Here<'_>, Error> {
+        if let Ok(inner) = self.inner.try_lock() {
+            return Ok(Here::Inner(inner));
+        }
+        match self.shared.recall.under_way() {
+            Some(under_way) => Ok(Here::UnderWay(Box::new(under_way.state(&self.shared.hold).await?))),
+            None => Ok(Here::Busy),
+        }
+    }
+
+    /// The last `lines` lines that a replica printed, oldest first; also while a plan is carried out.
     ///
     /// # Errors
     /// [`Error::Denied`], [`Error::NoReplica`], or the provider's.
     pub async fn logs(&self, replica: &ReplicaId, lines: usize, principal: &Principal) -> Result<Vec<String>, Error> {
-        let inner = self.inner.lock().await;
-        let deployment = inner.deployment().ok_or(Error::NothingDeployed)?;
+        let state = match self.here_or_under_way().await? {
+            Here::UnderWay(state) => *state,
+            Here::Inner(inner) => inner.known_state(),
+            Here::Busy => self.inner.lock().await.known_state(),
+        };
+        let deployment = state.deployment.clone().ok_or(Error::NothingDeployed)?;
         let admitted = self.shared.admit(
             principal,
             Action::ReadLogs,
@@ -305,11 +333,13 @@ impl ControlPlane {
             replica.to_string(),
         )?;
         drop(admitted);
-        let found = inner
-            .state
+        // While one moves, or is lost with its place, there are two of its name: whoever is called is meant.
+        let listed = |id: &skyloom_core::ResourceId| self.shared.endpoints().has(id);
+        let found = state
             .replicas
             .iter()
-            .find(|(_, known)| known.spec.replica == *replica);
+            .filter(|(_, known)| known.spec.replica == *replica)
+            .max_by_key(|(id, _)| listed(id));
         let no_replica = || Error::NoReplica {
             replica: replica.clone(),
         };
@@ -356,19 +386,27 @@ impl ControlPlane {
         let admitted = self
             .shared
             .admit(principal, Action::Sync, &manifest.name, regions, format!("data {data}"))?;
-        let synced = self
-            .shared
-            .data
-            .sync(&manifest, data, self.shared.now())
-            .await
-            .map_err(Error::from);
-        self.shared.close(admitted, synced)
+        let begun = self.shared.now();
+        let synced = self.shared.data.sync(&manifest, data, begun).await;
+        telemetry::synced(&synced);
+        if synced.is_ok() {
+            let mut inner = self.inner.lock().await;
+            let mut state = inner.state.clone();
+            state.verified.insert(data.clone(), begun);
+            self.shared.hold.replace(Document::STATE, &state.to_bytes()).await?;
+            inner.state = state;
+        }
+        self.shared.close(admitted, synced.map_err(Error::from))
     }
 
-    /// Samples the usage of every replica once and judges each value. The first call only reads the counters.
+    /// Samples the usage of every replica once and judges each value; those that need no sample now are passed over where
+    /// [`crate::RuntimeConfig::sampling`] says so. The first call only reads the counters.
     pub async fn sample(&self) -> Vec<Taken> {
         let state = self.inner.lock().await.state.clone();
-        self.metrics.lock().await.sample(&self.shared, &state).await
+        let taken = self.metrics.lock().await.sample(&self.shared, &state).await;
+        let mut gathered = self.gathered.lock().unwrap_or_else(PoisonError::into_inner);
+        gathered.take(points_of(&taken), self.shared.now());
+        taken
     }
 
     /// Feeds a value from elsewhere into a replica's series: a meter of the embedder's own, or a drill.
@@ -459,7 +497,33 @@ impl ControlPlane {
     }
 }
 
+/// Who can tell how things are.
+enum Here<'a> {
+    /// Nothing is under way.
+    Inner(tokio::sync::MutexGuard<'a, Inner>),
+    /// A plan is, and this is how far it is.
+    UnderWay(Box<State>),
+    /// Another call is, for a moment.
+    Busy,
+}
+
+/// While a plan is carried out, places are known to be out, and no more.
+fn standing_by(out: &BTreeSet<Place>, place: &Place) -> Standing {
+    if out.contains(place) {
+        Standing::Lost
+    } else {
+        Standing::Present
+    }
+}
+
 impl Inner {
+    /// The state, with the deployment that an unfinished plan was bringing up.
+    fn known_state(&self) -> State {
+        let mut state = self.state.clone();
+        state.deployment = self.deployment();
+        state
+    }
+
     /// The deployment that is there, or that an unfinished plan was bringing up.
     pub(super) fn deployment(&self) -> Option<ServiceName> {
         let begun = self
@@ -470,7 +534,7 @@ impl Inner {
     }
 
     /// Regions of everything that is there, or that an unfinished plan touches.
-    fn regions(&self) -> BTreeSet<RegionKey> {
+    pub(super) fn regions(&self) -> BTreeSet<RegionKey> {
         let machines = self.state.machines.values().map(|known| &known.machine.site);
         let replicas = self.state.replicas.values().map(|known| &known.spec.site);
         let mut regions: BTreeSet<RegionKey> = machines.chain(replicas).map(|site| site.region.clone()).collect();
@@ -496,11 +560,15 @@ impl Inner {
         }
     }
 
+    /// The plan that is to be gone on with, or from which a way back is to be made.
+    fn unfinished(&self) -> Option<Digest> {
+        let interrupted = self.interrupted.as_ref().map(|interrupted| interrupted.plan.id());
+        interrupted.or_else(|| self.state.reverting.as_ref().map(|reverting| reverting.plan))
+    }
+
     pub(super) fn refuse_when_interrupted(&self) -> Result<(), Error> {
-        match &self.interrupted {
-            Some(interrupted) => Err(Error::Interrupted {
-                plan: interrupted.plan.id().short(),
-            }),
+        match self.unfinished() {
+            Some(plan) => Err(Error::Interrupted { plan: plan.short() }),
             None => Ok(()),
         }
     }

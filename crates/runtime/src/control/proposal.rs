@@ -1,6 +1,6 @@
 //! A plan as it is offered for review: the manifest, the priced and explained placement, and the steps.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -28,19 +28,16 @@ impl Proposal {
     /// Regions that the steps touch.
     #[must_use]
     pub fn regions(&self) -> BTreeSet<RegionKey> {
-        self.plan
-            .steps
-            .iter()
-            .map(|step| step.action.site().region.clone())
-            .collect()
+        super::plane::regions_of(&self.plan)
     }
 
     /// The first step that makes a machine or a replica which the placement does not have there.
     pub(super) fn step_elsewhere(&self) -> Option<StepId> {
         let assigned = self.placement.assignments.iter();
         let assigned: BTreeSet<_> = assigned.map(|a| (&a.replica, &a.machine)).collect();
+        let machines: BTreeMap<_, _> = self.placement.machines.iter().map(|m| (&m.id, m)).collect();
         let of_placement = |action: &Action| match action {
-            Action::CreateMachine { machine } => self.placement.machines.contains(machine),
+            Action::CreateMachine { machine } => machines.get(&machine.id) == Some(&machine),
             Action::CreateReplica { spec } => assigned.contains(&(&spec.replica, &spec.machine)),
             _ => true,
         };

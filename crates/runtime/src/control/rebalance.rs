@@ -92,7 +92,8 @@ impl ControlPlane {
         config: &RebalanceConfig,
     ) -> Result<(Manifest, Snapshot, Rebalance), Error> {
         let manifest = inner.state.manifest_in_force().cloned().ok_or(Error::NothingDeployed)?;
-        let mut snapshot = observe(&self.shared, &inner.state).await?.snapshot;
+        // Who can be moved where is a question about everything.
+        let mut snapshot = observe(&self.shared, &inner.state).await?.whole()?.snapshot;
         let usage = usage(&snapshot, &*self.metrics.lock().await);
         measure(&mut snapshot, &usage);
         let movable = movable(&snapshot);

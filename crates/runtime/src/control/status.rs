@@ -1,6 +1,6 @@
 //! How a deployment is, for people and for programs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::SocketAddr;
 
@@ -9,6 +9,7 @@ use skyloom_core::{
     InstanceType, MachineId, MicroUsdPerHour, PortName, ReplicaId, ReplicaState, ResourceId, ServiceName, Site,
 };
 
+use super::failover::PlaceStatus;
 use crate::observe::Seen;
 use crate::store::State;
 
@@ -25,8 +26,12 @@ pub struct Status {
     pub replicas: Vec<ReplicaStatus>,
     /// Price of all machines, as they were bought.
     pub price: MicroUsdPerHour,
+    /// Services that the last plan, being partial, has left otherwise than its manifest had them.
+    pub left_out: BTreeSet<ServiceName>,
     /// Things at providers that carry our owner tag and that nothing here knows.
     pub strangers: Vec<ResourceId>,
+    /// Places that are out or do not answer, sorted.
+    pub places: Vec<PlaceStatus>,
 }
 
 /// How a machine is.
@@ -60,7 +65,7 @@ pub struct ReplicaStatus {
 }
 
 impl Status {
-    pub(super) fn of(state: &State, seen: &Seen) -> Self {
+    pub(super) fn of(state: &State, seen: &Seen, places: Vec<PlaceStatus>) -> Self {
         let machines: Vec<MachineStatus> = seen
             .snapshot
             .nodes
@@ -91,7 +96,9 @@ impl Status {
             replicas: replicas.collect(),
             price: price.unwrap_or(MicroUsdPerHour::MAX),
             machines,
+            left_out: state.left_out.clone(),
             strangers: seen.strangers.iter().map(|resource| resource.id.clone()).collect(),
+            places,
         }
     }
 
@@ -117,6 +124,10 @@ impl fmt::Display for Status {
             self.machines.len(),
             self.price
         )?;
+        if !self.left_out.is_empty() {
+            let names: Vec<&str> = self.left_out.iter().map(ServiceName::as_str).collect();
+            writeln!(f, "  partly applied; left as it was: {}", names.join(", "))?;
+        }
         for replica in &self.replicas {
             let addresses: Vec<String> = replica.endpoints.values().map(ToString::to_string).collect();
             writeln!(
@@ -127,6 +138,10 @@ impl fmt::Display for Status {
                 replica.machine,
                 addresses.join(" ")
             )?;
+        }
+        for place in &self.places {
+            let problem = place.problem.as_deref().unwrap_or("answers");
+            writeln!(f, "  {} is {:?}: {problem}", place.place, place.standing)?;
         }
         Ok(())
     }

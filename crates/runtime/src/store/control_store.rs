@@ -26,6 +26,8 @@ impl Document {
     pub const STATE: Self = Self("state.json");
     /// Since when replicas are sick and when they were replaced.
     pub const HEALING: Self = Self("healing.json");
+    /// How places stand: which are lost, which are back.
+    pub const FAILOVER: Self = Self("failover.json");
     /// When something was last moved.
     pub const REBALANCED: Self = Self("rebalanced.json");
     /// The random bytes that the owner tag comes from.

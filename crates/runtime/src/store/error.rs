@@ -30,7 +30,17 @@ pub enum StoreError {
         /// Position, from 0.
         record: usize,
     },
-    /// The file has another form, or one of a later version.
+    /// The file has a later version than this program knows; it was left as it is.
+    #[error("read `{}`: it has version {found}, version {understood} is understood", path.display())]
+    Version {
+        /// Which file.
+        path: PathBuf,
+        /// Its version.
+        found: u32,
+        /// The latest version that is understood.
+        understood: u32,
+    },
+    /// The file has another form.
     #[error("read `{}`: {detail}", path.display())]
     Format {
         /// Which file.
@@ -140,7 +150,7 @@ impl StoreError {
                 io::ErrorKind::NotFound => Class::NotFound,
                 _ => Class::Transient,
             },
-            Self::Damaged { .. } | Self::Format { .. } => Class::Invalid,
+            Self::Damaged { .. } | Self::Format { .. } | Self::Version { .. } => Class::Invalid,
             Self::AuditAltered { .. } => Class::Denied,
             Self::Poisoned { .. } | Self::Held { .. } | Self::Fenced { .. } | Self::Moved { .. } => Class::Conflict,
             Self::Lapsed { .. } | Self::Late { .. } => Class::Transient,

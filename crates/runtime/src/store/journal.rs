@@ -180,6 +180,11 @@ pub(super) fn in_file(path: &Path) -> impl FnOnce(LogError) -> StoreError {
     let path = path.to_owned();
     move |error| match error {
         LogError::Damaged { record } => StoreError::Damaged { path, record },
+        LogError::Version { found, understood } => StoreError::Version {
+            path,
+            found,
+            understood,
+        },
         LogError::Format { detail } => StoreError::Format { path, detail },
     }
 }

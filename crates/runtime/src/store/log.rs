@@ -40,7 +40,15 @@ pub enum LogError {
         /// Position, from 0.
         record: usize,
     },
-    /// Another form, or one of a later version.
+    /// The log has a later version than this program knows.
+    #[error("read the log: it has version {found}, version {understood} is understood")]
+    Version {
+        /// Its version.
+        found: u32,
+        /// The version that is understood.
+        understood: u32,
+    },
+    /// Another form.
     #[error("read the log: {detail}")]
     Format {
         /// What was found and what is understood.
@@ -93,6 +101,10 @@ pub fn read_log<T: DeserializeOwned>(bytes: &[u8]) -> Result<LogRead<T>, LogErro
         } else {
             let first = String::from_utf8_lossy(&bytes[..bytes.len().min(40)]).into_owned();
             let first = first.lines().next().unwrap_or_default();
+            if let Some(found) = version_of(first).filter(|found| Some(*found) > version_of(HEADER)) {
+                let understood = version_of(HEADER).unwrap_or_default();
+                return Err(LogError::Version { found, understood });
+            }
             let detail = format!("expected `{HEADER}`, found `{first}`");
             Err(LogError::Format { detail })
         };
@@ -168,6 +180,12 @@ fn recomputed(chain: u32, line: &[u8]) -> Option<u32> {
 /// the line where the damage is in the JSON, the space or the line end, and follows from the JSON where the damage is
 /// in the checksum. Damage may also make a line end, or take one away, so that the next record begins within the line.
 /// Where lines were swapped, the one that belongs here comes later.
+/// The number at the end of a header of ours.
+fn version_of(header: &str) -> Option<u32> {
+    let (name, version) = header.rsplit_once(' ')?;
+    HEADER.starts_with(name).then(|| version.parse().ok())?
+}
+
 fn has_good_record(rest: &[u8], chain: u32) -> bool {
     let mut lines = rest.split_inclusive(|b| *b == b'\n');
     let Some(first) = lines.next() else { return false };

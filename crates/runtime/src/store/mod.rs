@@ -32,4 +32,4 @@ pub use journal::{FileJournal, Medium, Opened};
 pub use lease::Lease;
 pub use log::{LogEnd, LogError, LogRead, read_log};
 pub(crate) use seed::seed;
-pub use state::{Aim, KnownMachine, KnownReplica, STATE_VERSION, State};
+pub use state::{Aim, KnownMachine, KnownReplica, Reverting, STATE_VERSION, State};

@@ -2,14 +2,15 @@
 //!
 //! Replaced as a whole, once per finished plan; the journal covers the time between.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use skyloom_core::{
-    Action, Digest, Machine, MachineId, Manifest, OperationId, Plan, ReplicaSpec, ResourceId, ServiceName, StepId,
+    Action, DataName, Digest, Gate, Machine, MachineId, Manifest, OperationId, Plan, ReplicaSpec, ResourceId,
+    ServiceName, StepId, Timestamp,
 };
-use skyloom_orchestrator::{Record, SagaStatus, StopCause, Verdict, operation_id};
+use skyloom_orchestrator::{Failure, Record, SagaStatus, StopCause, Verdict, operation_id};
 
 use super::StoreError;
 use super::atomic::{read_if_there, replace_file};
@@ -54,9 +55,27 @@ pub struct State {
     /// looked for before the next plan is made.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub in_doubt: BTreeMap<OperationId, Action>,
+    /// When the copies of each data set were last verified equal, at the earliest.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub verified: BTreeMap<DataName, Timestamp>,
+    /// Services that the last plan, being partial, has left otherwise than its manifest had them.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub left_out: BTreeSet<ServiceName>,
+    /// The way back that a failed plan has left to be made: the manifest in force is to be brought about again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reverting: Option<Reverting>,
     /// What is being deleted again, while a plan is undone.
     #[serde(skip)]
     undoing: BTreeMap<StepId, ResourceId>,
+}
+
+/// A plan that failed, and from which the way back is made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reverting {
+    /// The plan.
+    pub plan: Digest,
+    /// Why it failed.
+    pub cause: Failure,
 }
 
 /// A machine that was made.
@@ -73,6 +92,9 @@ pub struct KnownMachine {
 pub struct KnownReplica {
     /// What it was made from.
     pub spec: ReplicaSpec,
+    /// Whether it is kept out of the endpoints: new and not let in yet, or old and let out.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub aside: bool,
 }
 
 impl Default for State {
@@ -87,6 +109,9 @@ impl Default for State {
             machines: BTreeMap::new(),
             replicas: BTreeMap::new(),
             in_doubt: BTreeMap::new(),
+            verified: BTreeMap::new(),
+            left_out: BTreeSet::new(),
+            reverting: None,
             undoing: BTreeMap::new(),
         }
     }
@@ -99,6 +124,14 @@ impl State {
             Record::Observed { step, resource, .. } => {
                 if let Some(step) = plan.step(*step) {
                     self.made(&step.action, resource);
+                    if let (true, Some(known)) = (step.aside, self.replicas.get_mut(resource)) {
+                        known.aside = true;
+                    }
+                }
+            }
+            Record::Passed { step } => {
+                if let Some(Action::Gate { gate }) = plan.step(*step).map(|step| &step.action) {
+                    self.switch(plan, gate, true);
                 }
             }
             Record::Failed {
@@ -114,16 +147,43 @@ impl State {
             Record::Gone { step } => self.gone(plan, *step),
             Record::CompensationIntent { step, resource, .. } => {
                 self.undoing.insert(*step, resource.clone());
+                let gates = plan.steps.iter().filter_map(|known| match &known.action {
+                    Action::Gate { gate } if gate.watched.contains(step) => Some(gate),
+                    _ => None,
+                });
+                gates.for_each(|gate| self.switch(plan, gate, false));
             }
             // By resource, not by name: while a replica is replaced there are two of its name.
             Record::Compensated { step } => {
                 if let Some(resource) = self.undoing.remove(step) {
-                    self.replicas.remove(&resource);
-                    self.machines.retain(|_, known| known.resource != resource);
+                    self.undone(plan.step(*step).map(|step| &step.action), &resource);
                 }
             }
             _ => {}
         }
+    }
+
+    /// Lets the new ones of a gate into the endpoints and the old ones out; or, when it is undone, the other way.
+    fn switch(&mut self, plan: &Plan, gate: &Gate, forth: bool) {
+        if gate.switch_from.is_empty() {
+            return;
+        }
+        let made = |step: &StepId| plan.step(*step).and_then(|step| step.action.replica());
+        let new: BTreeSet<_> = gate.watched.iter().filter_map(made).collect();
+        for (resource, known) in &mut self.replicas {
+            if gate.switch_from.contains(resource) {
+                known.aside = forth;
+            } else if new.contains(&known.spec.replica) {
+                known.aside = !forth;
+            }
+        }
+    }
+
+    /// What is kept out of the endpoints.
+    #[must_use]
+    pub fn aside(&self) -> BTreeSet<ResourceId> {
+        let aside = self.replicas.iter().filter(|(_, known)| known.aside);
+        aside.map(|(resource, _)| resource.clone()).collect()
     }
 
     /// Takes in what a creation that was in doubt has made after all; `false`: nothing of that operation was in doubt.
@@ -137,18 +197,43 @@ impl State {
 
     fn made(&mut self, action: &Action, resource: &ResourceId) {
         match action {
-            Action::CreateMachine { machine } => {
+            Action::CreateMachine { machine } | Action::AdoptMachine { machine, .. } => {
                 let known = KnownMachine {
                     machine: machine.clone(),
                     resource: resource.clone(),
                 };
                 self.machines.insert(machine.id.clone(), known);
             }
-            Action::CreateReplica { spec } => {
-                self.replicas
-                    .insert(resource.clone(), KnownReplica { spec: spec.clone() });
+            Action::SyncData { data, planned_at, .. } => {
+                self.verified.insert(data.clone(), *planned_at);
+            }
+            Action::CreateReplica { spec } | Action::RenameReplica { spec, .. } | Action::AdoptReplica { spec, .. } => {
+                let known = KnownReplica {
+                    spec: spec.clone(),
+                    aside: false,
+                };
+                self.replicas.insert(resource.clone(), known);
             }
             _ => {}
+        }
+    }
+
+    /// What was made is gone; what was taken over is not ours any more; what was renamed has its old name again.
+    fn undone(&mut self, action: Option<&Action>, resource: &ResourceId) {
+        if let Some(Action::RenameReplica { spec, was, .. }) = action {
+            let mut spec = spec.clone();
+            spec.replica = was.clone();
+            let known = KnownReplica { spec, aside: false };
+            self.replicas.insert(resource.clone(), known);
+            return;
+        }
+        self.replicas.remove(resource);
+        // By its name: a pass over all machines for each step of a large plan would be a pass too many.
+        if let Some(Action::CreateMachine { machine } | Action::AdoptMachine { machine, .. }) = action
+            && let Some(known) = self.machines.get(&machine.id)
+            && known.resource == *resource
+        {
+            self.machines.remove(&machine.id);
         }
     }
 
@@ -177,6 +262,12 @@ impl State {
         self.last_plan = Some(plan.id());
         self.undoing.clear();
         let is_teardown = manifest.is_none();
+        let took_effect = matches!(status, SagaStatus::Succeeded | SagaStatus::Incomplete { .. });
+        if took_effect {
+            let left_out = plan.targets.as_ref().map(|targets| &targets.left_out);
+            self.left_out = left_out.cloned().unwrap_or_default();
+        }
+        let was_way_back = self.reverting.take().is_some() && !is_teardown;
         match status {
             // All that was to be there is there, or all is gone.
             SagaStatus::Succeeded if is_teardown => {
@@ -184,6 +275,8 @@ impl State {
             }
             SagaStatus::Succeeded => (self.manifest, self.aim) = (manifest, Aim::Up),
             SagaStatus::Incomplete { .. } if !is_teardown => (self.manifest, self.aim) = (manifest, Aim::Up),
+            // The way back did not lead there: somebody has to look.
+            _ if was_way_back => self.aim = Aim::Unsettled,
             // The old manifest stays in force: the new one did not work.
             SagaStatus::RolledBack { .. } => {}
             SagaStatus::Stuck {
@@ -209,14 +302,46 @@ impl State {
         }
     }
 
+    /// The way back that a plan's end calls for: it failed on the way from the manifest in force to another one. Ask
+    /// before [`State::settle`], and keep the answer in [`State::reverting`] with it, so that a crash between the two
+    /// plans loses nothing. A plan that is itself a way back, or that only repairs, calls for none: neither ever loops.
+    #[must_use]
+    pub fn must_revert(&self, plan: &Plan, manifest: Option<&Manifest>, status: &SagaStatus) -> Option<Reverting> {
+        let cause = match status {
+            SagaStatus::RolledBack { cause, .. } => cause,
+            SagaStatus::Stuck {
+                cause: StopCause::Failed(cause),
+                ..
+            } => cause,
+            _ => return None,
+        };
+        let (old, new) = (self.manifest.as_ref()?, manifest?);
+        let changed = old.clone().without_locations() != new.clone().without_locations();
+        (changed && self.reverting.is_none() && self.aim == Aim::Up).then(|| Reverting {
+            plan: plan.id(),
+            cause: cause.clone(),
+        })
+    }
+
     /// The state at `path`; the first one where there is none.
     ///
     /// # Errors
-    /// [`StoreError::Format`] when it is damaged or of a later version; [`StoreError::Io`] otherwise.
+    /// [`StoreError::Version`] when it is of a later version, [`StoreError::Format`] when it is damaged;
+    /// [`StoreError::Io`] otherwise. The file is left as it is.
     pub fn load(path: &Path) -> Result<Self, StoreError> {
         let Some(bytes) = read_if_there(path)? else {
             return Ok(Self::default());
         };
+        if let Ok(Versioned { version: found }) = serde_json::from_slice(&bytes)
+            && found > STATE_VERSION
+        {
+            let understood = STATE_VERSION;
+            return Err(StoreError::Version {
+                path: path.to_owned(),
+                found,
+                understood,
+            });
+        }
         Self::from_bytes(&bytes).map_err(|detail| StoreError::Format {
             path: path.to_owned(),
             detail,

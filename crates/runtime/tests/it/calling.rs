@@ -49,7 +49,7 @@ async fn no_more_calls_are_made_than_the_provider_allows() {
 async fn what_was_left_in_doubt_is_found_by_the_next_plan() {
     let world = World::new(SimConfig::new(3, START));
     let sky = world.open().unwrap();
-    let cloud = world.driver.cloud.clone();
+    let cloud = world.driver.cloud().clone();
     let proposal = sky.plan(&one_service()).await.unwrap();
     // `apply` looks once more; then the machine is asked for.
     let creation = cloud.calls() + 1;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use skyloom_core::{Manifest, OwnerTag, ReplicaState, ResourceId, Secret, SecretRef, StepId, StopSpec, Token};
 use skyloom_orchestrator::SagaStatus;
-use skyloom_provider::sim::{SimConfig, SimProgram};
+use skyloom_provider::sim::{SimConfig, SimProgram, TimedCloud};
 use skyloom_provider::{
     Capabilities, Cause, CreateRequest, Driver, DriverError, Epoch, ExecOutput, Quota, Resource, Usage, What,
 };
@@ -16,7 +16,7 @@ use skyloom_runtime::{ControlPlane, Error, Event, SecretResolver};
 use tokio::sync::broadcast::Receiver;
 use tokio::time::timeout;
 
-use crate::world::{START, TimedCloud, World, shop};
+use crate::world::{START, World, shop};
 
 /// Longer than any plan of these tests may take, whatever its driver does.
 const PATIENCE: Duration = Duration::from_secs(6 * 3600);
@@ -92,7 +92,7 @@ async fn every_step_is_told_as_done_once_also_when_its_answer_was_lost() {
         let mut events = sky.watch();
         let proposal = sky.plan(&shop(2)).await.unwrap();
         let all: BTreeMap<StepId, u32> = proposal.plan.steps.iter().map(|step| (step.id, 1)).collect();
-        world.driver.cloud.lose_reply_at(world.driver.cloud.calls() + call);
+        world.driver.cloud().lose_reply_at(world.driver.cloud().calls() + call);
         sky.apply(proposal, &world.me).await.unwrap();
         assert_eq!(done(&mut events).0, all, "call {call}");
         let outcome = sky.destroy(&world.me).await.unwrap();

@@ -1,11 +1,28 @@
 //! Public behaviour of the runtime.
-#![expect(clippy::unwrap_used, reason = "a test that cannot unwrap has failed")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot unwrap has failed, and so has one that sees what cannot be"
+)]
 
+mod alerting;
+mod big;
 mod calling;
 mod cancelling;
+mod claiming;
+mod drill;
+mod failover;
+mod formats;
+mod hostile;
 mod observing;
+mod partial;
 mod plane;
+mod pushed;
+mod recorder;
 mod services;
+mod sources;
 mod store;
 mod stores;
+mod telemetry;
+mod under_way;
 mod world;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use skyloom_core::{Manifest, ReplicaId, ReplicaState, Sample};
 use skyloom_provider::sim::SimConfig;
 use skyloom_provider::{Cause, Operation};
-use skyloom_runtime::{ControlPlane, EndpointsFile, Metric};
+use skyloom_runtime::{Adaptive, ControlPlane, EndpointsFile, Metric, RuntimeConfig};
 
 use crate::world::{START, World};
 
@@ -33,7 +33,10 @@ fn probed() -> Manifest {
 fn fail_probes(world: &World, count: usize) {
     for _ in 0..count {
         let detail = "it hangs".to_owned();
-        world.driver.cloud.fail_next(Operation::Exec, Cause::Invalid { detail });
+        world
+            .driver
+            .cloud()
+            .fail_next(Operation::Exec, Cause::Invalid { detail });
     }
 }
 
@@ -98,4 +101,30 @@ async fn series_of_replicas_that_are_not_there_end_with_the_next_sample() {
     sky.sample().await;
     assert_eq!(sky.samples(&names[0], Metric::Cpu).await.len(), 1);
     assert!(sky.samples(&names[1], Metric::Cpu).await.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn drivers_are_asked_seldom_about_what_stands_still_and_the_counters_go_on() {
+    let world = World::new(SimConfig::new(3, START));
+    let sampling = Adaptive::new(0.05, Duration::from_secs(1)).unwrap();
+    let config = RuntimeConfig::new().with_sampling(sampling);
+    let sky = world.builder_in(world.folder.path()).config(config).build().unwrap();
+    sky.apply(sky.plan(&probed()).await.unwrap(), &world.me).await.unwrap();
+    const TICKS: usize = 400;
+    for _ in 0..TICKS {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        sky.sample().await;
+    }
+    let samples = sky.samples(&"web/0".parse().unwrap(), Metric::Cpu).await;
+    // One chance in twenty is always taken, and the first eight.
+    assert!((20..TICKS / 4).contains(&samples.len()), "{} of {TICKS}", samples.len());
+    let gap = |pair: &[Sample]| pair[1].at.saturating_since(pair[0].at);
+    assert!(samples.windows(2).all(|pair| gap(pair) <= Duration::from_secs(21)));
+    // A rate over a longer gap is the mean over it, not the whole of it in one second.
+    let first = samples[0].value;
+    assert!(
+        samples
+            .iter()
+            .all(|sample| (sample.value - first).abs() <= 0.05 * first.abs().max(1.0))
+    );
 }

@@ -67,7 +67,7 @@ async fn growing_and_shrinking_moves_only_the_difference() {
 fn ids(world: &World) -> BTreeSet<String> {
     world
         .driver
-        .cloud
+        .cloud()
         .oracle()
         .into_iter()
         .map(|thing| thing.resource.id.to_string())
@@ -85,7 +85,7 @@ async fn a_crashed_replica_is_replaced_and_named() {
         .iter()
         .find(|r| r.replica.to_string() == "worker/1")
         .unwrap();
-    world.driver.cloud.crash(&victim.resource).unwrap();
+    world.driver.cloud().crash(&victim.resource).unwrap();
     let report = sky.heal(&world.me).await.unwrap();
     assert_eq!(report.healed.len(), 1);
     assert_eq!(report.healed[0].killed.as_ref(), Some(&victim.resource));
@@ -118,7 +118,7 @@ async fn a_replica_that_never_stays_up_is_given_up_within_the_budget() {
             .iter()
             .find(|r| r.replica.to_string() == "worker/0" && r.state.is_live());
         if let Some(worker) = running {
-            world.driver.cloud.crash(&worker.resource).unwrap();
+            world.driver.cloud().crash(&worker.resource).unwrap();
         }
         replaced += sky.heal(&world.me).await.unwrap().healed.len();
         tokio::time::sleep(Duration::from_secs(1)).await;
@@ -133,7 +133,7 @@ async fn a_failed_plan_is_rolled_back_and_can_be_tried_again() {
     let proposal = sky.plan(&shop(3)).await.unwrap();
     world
         .driver
-        .cloud
+        .cloud()
         .fail_next(Operation::Create, Cause::NoCapacity { what: "m".to_owned() });
     let error = sky.apply(proposal, &world.me).await.unwrap_err();
     let Error::PlanFailed(status) = &error else {
@@ -315,7 +315,7 @@ async fn a_lost_answer_at_any_call_doubles_nothing() {
         let world = World::new(calm());
         let sky = world.open().unwrap();
         let proposal = sky.plan(&shop(2)).await.unwrap();
-        world.driver.cloud.lose_reply_at(world.driver.cloud.calls() + call);
+        world.driver.cloud().lose_reply_at(world.driver.cloud().calls() + call);
         sky.apply(proposal, &world.me).await.unwrap();
         assert_eq!(world.replicas(), ["store/0", "worker/0", "worker/1"], "call {call}");
         sky.destroy(&world.me).await.unwrap();
@@ -334,11 +334,11 @@ async fn a_replacement_that_fails_forgets_nothing_and_the_next_destroy_removes_a
         .iter()
         .find(|r| r.replica.to_string() == "worker/1")
         .unwrap();
-    world.driver.cloud.crash(&victim.resource).unwrap();
+    world.driver.cloud().crash(&victim.resource).unwrap();
     for _ in 0..5 {
         world
             .driver
-            .cloud
+            .cloud()
             .fail_next(Operation::Create, Cause::NoCapacity { what: "m".to_owned() });
     }
     assert!(sky.heal(&world.me).await.is_err());
@@ -353,7 +353,7 @@ async fn a_teardown_that_fails_midway_is_not_undone_by_healing() {
     let sky = world.open().unwrap();
     sky.apply(sky.plan(&shop(2)).await.unwrap(), &world.me).await.unwrap();
     for _ in 0..40 {
-        world.driver.cloud.fail_next(Operation::Delete, Cause::Denied);
+        world.driver.cloud().fail_next(Operation::Delete, Cause::Denied);
     }
     assert!(sky.destroy(&world.me).await.is_err());
     let left = world.names();

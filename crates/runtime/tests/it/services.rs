@@ -230,7 +230,7 @@ async fn supervision_heals_until_it_is_told_to_stop() {
         })
     };
     let victim = sky.status().await.unwrap().replicas[0].resource.clone();
-    world.driver.cloud.crash(&victim).unwrap();
+    world.driver.cloud().crash(&victim).unwrap();
     tokio::time::sleep(Duration::from_secs(60)).await;
     let status = sky.status().await.unwrap();
     assert_eq!(status.healthy(), 2);

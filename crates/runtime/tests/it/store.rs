@@ -40,7 +40,10 @@ fn check_flipped(path: &Path, good: &[u8], records: &[String], at: usize, bit: u
             assert!(lost <= usize::from(at >= last), "byte {at}, bit {bit}: {lost} lost");
         }
         Err(error) => {
-            let is_typed = matches!(error, StoreError::Damaged { .. } | StoreError::Format { .. });
+            let is_typed = matches!(
+                error,
+                StoreError::Damaged { .. } | StoreError::Format { .. } | StoreError::Version { .. }
+            );
             assert!(is_typed, "byte {at}, bit {bit}: {error}");
             assert_eq!(fs::read(path).unwrap(), bytes, "a refused journal is left as it is");
         }
@@ -106,7 +109,15 @@ fn a_journal_of_a_later_version_is_refused_and_kept() {
     let path = folder.path().join("journal");
     fs::write(&path, "skyloom-journal 2\nwhatever\n").unwrap();
     let error = FileJournal::open::<String>(&path).unwrap_err();
-    assert!(matches!(error, StoreError::Format { .. }), "{error}");
+    let named = matches!(
+        error,
+        StoreError::Version {
+            found: 2,
+            understood: 1,
+            ..
+        }
+    );
+    assert!(named, "{error}");
     assert_eq!(fs::read_to_string(&path).unwrap(), "skyloom-journal 2\nwhatever\n");
 }
 
@@ -210,7 +221,18 @@ fn a_state_of_a_later_version_is_refused() {
     State::default().save(&path).unwrap();
     assert_eq!(State::load(&path).unwrap(), State::default());
     fs::write(&path, "{\"version\": 99}").unwrap();
-    assert!(matches!(State::load(&path), Err(StoreError::Format { .. })));
+    let named = |error: &StoreError| {
+        matches!(
+            error,
+            StoreError::Version {
+                found: 99,
+                understood: 1,
+                ..
+            }
+        )
+    };
+    assert!(State::load(&path).is_err_and(|error| named(&error)));
+    assert_eq!(fs::read_to_string(&path).unwrap(), "{\"version\": 99}");
     fs::write(&path, "{\"version\": 1").unwrap();
     assert!(matches!(State::load(&path), Err(StoreError::Format { .. })));
 }

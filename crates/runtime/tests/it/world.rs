@@ -2,14 +2,11 @@
 
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
-use async_trait::async_trait;
-use skyloom_core::{Catalogue, Manifest, OwnerTag, ResourceId, StopSpec, Timestamp, Token};
-use skyloom_provider::sim::{SimCloud, SimConfig};
-use skyloom_provider::{
-    Capabilities, CreateRequest, Driver, DriverError, Epoch, ExecOutput, Kind, Quota, Resource, Usage,
-};
+use skyloom_core::{Catalogue, Manifest, Timestamp};
+use skyloom_provider::Kind;
+use skyloom_provider::sim::{SimCloud, SimConfig, TimedCloud};
+use skyloom_provider::{Inspected, Retag};
 use skyloom_runtime::store::StoreError;
 use skyloom_runtime::{Clock, ControlPlane, ControlPlaneBuilder, Error};
 use skyloom_security::access::Principal;
@@ -28,88 +25,21 @@ impl Clock for PausedClock {
     }
 }
 
-/// A simulated cloud that is taken to the present before each call.
-#[derive(Debug, Clone)]
-pub(crate) struct TimedCloud {
-    pub(crate) cloud: SimCloud,
-    clock: PausedClock,
-}
-
-impl TimedCloud {
-    fn at_present(&self) -> &SimCloud {
-        self.cloud.advance(self.clock.now().saturating_since(self.cloud.now()));
-        &self.cloud
-    }
-}
-
-#[async_trait]
-impl Driver for TimedCloud {
-    fn capabilities(&self) -> &Capabilities {
-        self.cloud.capabilities()
-    }
-
-    async fn create(&self, request: &CreateRequest) -> Result<Resource, DriverError> {
-        tokio::task::yield_now().await;
-        self.at_present().create(request).await
-    }
-
-    async fn get(&self, id: &ResourceId) -> Result<Resource, DriverError> {
-        self.at_present().get(id).await
-    }
-
-    async fn list(&self, owner: &OwnerTag) -> Result<Vec<Resource>, DriverError> {
-        self.at_present().list(owner).await
-    }
-
-    async fn find_by_token(&self, owner: &OwnerTag, token: &Token) -> Result<Option<Resource>, DriverError> {
-        self.at_present().find_by_token(owner, token).await
-    }
-
-    async fn delete(&self, id: &ResourceId, stop: StopSpec, epoch: Epoch) -> Result<(), DriverError> {
-        self.at_present().delete(id, stop, epoch).await
-    }
-
-    async fn stop(&self, id: &ResourceId, stop: StopSpec, epoch: Epoch) -> Result<(), DriverError> {
-        self.at_present().stop(id, stop, epoch).await
-    }
-
-    async fn start(&self, id: &ResourceId, epoch: Epoch) -> Result<(), DriverError> {
-        self.at_present().start(id, epoch).await
-    }
-
-    async fn logs(&self, id: &ResourceId, lines: usize) -> Result<Vec<String>, DriverError> {
-        self.at_present().logs(id, lines).await
-    }
-
-    async fn usage(&self, id: &ResourceId) -> Result<Usage, DriverError> {
-        self.at_present().usage(id).await
-    }
-
-    async fn exec(&self, id: &ResourceId, command: &[String], timeout: Duration) -> Result<ExecOutput, DriverError> {
-        self.at_present().exec(id, command, timeout).await
-    }
-
-    async fn quotas(&self) -> Result<Vec<Quota>, DriverError> {
-        self.at_present().quotas().await
-    }
-}
-
 /// A cloud, a folder for the control plane, and somebody who may do everything.
 #[derive(Debug)]
 pub(crate) struct World {
     pub(crate) driver: TimedCloud,
+    pub(crate) clock: PausedClock,
     pub(crate) folder: tempfile::TempDir,
     pub(crate) me: Principal,
 }
 
 impl World {
     pub(crate) fn new(config: SimConfig) -> Self {
-        let driver = TimedCloud {
-            cloud: SimCloud::new(config),
-            clock: PausedClock(Instant::now()),
-        };
+        let clock = PausedClock(Instant::now());
         Self {
-            driver,
+            driver: SimCloud::new(config).following(move || clock.now()),
+            clock,
             folder: tempfile::tempdir().unwrap(),
             me: Principal::new("mira", []),
         }
@@ -132,7 +62,7 @@ impl World {
         ControlPlane::builder()
             .state_dir(folder)
             .provider(self.driver.clone())
-            .clock(self.driver.clock)
+            .clock(self.clock)
             .catalogue(one_region())
     }
 

@@ -1,7 +1,7 @@
 //! An independent checker: says what is wrong with a placement, whoever made it.
 //!
 //! It reads manifest, snapshot and catalogue directly and shares no code with the planner: a filter that both used would
-//! be wrong in both. It is written for clearness, not for speed.
+//! be wrong in both. It is written for clearness, and about linear where no rules between replicas are asked for.
 
 mod alone;
 mod money;
@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use skyloom_core::{
     Assignment, Dimension, Filter, Machine, MachineId, MicroUsd, MicroUsdPerHour, Node, Placement, ReplicaId,
-    Resources, ServiceSpec,
+    Resources, ServiceName, ServiceSpec,
 };
 use thiserror::Error;
 
@@ -155,7 +155,8 @@ pub fn check_within(problem: &Problem<'_>, quotas: &[Quota], placement: &Placeme
     let mut violations = Vec::new();
     conservation(problem, placement, &mut violations);
     capacity(problem, placement, &mut violations);
-    let placed = located(problem, placement, &mut violations);
+    let nodes = nodes(problem);
+    let placed = located(problem, &nodes, placement, &mut violations);
     let apart = together::Apart::new(&problem.manifest.services);
     for one in &placed {
         let mut broken = alone::broken(problem, one);
@@ -166,7 +167,7 @@ pub fn check_within(problem: &Problem<'_>, quotas: &[Quota], placement: &Placeme
             machine: one.machine.id.clone(),
         }));
     }
-    money::check(problem, placement, &placed, &mut violations);
+    money::check(problem, &nodes, placement, &placed, &mut violations);
     violations.extend(
         quotas
             .iter()
@@ -186,13 +187,41 @@ struct Placed<'a> {
     stays: bool,
 }
 
-fn located<'a>(problem: &Problem<'a>, placement: &'a Placement, violations: &mut Vec<Violation>) -> Vec<Placed<'a>> {
+/// Machines as observed, by id.
+type Nodes<'a> = BTreeMap<&'a MachineId, &'a Node>;
+
+// Where a name is there twice, the first counts in all of these: hence backwards.
+
+fn nodes<'a>(problem: &Problem<'a>) -> Nodes<'a> {
+    let nodes = problem.snapshot.nodes.iter().rev();
+    nodes.map(|node| (&node.machine.id, node)).collect()
+}
+
+fn services<'a>(problem: &Problem<'a>) -> BTreeMap<&'a ServiceName, &'a ServiceSpec> {
+    let services = problem.manifest.services.iter().rev();
+    services.map(|service| (&service.name, service)).collect()
+}
+
+fn located<'a>(
+    problem: &Problem<'a>,
+    nodes: &Nodes<'a>,
+    placement: &'a Placement,
+    violations: &mut Vec<Violation>,
+) -> Vec<Placed<'a>> {
+    let services = services(problem);
+    let machines: BTreeMap<_, _> = placement.machines.iter().rev().map(|m| (&m.id, m)).collect();
+    let there: BTreeSet<_> = problem
+        .snapshot
+        .replicas
+        .iter()
+        .map(|o| (&o.replica, &o.machine))
+        .collect();
     let mut placed = Vec::new();
     for assignment in &placement.assignments {
-        let Some(service) = problem.manifest.service(assignment.replica.service()) else {
+        let Some(&service) = services.get(assignment.replica.service()) else {
             continue;
         };
-        let Some(machine) = placement.machines.iter().find(|m| m.id == assignment.machine) else {
+        let Some(&machine) = machines.get(&assignment.machine) else {
             violations.push(Violation::UnknownMachine {
                 replica: assignment.replica.clone(),
                 machine: assignment.machine.clone(),
@@ -206,13 +235,12 @@ fn located<'a>(problem: &Problem<'a>, placement: &'a Placement, violations: &mut
                 asked: service.resources,
             });
         }
-        let seen = |o: &skyloom_core::ObservedReplica| o.replica == assignment.replica && o.machine == machine.id;
         placed.push(Placed {
             assignment,
             service,
             machine,
-            node: problem.snapshot.node(&machine.id),
-            stays: problem.snapshot.replicas.iter().any(seen),
+            node: nodes.get(&machine.id).copied(),
+            stays: there.contains(&(&assignment.replica, &machine.id)),
         });
     }
     placed
@@ -235,10 +263,10 @@ fn conservation(problem: &Problem<'_>, placement: &Placement, violations: &mut V
         }
     }
     violations.extend(times.into_keys().map(|replica| Violation::UnknownReplica { replica }));
+    let carrying: BTreeSet<_> = placement.assignments.iter().map(|a| &a.machine).collect();
     let mut listed = BTreeSet::new();
     for machine in &placement.machines {
-        let carries = placement.assignments.iter().any(|a| a.machine == machine.id);
-        if !listed.insert(&machine.id) || !carries {
+        if !listed.insert(&machine.id) || !carrying.contains(&machine.id) {
             violations.push(Violation::SpareMachine {
                 machine: machine.id.clone(),
             });
@@ -246,23 +274,30 @@ fn conservation(problem: &Problem<'_>, placement: &Placement, violations: &mut V
     }
 }
 
-/// Requests on a machine: of the placement, and of replicas that run there without being asked for any more.
-fn requests_on(problem: &Problem<'_>, placement: &Placement, machine: &Machine) -> Vec<Resources> {
-    let here = placement.assignments.iter().filter(|a| a.machine == machine.id);
-    let mut requests: Vec<Resources> = here.map(|a| a.request).collect();
+/// Requests by machine: of the placement, and of replicas that run there without being asked for any more.
+fn requests<'a>(problem: &Problem<'a>, placement: &'a Placement) -> BTreeMap<&'a MachineId, Vec<Resources>> {
+    let services = services(problem);
+    let mut requests: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for assignment in &placement.assignments {
+        requests
+            .entry(&assignment.machine)
+            .or_default()
+            .push(assignment.request);
+    }
     for observed in &problem.snapshot.replicas {
-        let service = problem.manifest.service(observed.replica.service());
+        let service = services.get(observed.replica.service());
         let wanted = service.is_some_and(|s| observed.replica.index() < s.replicas.get());
-        if observed.machine == machine.id && observed.state.is_live() && !wanted {
-            requests.push(observed.request);
+        if observed.state.is_live() && !wanted {
+            requests.entry(&observed.machine).or_default().push(observed.request);
         }
     }
     requests
 }
 
 fn capacity(problem: &Problem<'_>, placement: &Placement, violations: &mut Vec<Violation>) {
+    let requests = requests(problem, placement);
     for machine in &placement.machines {
-        let requests = requests_on(problem, placement, machine);
+        let requests = requests.get(&machine.id).map_or(&[][..], Vec::as_slice);
         for dimension in Dimension::ALL {
             let used: u128 = requests.iter().map(|r| u128::from(r.get(dimension))).sum();
             let capacity = machine.capacity.get(dimension);

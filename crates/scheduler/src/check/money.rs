@@ -4,26 +4,33 @@ use std::collections::BTreeMap;
 
 use skyloom_core::catalogue::EgressTarget;
 use skyloom_core::{
-    Bytes, HOURS_PER_MONTH, Link, Machine, MicroUsd, MicroUsdPerHour, Placement, RegionKey, Resources, Site,
+    Assignment, Bytes, HOURS_PER_MONTH, Link, Machine, MicroUsd, MicroUsdPerHour, Placement, RegionKey, Resources,
+    ServiceName, Site,
 };
 
-use super::{Placed, Violation};
+use super::{Nodes, Placed, Violation};
 use crate::problem::Problem;
 
 pub(super) fn check(
     problem: &Problem<'_>,
+    nodes: &Nodes<'_>,
     placement: &Placement,
     placed: &[Placed<'_>],
     violations: &mut Vec<Violation>,
 ) {
+    let mut assigned: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for assignment in &placement.assignments {
+        assigned.entry(&assignment.machine).or_default().push(assignment);
+    }
     for machine in &placement.machines {
-        if !priced_right(problem, machine) {
+        if !priced_right(problem, nodes, machine) {
             violations.push(Violation::WrongMachine {
                 machine: machine.id.clone(),
                 price: machine.price,
             });
         }
-        check_shares(placement, machine, violations);
+        let here = assigned.get(&machine.id).map_or(&[][..], Vec::as_slice);
+        check_shares(here, machine, violations);
     }
     let per_hour: i128 = placement.machines.iter().map(|m| i128::from(m.price.as_micros())).sum();
     let per_month = per_hour * i128::from(HOURS_PER_MONTH);
@@ -76,8 +83,8 @@ fn money(micros: i128) -> MicroUsd {
 }
 
 /// Whether a machine is as observed, or sold like that by the catalogue in one of the region's zones.
-fn priced_right(problem: &Problem<'_>, machine: &Machine) -> bool {
-    if let Some(node) = problem.snapshot.node(&machine.id) {
+fn priced_right(problem: &Problem<'_>, nodes: &Nodes<'_>, machine: &Machine) -> bool {
+    if let Some(node) = nodes.get(&machine.id) {
         return node.machine == *machine;
     }
     problem.catalogue.offers().iter().any(|offer| {
@@ -102,9 +109,9 @@ fn priced_right(problem: &Problem<'_>, machine: &Machine) -> bool {
 }
 
 /// Shares sum to the price, and a larger dominant share never pays less.
-fn check_shares(placement: &Placement, machine: &Machine, violations: &mut Vec<Violation>) {
+fn check_shares(assigned: &[&Assignment], machine: &Machine, violations: &mut Vec<Violation>) {
     let mut here: Vec<(f64, i64)> = Vec::new();
-    for assignment in placement.assignments.iter().filter(|a| a.machine == machine.id) {
+    for assignment in assigned {
         here.push((
             dominant(&assignment.request, &machine.capacity),
             assignment.share.as_micros(),
@@ -139,16 +146,18 @@ fn dominant(request: &Resources, capacity: &Resources) -> f64 {
 fn egress(problem: &Problem<'_>, placed: &[Placed<'_>]) -> i128 {
     // Bytes by source region and direction; other clouds are the internet.
     let mut volumes: BTreeMap<(RegionKey, Direction), u128> = BTreeMap::new();
+    let sites = sites(placed);
+    let nowhere = BTreeMap::new();
     for service in &problem.manifest.services {
-        let senders = sites(placed, service.name.as_str());
+        let senders = sites.get(&service.name).unwrap_or(&nowhere);
         for need in &service.egress {
-            let receivers: BTreeMap<Site, u128> = match &need.to {
-                Link::Service(to) => sites(placed, to.as_str()),
-                Link::Data(_) | Link::Internet => BTreeMap::new(),
+            let receivers = match &need.to {
+                Link::Service(to) => sites.get(to).unwrap_or(&nowhere),
+                Link::Data(_) | Link::Internet => &nowhere,
             };
             // Parts of the volume by way; a part is a pair of replicas, or one sender.
             let mut parts: BTreeMap<(RegionKey, Direction), u128> = BTreeMap::new();
-            for (site, count) in &senders {
+            for (site, count) in senders {
                 let mut add = |way: Option<Direction>, part: u128| {
                     if let Some(way) = way {
                         *parts.entry((site.region.clone(), way)).or_insert(0) += part;
@@ -212,10 +221,12 @@ fn distance(problem: &Problem<'_>, from: &RegionKey, to: &RegionKey) -> (bool, u
     (from != to, trip, from.cloud != to.cloud, to.clone())
 }
 
-fn sites(placed: &[Placed<'_>], service: &str) -> BTreeMap<Site, u128> {
-    let mut sites = BTreeMap::new();
-    for one in placed.iter().filter(|p| p.service.name.as_str() == service) {
-        *sites.entry(one.machine.site.clone()).or_insert(0) += 1;
+/// How many replicas of each service are where.
+fn sites<'a>(placed: &[Placed<'a>]) -> BTreeMap<&'a ServiceName, BTreeMap<&'a Site, u128>> {
+    let mut sites: BTreeMap<_, BTreeMap<_, _>> = BTreeMap::new();
+    for one in placed {
+        let of_service = sites.entry(&one.service.name).or_default();
+        *of_service.entry(&one.machine.site).or_insert(0) += 1;
     }
     sites
 }

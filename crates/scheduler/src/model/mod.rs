@@ -268,11 +268,13 @@ fn observed<'a>(
         first.insert(&spec.name, (next, spec.replicas.get()));
         next += usize::try_from(spec.replicas.get()).unwrap_or(usize::MAX);
     }
+    // Validated before: no machine is there twice.
+    let numbered = nodes.iter().zip(0..);
+    let positions: BTreeMap<_, usize> = numbered
+        .filter_map(|(option, position)| Some((&option.node?.machine.id, position)))
+        .collect();
     for observed in seen.into_iter().filter(|o| stays(o.state)) {
-        let Some(node) = nodes
-            .iter()
-            .position(|n| n.node.is_some_and(|n| n.machine.id == observed.machine))
-        else {
+        let Some(&node) = positions.get(&observed.machine) else {
             continue;
         };
         let ready = nodes[node].node.is_some_and(|n| n.ready);

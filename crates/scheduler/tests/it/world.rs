@@ -122,6 +122,8 @@ pub(crate) fn manifest(name: &str, services: Vec<ServiceSpec>) -> Manifest {
         revenue: None,
         services,
         data: Vec::new(),
+        moved: Vec::new(),
+        imports: Vec::new(),
     }
 }
 
@@ -142,6 +144,7 @@ pub(crate) fn service(name: &str, replicas: u32, cpu: &str, memory: &str) -> Ser
         resources: Resources::new(cpu.parse().unwrap(), memory.parse().unwrap()),
         purchase: PurchasePreference::Any,
         depends_on: Vec::new(),
+        synced: Vec::new(),
         data: Vec::new(),
         latency: Vec::new(),
         egress: Vec::new(),
@@ -158,6 +161,7 @@ pub(crate) fn service(name: &str, replicas: u32, cpu: &str, memory: &str) -> Ser
         health: None,
         stop: StopSpec::default(),
         rollout: Rollout::default(),
+        drift: BTreeMap::new(),
     }
 }
 

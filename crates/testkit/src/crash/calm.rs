@@ -108,7 +108,7 @@ fn read(bytes: &[u8], mutant: Option<Mutant>) -> Result<Vec<String>, String> {
 
 /// I11: each single change from outside is found in one scan; what does not matter changes nothing.
 fn outside(rest: &mut Sim) -> Vec<Violation> {
-    let wish = rest.world.script.then.clone();
+    let wish = rest.wish(&rest.world.script).clone();
     let runs = |thing: &SimThing| thing.resource.state == ResourceState::Running;
     let things: Vec<SimThing> = rest.world.cloud.oracle().into_iter().filter(runs).collect();
     let replicas = things.iter().filter(|thing| thing.resource.kind == Kind::Replica);
@@ -144,7 +144,7 @@ fn outside(rest: &mut Sim) -> Vec<Violation> {
 /// I11: a replica that breaks down whenever it runs is replaced a bounded number of times.
 fn healing(rest: &Sim) -> Option<Violation> {
     let mut sim = rest.clone();
-    let wish = sim.world.script.then.clone();
+    let wish = sim.wish(&sim.world.script).clone();
     let manifest: &Manifest = wish.manifest.as_ref()?;
     let mut policy =
         HealPolicy::new().with_backoff(RetryPolicy::new(3, Duration::from_secs(5), Duration::from_secs(60)));

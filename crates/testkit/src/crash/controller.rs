@@ -8,10 +8,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use skyloom_core::{
-    Action, Class, Manifest, Node, ObservedReplica, Plan, ReplicaState, ResourceId, Snapshot, StepId, StopSpec,
+    Action, Class, Manifest, Node, ObservedReplica, Plan, ReplicaState, ResourceId, Snapshot, Step, StepId, StopSpec,
     Timestamp,
 };
-use skyloom_orchestrator::{Command, Event, Record, Saga, SagaError, SagaStatus, destroy, plan};
+use skyloom_orchestrator::{
+    Command, Event, Record, Saga, SagaError, SagaStatus, destroy, jobs_are_done, plan, way_back,
+};
 use skyloom_provider::{Admission, RateLimit, Resource, ResourceState};
 use skyloom_runtime::store::{Interrupted, JournalEntry, LogEnd, State, read_log};
 
@@ -139,8 +141,11 @@ impl Controller {
         let Interrupted {
             plan,
             manifest,
-            records,
+            mut records,
         } = interrupted;
+        if world.mutant == Some(Mutant::GateSkipped) {
+            records = with_gates_passed(records);
+        }
         for record in &records {
             self.state.record(&plan, record);
         }
@@ -160,12 +165,46 @@ impl Controller {
         self.run.is_none()
     }
 
+    /// Whether a plan has failed whose way back is to be made.
+    pub(super) const fn must_go_back(&self) -> bool {
+        self.state.reverting.is_some()
+    }
+
+    /// The plan back to the manifest in force, as the runtime makes it; `false`: there is nothing to do, and that is kept.
+    pub(super) fn propose_back(&mut self, world: &mut World, before: &Wish) -> Result<bool, String> {
+        self.settle_doubts(world)?;
+        let manifest = self.state.manifest.clone().ok_or("nothing is in force")?;
+        let snapshot = jobs_are_done(&manifest, &self.observe(world)?);
+        let back = way_back(&manifest);
+        let made = plan(&back, &before.placement(&snapshot), &snapshot);
+        let mut made = made.map_err(|error| error.to_string())?;
+        if made.is_empty() {
+            let mut state = self.state.clone();
+            state.reverting = None;
+            world.disk.replace(STATE, &state.to_bytes());
+            self.state = state;
+            return Ok(false);
+        }
+        if world.mutant == Some(Mutant::RevertDeletesFirst) {
+            let deletes = |step: &&mut Step| matches!(step.action, Action::DeleteReplica { .. });
+            for step in made.steps.iter_mut().filter(deletes) {
+                step.after.clear();
+                step.after_all.clear();
+            }
+        }
+        self.begin_plan(world, made, Some(manifest))?;
+        Ok(true)
+    }
+
     /// The plan from here to a wish, and the plan is put into the journal unless there is nothing to do.
     pub(super) fn propose(&mut self, world: &mut World, wish: &Wish) -> Result<bool, String> {
         self.settle_doubts(world)?;
         let snapshot = self.observe(world)?;
         let made = match &wish.manifest {
-            Some(manifest) => plan(manifest, &wish.placement(&snapshot), &snapshot),
+            Some(manifest) => {
+                let manifest = broken_manifest(manifest, world.mutant);
+                plan(&manifest, &wish.placement(&snapshot), &snapshot)
+            }
             None => destroy(
                 &"shop".parse().map_err(|_| "a name")?,
                 &snapshot,
@@ -177,9 +216,14 @@ impl Controller {
             return Ok(false);
         }
         break_plan(&mut made, world.mutant);
+        self.begin_plan(world, made, wish.manifest.clone())?;
+        Ok(true)
+    }
+
+    fn begin_plan(&mut self, world: &World, made: Plan, manifest: Option<Manifest>) -> Result<(), String> {
         let config = world.script.saga_of(world.mutant);
         let saga = Saga::new(made.clone(), config, self.epoch).map_err(|error| error.to_string())?;
-        let (plan, manifest) = (Box::new(made.clone()), wish.manifest.clone());
+        let plan = Box::new(made.clone());
         self.queue.push((
             0,
             JournalEntry::Plan {
@@ -193,7 +237,7 @@ impl Controller {
             saga,
             begun: false,
         });
-        Ok(true)
+        Ok(())
     }
 
     // --- moves -------------------------------------------------------------------------------------------------------
@@ -313,7 +357,7 @@ impl Controller {
         let flights = self.flights.values().filter(|flight| flight.answer == Answer::None);
         // Who watches goes on watching, however slow the rest is.
         let looks_again = |flight: &Flight| {
-            let watches = matches!(flight.command, Command::AwaitReady { .. });
+            let watches = matches!(flight.command, Command::AwaitReady { .. } | Command::Look { .. });
             let soon = now.saturating_add(LOOK_EVERY);
             if watches {
                 flight.not_before.max(soon)
@@ -336,7 +380,9 @@ impl Controller {
 
     /// Calls whose time is over are dropped; each may still have its effect.
     fn give_up(&mut self, world: &mut World, now: Timestamp) {
-        let over = |flight: &Flight| flight.until <= now && !matches!(flight.command, Command::AwaitReady { .. });
+        let over = |flight: &Flight| {
+            flight.until <= now && !matches!(flight.command, Command::AwaitReady { .. } | Command::Look { .. })
+        };
         let steps: Vec<StepId> = self
             .flights
             .iter()
@@ -446,7 +492,7 @@ impl Controller {
     }
 
     fn in_flight(&self) -> usize {
-        let waits = |flight: &&Flight| matches!(flight.command, Command::AwaitReady { .. });
+        let waits = |flight: &&Flight| matches!(flight.command, Command::AwaitReady { .. } | Command::Look { .. });
         self.flights.values().filter(|flight| !waits(flight)).count()
     }
 
@@ -491,7 +537,9 @@ impl Controller {
                 return Moved::On;
             }
             let mut state = self.state.clone();
+            let reverting = state.must_revert(&run.plan, run.manifest.as_ref(), &status);
             state.settle(&run.plan, run.manifest.clone(), &status);
+            state.reverting = reverting.filter(|_| world.mutant != Some(Mutant::NoRevert));
             world.disk.replace(STATE, &state.to_bytes());
             self.state = state;
             if self.settling != Settling::WasReset {
@@ -658,6 +706,31 @@ pub(super) fn careless(bytes: &[u8]) -> Vec<JournalEntry> {
     lines
         .filter_map(|line| serde_json::from_slice(line.get(9..)?).ok())
         .collect()
+}
+
+/// Whatever gate was reached counts as passed.
+fn with_gates_passed(records: Vec<Record>) -> Vec<Record> {
+    let is_passed = |step: &StepId| records.contains(&Record::Passed { step: *step });
+    // What was measured after the gate counts as passed cannot follow.
+    let left = records
+        .iter()
+        .filter(|record| !matches!(record, Record::Measured { .. }));
+    let skip = |record: &Record| match record {
+        Record::GateOpened { step, .. } if !is_passed(step) => vec![record.clone(), Record::Passed { step: *step }],
+        record => vec![record.clone()],
+    };
+    left.flat_map(skip).collect()
+}
+
+fn broken_manifest(manifest: &Manifest, mutant: Option<Mutant>) -> Manifest {
+    let mut broken = manifest.clone();
+    if mutant == Some(Mutant::FloorOffByOne) {
+        broken
+            .services
+            .iter_mut()
+            .for_each(|service| service.rollout.max_unavailable += 1);
+    }
+    broken
 }
 
 fn break_plan(plan: &mut Plan, mutant: Option<Mutant>) {

@@ -49,11 +49,25 @@ pub enum Mutant {
     BlindScan,
     /// Sick replicas are replaced without backoff and budget.
     EagerHealing,
+    /// Whatever is measured at a gate counts as good, and nobody looks at the replicas.
+    AnalysisIgnored,
+    /// A gate that was reached before a crash counts as passed after it.
+    GateSkipped,
+    /// The way back takes the new replicas away before those of before are ready.
+    RevertDeletesFirst,
+    /// After a failed plan nobody goes back.
+    NoRevert,
+    /// One more replica may be missing than the manifest says.
+    FloorOffByOne,
+    /// A change of a field that is nobody's business is corrected.
+    IgnoredDriftTriggers,
+    /// Only what is missing or dead counts as changed.
+    BlindToFields,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 29] = [
         Self::NoSync,
         Self::CallBeforeIntent,
         Self::ObservationBeforeCall,
@@ -76,5 +90,12 @@ impl Mutant {
         Self::RollbackTakesAll,
         Self::BlindScan,
         Self::EagerHealing,
+        Self::AnalysisIgnored,
+        Self::GateSkipped,
+        Self::RevertDeletesFirst,
+        Self::NoRevert,
+        Self::FloorOffByOne,
+        Self::IgnoredDriftTriggers,
+        Self::BlindToFields,
     ];
 }

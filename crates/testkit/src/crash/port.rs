@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures::FutureExt as _;
 use skyloom_core::{
-    Action, OperationId, OwnerTag, Plan, ResourceId, Secret, ServiceName, StepId, StopSpec, Token, Until,
+    Action, Millionths, OperationId, OwnerTag, Plan, ResourceId, Secret, ServiceName, StepId, StopSpec, Token, Until,
 };
 use skyloom_orchestrator::{Command, Event};
 use skyloom_provider::sim::SimCloud;
@@ -28,6 +28,8 @@ pub(super) struct Port<'a> {
     pub(super) talkative: bool,
     pub(super) mutant: Option<Mutant>,
     pub(super) epoch: u64,
+    /// What every metric is, in millionths.
+    pub(super) metric: i64,
     /// Services whose replicas may end with success.
     pub(super) jobs: &'a BTreeSet<ServiceName>,
 }
@@ -63,6 +65,7 @@ impl Port<'_> {
                 .delete(resource, *stop)
                 .map(|()| Event::Gone { step })
                 .map_err(told),
+            Command::Look { watched, due, .. } => return Some(self.watch(action, step, watched, due)),
             Command::Record { .. } | Command::StopAwaiting { .. } => return None,
         };
         Some(ended.unwrap_or_else(|failed| failed.event(step)))
@@ -166,6 +169,27 @@ impl Port<'_> {
     }
 }
 
+impl Port<'_> {
+    /// One look at the new replicas of a gate.
+    fn watch(&self, action: &Action, step: StepId, watched: &[(StepId, ResourceId)], due: &[u32]) -> Event {
+        let ignored = self.mutant == Some(Mutant::AnalysisIgnored);
+        let may_complete = matches!(action, Action::Gate { gate } if self.jobs.contains(&gate.service));
+        let mut sick = None;
+        for (_, id) in watched.iter().filter(|_| !ignored) {
+            match self.get(id).map(|resource| resource.state) {
+                Ok(ResourceState::Running) => {}
+                Ok(ResourceState::Exited { code: Some(0) }) if may_complete => {}
+                Ok(state) => sick = Some(format!("{id} is {state:?}")),
+                Err(error) if error.class().is_retryable() => return told(error).event(step),
+                Err(error) => sick = Some(error.to_string()),
+            }
+        }
+        let value = Millionths::from_millionths(if ignored { 0 } else { self.metric });
+        let measured = due.iter().map(|analysis| (*analysis, value)).collect();
+        Event::Looked { step, sick, measured }
+    }
+}
+
 enum Look {
     NotYet,
     Reached(Until),
@@ -224,6 +248,7 @@ pub(super) const fn step_of(command: &Command) -> Option<StepId> {
         Command::Create { step, .. }
         | Command::Lookup { step, .. }
         | Command::AwaitReady { step, .. }
+        | Command::Look { step, .. }
         | Command::StopAwaiting { step }
         | Command::Delete { step, .. } => Some(*step),
         Command::Record { .. } => None,

@@ -5,9 +5,10 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use skyloom_core::{
-    Assignment, Bytes, Condition, CostSummary, Dependency, EnvValue, Machine, MachineId, Manifest, MicroUsdPerHour,
-    Millicores, Placement, PortSpec, Purchase, PurchasePreference, ReplicaId, Residency, Resources, RetryPolicy,
-    Rollout, RolloutStrategy, RunSpec, SecretRef, ServiceName, ServiceSpec, Snapshot, StopSpec, Timestamp,
+    Analysis, Assignment, Bytes, CanaryStep, Condition, CostSummary, Dependency, DriftField, DriftPolicy, EnvValue,
+    Limit, Machine, MachineId, Manifest, MicroUsdPerHour, Millicores, Millionths, Placement, PortSpec, Purchase,
+    PurchasePreference, ReplicaId, Residency, Resources, RetryPolicy, Rollout, RolloutStrategy, RunSpec, SecretRef,
+    ServiceName, ServiceSpec, Share, Snapshot, StopSpec, Timestamp,
 };
 use skyloom_orchestrator::{OnCancel, SagaConfig};
 use skyloom_provider::sim::{Delay, SimConfig, SimFaults, SimProgram};
@@ -27,6 +28,15 @@ const LAG: Duration = Duration::from_secs(3);
 const WINDOW: Duration = Duration::from_secs(7);
 /// Tokens are forgotten after this long in some worlds; longer than a controller needs to give a call up.
 pub(super) const TOKEN_MEMORY: Duration = Duration::from_secs(600);
+
+/// Why a new generation is no good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Trouble {
+    /// Each of its replicas starts, and breaks down soon after.
+    Dies,
+    /// It runs, and metrics say that it should not.
+    BadMetric,
+}
 
 /// What is wanted.
 #[derive(Debug, Clone)]
@@ -56,6 +66,8 @@ pub(super) struct Script {
     /// The move of the second wish at which somebody asks to stop.
     pub(super) cancel_at: Option<usize>,
     pub(super) secret: String,
+    /// What is no good about the new generation, if anything is.
+    pub(super) trouble: Option<Trouble>,
     /// Services of either wish whose program ends.
     pub(super) jobs: BTreeSet<ServiceName>,
 }
@@ -65,11 +77,15 @@ impl Script {
         let mut dice = Dice::new(seed);
         let secret = format!("hush-{:016x}", dice.draw());
         let first = manifest(&mut dice);
-        let second = if dice.one_in(6) {
+        let mut second = if dice.one_in(6) {
             None
         } else {
             Some(changed(&first, &mut dice))
         };
+        let flaw = second
+            .as_mut()
+            .filter(|_| dice.one_in(5))
+            .and_then(|second| trouble(second, &mut Dice::new(seed ^ 0x7061)));
         let places = places(&first, &mut dice);
         let next = second
             .as_ref()
@@ -97,8 +113,17 @@ impl Script {
             damage: dice.below(3),
             talkative: dice.one_in(3),
             cancel_at: dice.one_in(8).then(|| dice.below(60)),
+            trouble: flaw,
             secret,
             jobs,
+        }
+    }
+
+    /// What every metric is, in millionths: the limits of the analysis are half-way.
+    pub(super) const fn metric(&self) -> i64 {
+        match self.trouble {
+            Some(Trouble::BadMetric) => 1_000_000,
+            _ => 0,
         }
     }
 
@@ -130,7 +155,8 @@ fn cloud(seed: u64, dice: &mut Dice, mutant: Option<Mutant>) -> SimConfig {
         .with_machine_start(seconds(1, 8))
         .with_replica_start(seconds(0, 4))
         .with_consistency_window(LAG)
-        .with_program("job", SimProgram::job(Duration::from_secs(2), 0));
+        .with_program("job", SimProgram::job(Duration::from_secs(2), 0))
+        .with_program("dies", SimProgram::job(Duration::from_secs(2), 1));
     if dice.one_in(2) {
         config = config.with_token_memory(TOKEN_MEMORY);
     }
@@ -164,7 +190,8 @@ fn saga(dice: &mut Dice) -> SagaConfig {
         .with_call_within(seconds(20))
         .with_ready_within(seconds(120))
         .with_complete_within(seconds(240))
-        .with_consistency_window(WINDOW);
+        .with_consistency_window(WINDOW)
+        .with_look_every(seconds(3));
     if dice.one_in(2) {
         return config.with_on_cancel(OnCancel::Compensate);
     }
@@ -192,6 +219,8 @@ fn manifest(dice: &mut Dice) -> Manifest {
         revenue: None,
         services,
         data: Vec::new(),
+        moved: Vec::new(),
+        imports: Vec::new(),
     }
 }
 
@@ -222,7 +251,9 @@ fn service(index: usize, dice: &mut Dice) -> ServiceSpec {
         strategy: strategies[dice.below(3)],
         max_unavailable: u32::try_from(dice.below(2)).unwrap_or(0),
         max_surge: u32::try_from(dice.below(3)).unwrap_or(0),
+        ..Rollout::default()
     };
+    let rollout = if dice.one_in(3) { tried(rollout, dice) } else { rollout };
     // A fixed port is a service's own, and one replica has it.
     let number = 8080 + u16::try_from(index).unwrap_or(0);
     let port = std::num::NonZeroU16::new(number).filter(|_| dice.one_in(6));
@@ -235,6 +266,7 @@ fn service(index: usize, dice: &mut Dice) -> ServiceSpec {
         resources: Resources::new(Millicores::from_cores(1), Bytes::from_gib(1)),
         purchase: PurchasePreference::Any,
         depends_on,
+        synced: Vec::new(),
         data: Vec::new(),
         latency: Vec::new(),
         egress: Vec::new(),
@@ -251,7 +283,71 @@ fn service(index: usize, dice: &mut Dice) -> ServiceSpec {
         health: None,
         stop: StopSpec::default(),
         rollout,
+        drift: drift(dice),
     }
+}
+
+/// The same with something that tries the new out.
+fn tried(mut rollout: Rollout, dice: &mut Dice) -> Rollout {
+    let seconds = |dice: &mut Dice, most| Duration::from_secs(dice.below(most) as u64);
+    if dice.one_in(3) {
+        rollout.ready_for = seconds(dice, 5);
+    }
+    match rollout.strategy {
+        RolloutStrategy::Rolling => {}
+        RolloutStrategy::Canary => {
+            let step = |percent, dice: &mut Dice| CanaryStep {
+                replicas: Share::Percent(percent),
+                pause: seconds(dice, 6),
+            };
+            rollout.steps = vec![step(50, dice)];
+        }
+        RolloutStrategy::BlueGreen => rollout.keep = seconds(dice, 5),
+    }
+    if rollout.strategy != RolloutStrategy::Rolling && dice.one_in(2) {
+        rollout.analysis.push(judged());
+    }
+    rollout
+}
+
+fn judged() -> Analysis {
+    Analysis {
+        metric: String::from("errors"),
+        limit: Limit::Below(Millionths::from_millionths(500_000)),
+        over: Duration::from_secs(6),
+        interval: Duration::from_secs(3),
+        failures: 0,
+    }
+}
+
+fn drift(dice: &mut Dice) -> BTreeMap<DriftField, DriftPolicy> {
+    let policies = [DriftPolicy::Correct, DriftPolicy::Report, DriftPolicy::Ignore];
+    let mut drift = BTreeMap::new();
+    for field in DriftField::ALL.into_iter().filter(|field| field.has_policy()) {
+        if dice.one_in(5) {
+            drift.insert(field, policies[dice.below(policies.len())]);
+        }
+    }
+    drift
+}
+
+/// Makes one service of a new generation no good.
+fn trouble(second: &mut Manifest, dice: &mut Dice) -> Option<Trouble> {
+    let jobs: BTreeSet<ServiceName> = skyloom_orchestrator::jobs(second).into_iter().cloned().collect();
+    let mut servers: Vec<&mut ServiceSpec> = second.services.iter_mut().filter(|s| !jobs.contains(&s.name)).collect();
+    let chosen = dice.below(servers.len());
+    let service = servers.get_mut(chosen)?;
+    service.run.image = Some(String::from("image:no-good"));
+    if dice.one_in(2) {
+        service.run.command[0] = String::from("dies");
+        service.rollout.ready_for = Duration::from_secs(4);
+        return Some(Trouble::Dies);
+    }
+    if service.rollout.strategy == RolloutStrategy::Rolling {
+        service.rollout.strategy = RolloutStrategy::Canary;
+    }
+    service.rollout.analysis = vec![judged()];
+    Some(Trouble::BadMetric)
 }
 
 fn run(port: Option<std::num::NonZeroU16>) -> RunSpec {

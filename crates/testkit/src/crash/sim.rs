@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use skyloom_core::{Plan, Timestamp};
-use skyloom_orchestrator::{Command, Event, Record, SagaStatus};
+use skyloom_orchestrator::{Command, Event, Record, SagaStatus, StopCause};
 use skyloom_provider::sim::{SimCloud, SimEvent, SimFaults, SimThing};
 use skyloom_provider::{Kind, ResourceState};
 
@@ -19,7 +19,7 @@ use super::script::{LATE_WITHIN, Script, TOKEN_MEMORY};
 /// Moves after which a world that has not come to rest never will.
 const MOVES_MAX: usize = 6_000;
 /// Plans that are made at most until there is nothing left to do; a crash may cost one before it is in the journal.
-const ROUNDS_MAX: usize = 9;
+const ROUNDS_MAX: usize = 12;
 
 /// A call that outlives its caller.
 #[derive(Debug, Clone)]
@@ -103,6 +103,7 @@ impl World {
             talkative: self.talkative,
             mutant: self.mutant,
             epoch,
+            metric: self.script.metric(),
             jobs: &self.script.jobs,
         }
     }
@@ -161,6 +162,10 @@ pub(super) struct Sim {
     /// Moves in the second wish.
     test_moves: usize,
     rounds: usize,
+    /// Whether the new generation of a world in which it is no good has been refused: then what was before is wanted.
+    pub(super) refused: bool,
+    /// Whether the plan under way is the way back from another.
+    going_back: bool,
     /// Of the last move.
     events: Vec<SimEvent>,
     /// What happened, for people, if anybody asked for it.
@@ -191,6 +196,8 @@ impl Sim {
             moves: 0,
             test_moves: 0,
             rounds: 0,
+            refused: false,
+            going_back: false,
             events: Vec::new(),
             story: None,
             lines_told: 0,
@@ -282,8 +289,20 @@ impl Sim {
     }
 
     fn ended(&mut self, status: &SagaStatus) {
+        let no_good = self.world.script.trouble.is_some() && self.stage != Stage::Setup;
+        let back_is_due = self.controller.as_ref().is_some_and(Controller::must_go_back);
+        let was_back = std::mem::take(&mut self.going_back);
+        if has_failed(status) && no_good && !was_back {
+            self.refused = true;
+            if self.stage == Stage::Calm {
+                return;
+            }
+        }
         if self.stage == Stage::Test {
-            self.calm_down();
+            // The way back is part of what is tested.
+            if !back_is_due {
+                self.calm_down();
+            }
         } else if *status != SagaStatus::Succeeded && self.world.mutant.is_none() {
             let why = format!("a plan without faults is {status:?}");
             self.oracle.blame(Invariant::I5, why);
@@ -295,14 +314,28 @@ impl Sim {
             return self.boot();
         }
         let script = Arc::clone(&self.world.script);
-        let wish = if self.stage == Stage::Setup {
-            &script.first
-        } else {
-            &script.then
+        let wish = match self.stage {
+            Stage::Setup => &script.first,
+            Stage::Test => &script.then,
+            Stage::Calm | Stage::Done => self.wish(&script),
         };
         let Some(controller) = &mut self.controller else { return };
         self.rounds += 1;
-        match controller.propose(&mut self.world, wish) {
+        let back = controller.must_go_back();
+        let proposed = if back {
+            controller.propose_back(&mut self.world, &script.first)
+        } else {
+            controller.propose(&mut self.world, wish)
+        };
+        self.going_back = back && proposed == Ok(true);
+        if back && proposed == Ok(false) {
+            // Undoing had brought everything back.
+            if self.stage == Stage::Test {
+                self.calm_down();
+            }
+            return;
+        }
+        match proposed {
             Ok(true) if self.rounds > ROUNDS_MAX => {
                 let why = String::from("plan after plan and still something to do");
                 self.oracle.blame(Invariant::I5, why);
@@ -328,10 +361,16 @@ impl Sim {
                 self.world.cloud.advance(LATE_WITHIN + Duration::from_secs(6));
                 self.world.deliver_late();
                 self.judge();
-                self.oracle.at_rest(&self.world.script.then);
+                let script = Arc::clone(&self.world.script);
+                self.oracle.at_rest(self.wish(&script), self.refused);
                 self.stage = Stage::Done;
             }
         }
+    }
+
+    /// What is wanted in the end.
+    pub(super) fn wish<'s>(&self, script: &'s Script) -> &'s super::script::Wish {
+        if self.refused { &script.first } else { &script.then }
     }
 
     fn calm_down(&mut self) {
@@ -425,11 +464,22 @@ impl Sim {
 
     pub(super) fn judge(&mut self) {
         let events = self.world.cloud.take_events();
-        self.oracle.look(&self.world.disk, &events, self.world.in_flight);
+        let now = self.world.cloud.now();
+        self.oracle.look(&self.world.disk, &events, (self.world.in_flight, now));
         self.events.extend(events);
         for told in self.world.told.drain(..) {
             self.oracle.told(told);
         }
+    }
+}
+
+/// Whether a plan has failed, as opposed to having been stopped.
+fn has_failed(status: &SagaStatus) -> bool {
+    let failed = |cause: &StopCause| matches!(cause, StopCause::Failed(_));
+    match status {
+        SagaStatus::RolledBack { .. } => true,
+        SagaStatus::Stuck { cause, .. } => failed(cause),
+        _ => false,
     }
 }
 

@@ -70,6 +70,7 @@ fn carried_out(plan: &Plan, before: &Snapshot) -> Snapshot {
             Action::DeleteReplica { resource, .. } => assert!(replicas.remove(resource).is_some()),
             Action::DeleteMachine { machine, .. } => assert!(nodes.remove(machine).is_some()),
             Action::AwaitReplica { .. } => {}
+            other => panic!("a manifest without claims and data sets plans {other}"),
         }
     }
     let mut replicas: Vec<ObservedReplica> = replicas.into_values().collect();

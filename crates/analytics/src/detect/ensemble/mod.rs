@@ -6,6 +6,7 @@
 //! may each be a little less. The gate lets through only what is a record of the recent past. Weights and constants
 //! are the same for every series; `docs/analytics/detect.md` says how they were chosen.
 
+mod change;
 mod gate;
 mod neighbours;
 mod profile;
@@ -16,6 +17,7 @@ mod shift;
 use serde::{Deserialize, Serialize};
 use skyloom_core::Sample;
 
+use self::change::Change;
 use self::gate::Gate;
 use self::neighbours::Neighbours;
 use self::profile::Profile;
@@ -40,6 +42,8 @@ const ALARM_DECADES: f64 = 1.45;
 const EXCESS_UNIT: f64 = 0.005;
 /// Octaves of excess that are told apart: twenty times the range is as new as it gets.
 const EXCESS_OCTAVES_MAX: f64 = 12.0;
+/// Share of the range that is always granted as deviation of a residual.
+const CHANGE_RANGE_SHARE: f64 = 0.01;
 /// Deviations of the residual to both sides of what is usual at this time of the day that the band grants.
 const BAND_DEVIATIONS: f64 = 4.0;
 
@@ -52,6 +56,8 @@ enum Measure {
     ResidualLevel(usize),
     /// Shift of the mean of this entry of [`VALUE_SHORTS`].
     Level(usize),
+    /// The larger cumulative sum of residuals.
+    Change,
     /// Change of the scatter over this entry of [`VALUE_SHORTS`].
     Spread(usize),
 }
@@ -62,7 +68,7 @@ const VALUE_SHORTS: [usize; 3] = [24, 48, 144];
 /// Weight of the excess beyond the range, per octave.
 const RANGE_WEIGHT: f64 = 0.62;
 /// Everything that is ranked, with its weight per decade.
-const RANKED: [(Part, Measure, f64); 8] = [
+const RANKED: [(Part, Measure, f64); 9] = [
     (Part::Pattern, Measure::Neighbours, 0.33),
     (Part::Daytime, Measure::ResidualLevel(0), 0.41),
     (Part::Daytime, Measure::ResidualLevel(1), 0.37),
@@ -71,6 +77,7 @@ const RANKED: [(Part, Measure, f64); 8] = [
     (Part::Level, Measure::Level(2), 0.35),
     (Part::Spread, Measure::Spread(0), 0.35),
     (Part::Spread, Measure::Spread(1), 0.19),
+    (Part::Change, Measure::Change, 0.3),
 ];
 
 /// State of the preset.
@@ -88,6 +95,7 @@ pub(crate) struct Ensemble {
     values: Recent<f64>,
     residual_shifts: Vec<Shift>,
     value_shifts: Vec<Shift>,
+    change: Change,
     ranks: Vec<Rank>,
     gate: Gate,
 }
@@ -105,6 +113,7 @@ impl Default for Ensemble {
             values: Recent::new(VALUES_KEPT),
             residual_shifts: RESIDUAL_SHORTS.map(Shift::new).to_vec(),
             value_shifts: VALUE_SHORTS.map(Shift::new).to_vec(),
+            change: Change::default(),
             ranks: vec![Rank::default(); RANKED.len()],
             gate: Gate::default(),
         }
@@ -140,13 +149,28 @@ impl Ensemble {
         let middle = (daytime.usual + offset).clamp(lo, hi);
         let reach = BAND_DEVIATIONS * deviation;
         let band = Band::new((middle - reach).max(lo), (middle + reach).min(hi), middle, resolution);
-        let (part, decades) = self.decades(excess, novelty, range);
+        let away = (daytime.residual - offset) / (deviation + CHANGE_RANGE_SHARE * range);
+        let shift = self
+            .change
+            .push(sample.at, if range > 0.0 { num::saturate(away) } else { 0.0 });
+        let (part, decades) = self.decades(excess, novelty, shift, range);
         let decades = if (value - middle).abs() <= resolution {
             0.0
         } else {
             decades
         };
-        self.verdict(part, decades, band)
+        let verdict = self.verdict(part, decades, band);
+        self.dated(verdict)
+    }
+
+    /// A change that is told carries its beginning, and is known from then on.
+    fn dated(&mut self, verdict: Verdict) -> Verdict {
+        if verdict.reason != (Reason::Fired { part: Part::Change }) {
+            return verdict;
+        }
+        let since = self.change.since();
+        self.change.reset();
+        verdict.with_since(since)
     }
 
     fn verdict(&mut self, part: Part, decades: f64, band: Band) -> Verdict {
@@ -167,7 +191,7 @@ impl Ensemble {
     }
 
     /// The combined decades of rarity, and the part that contributes most.
-    fn decades(&mut self, excess: f64, novelty: f64, range: f64) -> (Part, f64) {
+    fn decades(&mut self, excess: f64, novelty: f64, shift: f64, range: f64) -> (Part, f64) {
         let wants_spread = |short: usize| RANKED.iter().any(|(_, measure, _)| *measure == Measure::Spread(short));
         let mut of_residual = [0.0; RESIDUAL_SHORTS.len()];
         for (moved, shift) in of_residual.iter_mut().zip(&mut self.residual_shifts) {
@@ -188,6 +212,7 @@ impl Ensemble {
                 Measure::ResidualLevel(i) => of_residual[i],
                 Measure::Level(i) => level[i],
                 Measure::Spread(i) => spread[i],
+                Measure::Change => shift,
             };
             // What is too small to matter is not told apart: on a series that repeats itself exactly, sizes are rounding.
             let size = if size < SIZE_MIN { 0.0 } else { num::saturate(size) };
@@ -216,6 +241,7 @@ impl Ensemble {
             && shifts(&self.value_shifts, &VALUE_SHORTS)
             && self.ranks.len() == RANKED.len()
             && self.ranks.iter().all(Rank::is_sound)
+            && self.change.is_sound()
             && self.gate.is_sound(self.seen)
     }
 

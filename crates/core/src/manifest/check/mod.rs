@@ -5,8 +5,10 @@
 
 mod data;
 mod names;
+mod rollout;
 mod run;
 mod service;
+mod succession;
 mod values;
 
 use names::Names;
@@ -46,6 +48,8 @@ pub(super) fn manifest(raw: RawManifest, text: &Text<'_>) -> Result<Manifest, Fa
             .ok_or_else(|| too_large("replicas", REPLICAS_TOTAL_MAX, service.name.span))?;
         services.push(spec);
     }
+    let moved = succession::moves(&raw, &services, &places)?;
+    let imports = succession::imports(&raw, &services, &places)?;
     Ok(Manifest {
         name: name(&raw.name)?,
         source: text.name.to_owned(),
@@ -67,6 +71,8 @@ pub(super) fn manifest(raw: RawManifest, text: &Text<'_>) -> Result<Manifest, Fa
             .iter()
             .map(|set| data::data_set(set, &places))
             .collect::<Result<_, _>>()?,
+        moved,
+        imports,
     })
 }
 

@@ -6,26 +6,28 @@ use super::super::de::Spanned;
 use super::super::error::{Fault, ManifestErrorKind};
 use super::super::limits::REPLICAS_MAX;
 use super::super::raw::{
-    RawAffinity, RawEgress, RawLatency, RawResources, RawRollout, RawService, RawSpread, RawToleration,
+    RawAffinity, RawCondition, RawEgress, RawLatency, RawResources, RawService, RawSpread, RawToleration,
 };
-use super::super::scalars::TextOr;
+use super::super::scalars::{Need, TextOr};
 use super::names::{Names, Once};
-use super::values::{bytes, count, cpu, duration, gpu, memory, name, positive, some_time};
-use super::{Places, data, residency, revenue, run, too_large};
+use super::values::{bytes, cpu, duration, gpu, memory, name, positive, some_time};
+use super::{Places, data, residency, revenue, rollout, run, too_large};
 use crate::{
-    Affinity, DataName, Dependency, EgressNeed, LatencyLimit, Link, Resources, Rollout, RolloutStrategy, ServiceName,
-    ServiceSpec, SpreadOver, SpreadRule, StopSpec, Toleration,
+    Affinity, Condition, DataName, DataNeed, Dependency, EgressNeed, LatencyLimit, Link, Resources, Rollout,
+    ServiceName, ServiceSpec, SpreadOver, SpreadRule, StopSpec, Toleration,
 };
 
 pub(super) fn service(raw: &RawService, names: &Names, places: &Places<'_>) -> Result<ServiceSpec, Fault> {
     let own_name: ServiceName = name(&raw.name)?;
     let run = run::run(&raw.run, names)?;
+    let replicas = replicas(raw)?;
     Ok(ServiceSpec {
         at: Some(places.of(raw.name.span)),
-        replicas: replicas(raw)?,
+        replicas,
         resources: resources(&raw.resources)?,
         purchase: raw.purchase,
         depends_on: dependencies(raw, &own_name, names, places)?,
+        synced: synced(raw, names, places)?,
         data: data_used(raw, names)?,
         latency: each(&raw.latency.0, |limit| latency(limit, names, places))?,
         egress: each(&raw.egress.0, |need| egress(&need.value, names))?,
@@ -50,7 +52,11 @@ pub(super) fn service(raw: &RawService, names: &Names, places: &Places<'_>) -> R
             },
             None => StopSpec::default(),
         },
-        rollout: raw.rollout.as_ref().map(rollout).transpose()?.unwrap_or_default(),
+        rollout: match &raw.rollout {
+            Some(rollout) => rollout::rollout(rollout, replicas)?,
+            None => Rollout::default(),
+        },
+        drift: raw.drift.as_ref().map(rollout::drift).unwrap_or_default(),
         name: own_name,
     })
 }
@@ -87,7 +93,10 @@ fn dependencies(
 ) -> Result<Vec<Dependency>, Fault> {
     let mut seen = Once::new("dependency");
     let mut all = Vec::with_capacity(raw.depends_on.0.len());
-    for (used, condition) in &raw.depends_on.0 {
+    for need in &raw.depends_on.0 {
+        let Some((used, condition)) = service_need(need)? else {
+            continue;
+        };
         if used.value == own_name.as_str() {
             let name = used.value.clone();
             return Err(Fault::at(used.span, ManifestErrorKind::SelfDependency { name }));
@@ -95,7 +104,62 @@ fn dependencies(
         seen.check(&used.value, used.span)?;
         all.push(Dependency {
             service: names.service(used)?,
-            condition: *condition,
+            condition,
+            at: Some(places.of(used.span)),
+        });
+    }
+    Ok(all)
+}
+
+/// The service of a dependency and what it is to have reached; `None`: it is about a data set.
+fn service_need(need: &Need) -> Result<Option<(&Spanned<String>, Condition)>, Fault> {
+    let table = match need {
+        Need::Service(used, condition) => return Ok(Some((used, *condition))),
+        Need::Table(table) => table,
+    };
+    let Some(used) = &table.value.service else {
+        return match table.value.data {
+            Some(_) => Ok(None),
+            None => {
+                let expected = "exactly one of `service`, `data`";
+                Err(Fault::at(table.span, ManifestErrorKind::KeyChoice { expected }))
+            }
+        };
+    };
+    let expected = if table.value.data.is_some() {
+        "exactly one of `service`, `data`"
+    } else if table.value.max_age.is_some() {
+        "`max_age` beside `data` only"
+    } else {
+        let condition = match table.value.condition {
+            None | Some(RawCondition::Healthy) => Some(Condition::Healthy),
+            Some(RawCondition::Started) => Some(Condition::Started),
+            Some(RawCondition::Completed) => Some(Condition::Completed),
+            Some(RawCondition::Synced) => None,
+        };
+        match condition {
+            Some(condition) => return Ok(Some((used, condition))),
+            None => "`synced` beside `data` only",
+        }
+    };
+    Err(Fault::at(table.span, ManifestErrorKind::KeyChoice { expected }))
+}
+
+/// Data sets that must have been verified before the service starts.
+fn synced(raw: &RawService, names: &Names, places: &Places<'_>) -> Result<Vec<DataNeed>, Fault> {
+    let mut seen = Once::new("dependency on data set");
+    let mut all = Vec::new();
+    for need in &raw.depends_on.0 {
+        let Need::Table(table) = need else { continue };
+        let Some(used) = &table.value.data else { continue };
+        if !matches!(table.value.condition, None | Some(RawCondition::Synced)) {
+            let expected = "`synced` for a data set";
+            return Err(Fault::at(table.span, ManifestErrorKind::KeyChoice { expected }));
+        }
+        seen.check(&used.value, used.span)?;
+        all.push(DataNeed {
+            data: names.data(used)?,
+            max_age: table.value.max_age.as_ref().map(some_time).transpose()?,
             at: Some(places.of(used.span)),
         });
     }
@@ -180,19 +244,4 @@ fn toleration(raw: &RawToleration) -> Toleration {
         key: raw.key.clone(),
         value: raw.value.clone(),
     }
-}
-
-fn rollout(raw: &Spanned<RawRollout>) -> Result<Rollout, Fault> {
-    let usual = Rollout::default();
-    let number = |given: &Option<_>, otherwise| given.as_ref().map_or(Ok(otherwise), count);
-    let rollout = Rollout {
-        strategy: raw.value.strategy,
-        max_unavailable: number(&raw.value.max_unavailable, usual.max_unavailable)?,
-        max_surge: number(&raw.value.max_surge, usual.max_surge)?,
-    };
-    if rollout.strategy == RolloutStrategy::Rolling && rollout.max_unavailable == 0 && rollout.max_surge == 0 {
-        let expected = "`max_unavailable` or `max_surge` above 0: with neither nothing can be replaced";
-        return Err(Fault::at(raw.span, ManifestErrorKind::KeyChoice { expected }));
-    }
-    Ok(rollout)
 }

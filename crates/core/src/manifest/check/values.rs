@@ -7,8 +7,10 @@ use std::time::Duration;
 use super::super::de::Spanned;
 use super::super::duration::parse_duration;
 use super::super::error::{Fault, ManifestErrorKind, shortened};
-use super::super::scalars::{BytesText, CountText, CpuText, DurationText, GpuText, MoneyText, PortText, PositiveText};
-use crate::{Bytes, IdError, Millicores, Milligpus, QuantityError};
+use super::super::scalars::{
+    BytesText, CountText, CpuText, DurationText, GpuText, MoneyText, NumberText, PortText, PositiveText,
+};
+use crate::{Bytes, IdError, Millicores, Milligpus, Millionths, QuantityError};
 
 /// Longest spelling of a quantity that is looked at; all of 64 bits in decimal have 20 digits.
 const QUANTITY_CHARS_MAX: usize = 64;
@@ -41,6 +43,11 @@ fn quantity<S, T>(
 
 /// An amount of money, per hour or per month as the type says.
 pub(super) fn money<T: FromStr<Err = QuantityError>>(raw: &Spanned<MoneyText>) -> Result<T, Fault> {
+    quantity(raw, &raw.value.0, str::parse)
+}
+
+/// A number that is not negative.
+pub(super) fn number(raw: &Spanned<NumberText>) -> Result<Millionths, Fault> {
     quantity(raw, &raw.value.0, str::parse)
 }
 

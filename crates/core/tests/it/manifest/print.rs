@@ -4,7 +4,8 @@
 use std::fmt::Write as _;
 
 use skyloom_core::{
-    BackupSpec, DataSpec, EnvValue, HealthCheck, HealthProbe, Link, Manifest, PortSpec, Residency, RunSpec, ServiceSpec,
+    Analysis, BackupSpec, CanaryStep, DataSpec, EnvValue, HealthCheck, HealthProbe, Limit, Link, Manifest, PortSpec,
+    Residency, Rollout, RolloutStrategy, RunSpec, ServiceSpec, Share,
 };
 
 /// A value to print.
@@ -186,13 +187,15 @@ fn service(spec: &ServiceSpec) -> Doc {
         ("regions", list(&spec.regions, text)),
         ("run", run(&spec.run)),
         ("stop", Doc::Table(vec![("grace", time(spec.stop.grace))])),
+        ("rollout", rollout(&spec.rollout)),
         (
-            "rollout",
-            Doc::Table(vec![
-                ("strategy", word(&spec.rollout.strategy)),
-                ("max_unavailable", bare(spec.rollout.max_unavailable)),
-                ("max_surge", bare(spec.rollout.max_surge)),
-            ]),
+            "drift",
+            Doc::Table(
+                spec.drift
+                    .iter()
+                    .map(|(field, policy)| (field.name(), word(policy)))
+                    .collect(),
+            ),
         ),
     ];
     entries.extend(spec.residency.as_ref().map(|rule| ("residency", residency(rule))));
@@ -202,6 +205,43 @@ fn service(spec: &ServiceSpec) -> Doc {
     entries.extend(revenue.map(|revenue| ("revenue", revenue)));
     entries.extend(spec.health.as_ref().map(|check| ("health", health(check))));
     Doc::Table(entries)
+}
+
+fn rollout(rollout: &Rollout) -> Doc {
+    let step = |step: &CanaryStep| {
+        let replicas = match step.replicas {
+            Share::Count(count) => bare(count),
+            Share::Percent(percent) => text(format!("{percent}%")),
+        };
+        Doc::Table(vec![("replicas", replicas), ("pause", time(step.pause))])
+    };
+    let mut entries = vec![
+        ("strategy", word(&rollout.strategy)),
+        ("max_unavailable", bare(rollout.max_unavailable)),
+        ("max_surge", bare(rollout.max_surge)),
+        ("steps", list(&rollout.steps, step)),
+        ("analysis", list(&rollout.analysis, analysis)),
+        ("ready_for", time(rollout.ready_for)),
+    ];
+    entries.extend(rollout.within.map(|within| ("within", time(within))));
+    if rollout.strategy == RolloutStrategy::BlueGreen {
+        entries.push(("keep", time(rollout.keep)));
+    }
+    Doc::Table(entries)
+}
+
+fn analysis(analysis: &Analysis) -> Doc {
+    let limit = match analysis.limit {
+        Limit::Below(most) => ("below", bare(most)),
+        Limit::Above(least) => ("above", bare(least)),
+    };
+    Doc::Table(vec![
+        ("metric", text(&analysis.metric)),
+        limit,
+        ("for", time(analysis.over)),
+        ("interval", time(analysis.interval)),
+        ("failures", bare(analysis.failures)),
+    ])
 }
 
 fn run(run: &RunSpec) -> Doc {

@@ -9,11 +9,11 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 use skyloom_core::{
-    Affinity, BackupSpec, Budget, Bytes, Condition, DataClass, DataName, DataReplica, DataSpec, Dependency, EgressNeed,
-    EnvValue, HealthCheck, HealthProbe, Jurisdiction, LatencyLimit, Link, Manifest, ManifestError, MicroUsd,
-    MicroUsdPerHour, Millicores, Milligpus, PortSpec, Protocol, PurchasePreference, RegionKey, Residency, Resources,
-    Revenue, Rollout, RolloutStrategy, RunSpec, SecretRef, ServiceName, ServiceSpec, SpreadOver, SpreadRule, StopSpec,
-    SyncMode, SyncSpec, Toleration,
+    Affinity, Analysis, BackupSpec, Budget, Bytes, CanaryStep, Condition, DataClass, DataName, DataReplica, DataSpec,
+    Dependency, DriftField, DriftPolicy, EgressNeed, EnvValue, HealthCheck, HealthProbe, Jurisdiction, LatencyLimit,
+    Limit, Link, Manifest, ManifestError, MicroUsd, MicroUsdPerHour, Millicores, Milligpus, Millionths, PortSpec,
+    Protocol, PurchasePreference, RegionKey, Residency, Resources, Revenue, Rollout, RolloutStrategy, RunSpec,
+    SecretRef, ServiceName, ServiceSpec, Share, SpreadOver, SpreadRule, StopSpec, SyncMode, SyncSpec, Toleration,
 };
 
 use super::{CLINIC_TOML, CLINIC_YAML, print};
@@ -259,20 +259,14 @@ fn service(index: usize, services: Vec<ServiceName>, data: Vec<DataName>) -> imp
         PurchasePreference::Any,
     ]);
     let numbers = (1..=10_000_u32, purchase, option::of(money()), millis(0));
-    let strategy = select(vec![
-        RolloutStrategy::Rolling,
-        RolloutStrategy::Canary,
-        RolloutStrategy::BlueGreen,
-    ]);
-    let rollout = (strategy, 0..=u32::MAX, 1..=u32::MAX);
     let rules = (dependencies, latency, egress, spread, affinity, apart, uses);
-    let what = (resources(), run(services, data), rollout);
+    let what = (resources(), run(services, data), rollout(), drift());
     (rules, places, marks, numbers, what).prop_map(move |(rules, places, marks, numbers, what)| {
         let ((first, conditions), latency, egress, (over, skew), affinity, anti_affinity, data) = rules;
         let (clouds, regions, residency) = places;
         let (labels, tolerations) = marks;
         let (replicas, purchase, revenue, grace) = numbers;
-        let (resources, (run, health), (strategy, max_unavailable, max_surge)) = what;
+        let (resources, (run, health), rollout, drift) = what;
         let dependency = |(service, condition)| Dependency {
             service,
             condition,
@@ -289,6 +283,7 @@ fn service(index: usize, services: Vec<ServiceName>, data: Vec<DataName>) -> imp
             resources,
             purchase,
             depends_on: first.into_iter().zip(conditions).map(dependency).collect(),
+            synced: Vec::new(),
             data,
             latency: latency
                 .into_iter()
@@ -319,13 +314,91 @@ fn service(index: usize, services: Vec<ServiceName>, data: Vec<DataName>) -> imp
             run,
             health,
             stop: StopSpec { grace },
-            rollout: Rollout {
+            rollout,
+            drift,
+        }
+    })
+}
+
+fn drift() -> impl Strategy<Value = BTreeMap<DriftField, DriftPolicy>> {
+    let fields: Vec<DriftField> = DriftField::ALL.into_iter().filter(|field| field.has_policy()).collect();
+    let policies = select(vec![DriftPolicy::Correct, DriftPolicy::Report, DriftPolicy::Ignore]);
+    btree_map(select(fields), policies, 0..4)
+}
+
+fn analysis() -> impl Strategy<Value = Analysis> {
+    let limit = (any::<bool>(), 0..=i64::MAX).prop_map(|(below, millionths)| {
+        let number = Millionths::from_millionths(millionths);
+        if below {
+            Limit::Below(number)
+        } else {
+            Limit::Above(number)
+        }
+    });
+    (
+        words().prop_filter("a name", |name| !name.is_empty() && !name.contains(char::is_control)),
+        limit,
+        millis(1),
+        millis(0),
+        any::<u32>(),
+    )
+        .prop_map(|(metric, limit, interval, more, failures)| Analysis {
+            metric,
+            limit,
+            over: interval + more,
+            interval,
+            failures,
+        })
+}
+
+fn rollout() -> impl Strategy<Value = Rollout> {
+    let strategy = select(vec![
+        RolloutStrategy::Rolling,
+        RolloutStrategy::Canary,
+        RolloutStrategy::BlueGreen,
+    ]);
+    // Parts in ascending order are in order for every number of replicas.
+    let steps = vec((1..=100_u8, millis(0)), 0..4).prop_map(|mut steps| {
+        steps.sort_unstable();
+        let step = |(percent, pause)| CanaryStep {
+            replicas: Share::Percent(percent),
+            pause,
+        };
+        steps.into_iter().map(step).collect::<Vec<_>>()
+    });
+    let times = (millis(0), option::of(millis(1)), millis(0));
+    (
+        strategy,
+        0..=u32::MAX,
+        1..=u32::MAX,
+        steps,
+        vec(analysis(), 0..3),
+        times,
+    )
+        .prop_map(
+            |(strategy, max_unavailable, max_surge, steps, analysis, (ready_for, within, keep))| Rollout {
                 strategy,
                 max_unavailable,
                 max_surge,
+                steps: if strategy == RolloutStrategy::Canary {
+                    steps
+                } else {
+                    Vec::new()
+                },
+                analysis: if strategy == RolloutStrategy::Rolling {
+                    Vec::new()
+                } else {
+                    analysis
+                },
+                ready_for,
+                within,
+                keep: if strategy == RolloutStrategy::BlueGreen {
+                    keep
+                } else {
+                    Duration::ZERO
+                },
             },
-        }
-    })
+        )
 }
 
 fn data_set(name: DataName) -> impl Strategy<Value = DataSpec> {
@@ -377,6 +450,8 @@ fn manifest() -> impl Strategy<Value = Manifest> {
             }),
             services,
             data,
+            moved: Vec::new(),
+            imports: Vec::new(),
         })
     })
 }

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
+use super::trial::TrialView;
+
 /// The journal, as far as it is whole.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Book {
@@ -18,6 +20,7 @@ pub(super) struct Book {
     observed: BTreeSet<String>,
     said: BTreeSet<(u64, String)>,
     pub(super) plan: PlanView,
+    pub(super) trial: TrialView,
     pub(super) undoing: bool,
     end: Option<String>,
 }
@@ -45,9 +48,10 @@ impl Book {
     /// Takes in what is new; `true`: a plan has begun.
     pub(super) fn read(&mut self, bytes: &[u8]) -> bool {
         if bytes.len() < self.offset {
-            let plan = std::mem::take(&mut self.plan);
+            let (plan, trial) = (std::mem::take(&mut self.plan), std::mem::take(&mut self.trial));
             *self = Self {
                 plan,
+                trial,
                 ..Self::default()
             };
         }
@@ -75,6 +79,7 @@ impl Book {
         if value["entry"] == "plan" {
             let number = self.plan.number + 1;
             self.plan = PlanView::new(&value["plan"], &value["manifest"], number);
+            self.trial = TrialView::new(&value["plan"], &value["manifest"]);
             (self.undoing, self.end) = (false, None);
             self.intents.clear();
             self.tokens.clear();
@@ -85,6 +90,7 @@ impl Book {
         let record = &value["record"];
         let step = record["step"].as_u64().unwrap_or_default();
         let kind = text(&record["record"]);
+        self.trial.record(&kind, record);
         match kind.as_str() {
             "intent" => {
                 self.tokens.insert(text(&record["token"]));
@@ -186,6 +192,9 @@ pub(super) struct Shelf {
     /// What services of the deployment before waited for.
     pub(super) needs: BTreeMap<String, Vec<(String, String)>>,
     pub(super) epoch: u64,
+    /// The manifest in force, and whether it is.
+    pub(super) trial: TrialView,
+    pub(super) is_up: bool,
     looked: bool,
 }
 
@@ -204,6 +213,8 @@ impl Shelf {
             return;
         };
         self.ids.clear();
+        self.trial = TrialView::of_manifest(&value["manifest"]);
+        self.is_up = value["aim"] == "up";
         for known in value["machines"].as_object().into_iter().flat_map(|map| map.values()) {
             self.ids.insert(text(&known["resource"]));
         }
@@ -251,11 +262,11 @@ impl Shelf {
     }
 }
 
-fn text(value: &Value) -> String {
+pub(super) fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }
 
-fn list(value: &Value) -> &[Value] {
+pub(super) fn list(value: &Value) -> &[Value] {
     value.as_array().map_or(&[], Vec::as_slice)
 }
 

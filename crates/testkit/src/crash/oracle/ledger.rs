@@ -18,6 +18,8 @@ pub(super) struct Thing {
     pub(super) running: bool,
     pub(super) ran: bool,
     pub(super) completed: bool,
+    /// What it runs, as the plan that made it says.
+    pub(super) form: String,
 }
 
 #[derive(Debug, Clone, Default)]

@@ -6,6 +6,7 @@
 mod book;
 mod ledger;
 mod rules;
+mod trial;
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -80,6 +81,10 @@ pub(super) struct Oracle {
     late: usize,
     crashes: u32,
     creations: BTreeMap<String, u32>,
+    /// What every metric says of the new generation.
+    metric_is_bad: bool,
+    /// What a plan that failed is to be followed by.
+    expected_back: Option<trial::TrialView>,
     /// The first thing that was wrong, per invariant.
     pub(super) violations: BTreeMap<Invariant, String>,
 }
@@ -98,6 +103,8 @@ impl Oracle {
             late: 0,
             crashes: 0,
             creations: BTreeMap::new(),
+            metric_is_bad: script.metric() > 0,
+            expected_back: None,
             violations: BTreeMap::new(),
         }
     }
@@ -111,10 +118,11 @@ impl Oracle {
     }
 
     /// Takes in what has become durable and what has happened since the last look.
-    pub(super) fn look(&mut self, disk: &Disk, events: &[SimEvent], in_flight: usize) {
+    pub(super) fn look(&mut self, disk: &Disk, events: &[SimEvent], (in_flight, now): (usize, Timestamp)) {
         let begun = self.book.read(disk.durable(JOURNAL));
         self.shelf.read(disk.durable(STATE), disk.durable(LEASE));
         if begun {
+            self.back_again();
             self.ledger.new_plan(&self.book);
             self.creations.clear();
             self.crashes = 0;
@@ -127,6 +135,7 @@ impl Oracle {
             self.rules(event);
         }
         self.known();
+        self.gates(now.as_micros());
         if in_flight > self.parallelism {
             self.blame(
                 Invariant::I9,
@@ -134,6 +143,9 @@ impl Oracle {
             );
         }
         let ended = self.book.take_end();
+        if let Some(outcome) = &ended {
+            self.ended(outcome);
+        }
         if let Some(why) = ended.and_then(|outcome| self.ledger.after(&outcome, &self.book.plan.old_first)) {
             self.blame(Invariant::I6, why);
         }
@@ -213,7 +225,7 @@ impl Oracle {
     }
 
     /// I1, I2 and I5 when there is nothing left to do.
-    pub(super) fn at_rest(&mut self, wish: &Wish) {
+    pub(super) fn at_rest(&mut self, wish: &Wish, refused: bool) {
         let unknown = self
             .ledger
             .alive()
@@ -235,6 +247,10 @@ impl Oracle {
             wanted.extend((0..service.replicas.get()).map(|index| format!("{}/{index}", service.name)));
         }
         wanted.sort();
+        if let Some(manifest) = &wish.manifest {
+            let manifest = serde_json::to_value(manifest).unwrap_or_default();
+            self.of_the_wanted_form(&manifest, refused);
+        }
         if names != wanted {
             self.blame(
                 Invariant::I5,

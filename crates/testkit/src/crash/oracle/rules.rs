@@ -35,6 +35,7 @@ impl Oracle {
                     running: false,
                     ran: false,
                     completed: false,
+                    form: String::new(),
                 };
                 self.made(id.as_str(), thing);
             }
@@ -92,13 +93,14 @@ impl Oracle {
         self.ledger.latest = self.ledger.latest.max(epoch);
     }
 
-    fn made(&mut self, id: &str, thing: Thing) {
+    fn made(&mut self, id: &str, mut thing: Thing) {
         if !self.book.tokens.contains(&thing.token) && !self.shelf.was_in_doubt(&thing.operation) {
             let why = format!("{} was made with a token that is in no durable intent", thing.name);
             self.blame(Invariant::I1, why);
         }
         if thing.kind == Kind::Replica {
             self.in_order(&thing.name);
+            self.behind_gates(&mut thing);
         }
         self.ledger.things.insert(id.to_owned(), thing);
     }
@@ -134,6 +136,7 @@ impl Oracle {
         if thing.kind == Kind::Replica {
             self.in_reverse(id, &thing);
             self.left_one(&thing);
+            self.floor(id, &thing);
         }
     }
 

@@ -1,6 +1,8 @@
-//! Plans as pictures. As text a plan prints itself: `plan.to_string()`.
+//! Plans as Mermaid flow charts.
 
-use skyloom_core::{Action, Plan, Until};
+use skyloom_core::{Plan, Until};
+
+use super::look::Look;
 
 /// The plan as a Mermaid flow chart: a box per step, a hexagon per barrier, an arrow from what comes first, with what it
 /// must have reached. Linear in edges; a picture is of use up to some hundred steps.
@@ -8,15 +10,12 @@ use skyloom_core::{Action, Plan, Until};
 pub fn render_mermaid(plan: &Plan) -> String {
     let mut text = String::from("graph LR\n");
     for step in &plan.steps {
-        let class = match &step.action {
-            Action::CreateMachine { .. } | Action::CreateReplica { .. } => "create",
-            Action::AwaitReplica { .. } => "wait",
-            Action::DeleteReplica { .. } | Action::DeleteMachine { .. } => "delete",
-        };
-        text += &format!("  s{}[\"{} {}\"]:::{class}\n", step.id.0, step.id, step.action);
+        let class = Look::of(step).word();
+        let label = escaped(&step.action.to_string());
+        text += &format!("  s{}[\"{} {label}\"]:::{class}\n", step.id.0, step.id);
     }
     for (i, barrier) in plan.barriers.iter().enumerate() {
-        text += &format!("  b{i}{{{{\"{}\"}}}}\n", barrier.name);
+        text += &format!("  b{i}{{{{\"{}\"}}}}\n", escaped(&barrier.name));
     }
     let steps = plan
         .steps
@@ -37,6 +36,24 @@ pub fn render_mermaid(plan: &Plan) -> String {
             text += &format!("  b{} --> {target}\n", barrier.0);
         }
     }
-    text += "  classDef create stroke:#2a2\n  classDef delete stroke:#a22\n  classDef wait stroke:#888\n";
+    for look in Look::ALL {
+        text += &format!("  classDef {} stroke:{}\n", look.word(), look.colours().0);
+    }
     text
+}
+
+/// A plan is plain data and may have been written by anybody: its texts must not end the label.
+fn escaped(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '"' => safe.push_str("#quot;"),
+            '#' => safe.push_str("#35;"),
+            '<' => safe.push_str("#lt;"),
+            '>' => safe.push_str("#gt;"),
+            c if c.is_control() => safe.push(' '),
+            c => safe.push(c),
+        }
+    }
+    safe
 }

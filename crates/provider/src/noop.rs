@@ -1,19 +1,32 @@
-//! A provider that does nothing and does it at once: what is left to measure is the control plane.
+//! A provider that does nothing and does it at once: what is left to measure, or to test by the thousand, is whatever drives
+//! it. No time, no faults, no money: those are the simulated cloud's.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use skyloom::core::{OwnerTag, ResourceId, StopSpec, Timestamp, Token};
-use skyloom::provider::{
+use skyloom_core::{OwnerTag, PortName, ResourceId, StopSpec, Timestamp, Token};
+
+use crate::{
     Capabilities, Cause, CreateRequest, Driver, DriverError, Epoch, ExecOutput, Kind, Quota, Resource, ResourceState,
-    Usage,
+    Usage, What,
 };
 
-/// Things that exist in a map only. Clones share it.
+/// Things that exist in a map only, and run from the beginning. Clones share it.
+///
+/// Honours tokens and owner tags; a port of a replica has an address of its own, at which nobody answers. What it cannot
+/// do (stop, start, logs, usage, commands) is declared and refused.
+///
+/// ```
+/// use skyloom_provider::{Driver, Noop};
+///
+/// let provider = Noop::new();
+/// assert_eq!((provider.count(), provider.capabilities().logs), (0, false));
+/// ```
 #[derive(Debug, Clone)]
-pub(crate) struct Noop {
+pub struct Noop {
     capabilities: Arc<Capabilities>,
     things: Arc<Mutex<Things>>,
 }
@@ -22,10 +35,21 @@ pub(crate) struct Noop {
 struct Things {
     by_id: BTreeMap<ResourceId, Resource>,
     by_token: BTreeMap<Token, ResourceId>,
+    /// How many were ever made.
+    made: u32,
+}
+
+impl Default for Noop {
+    /// [`Noop::new`].
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl Noop {
-    pub(crate) fn new() -> Self {
+    /// One without any thing.
+    #[must_use]
+    pub fn new() -> Self {
         let capabilities = Capabilities {
             name: "noop".to_owned(),
             kinds: vec![Kind::Machine, Kind::Replica],
@@ -36,6 +60,7 @@ impl Noop {
             exec: false,
             stop_start: false,
             rehearsal: true,
+            adopt: false,
         };
         Self {
             capabilities: Arc::new(capabilities),
@@ -44,7 +69,8 @@ impl Noop {
     }
 
     /// How many things there are.
-    pub(crate) fn count(&self) -> usize {
+    #[must_use]
+    pub fn count(&self) -> usize {
         self.things().by_id.len()
     }
 
@@ -55,6 +81,18 @@ impl Noop {
     fn refuse<T>(&self, operation: &'static str, cause: Cause) -> Result<T, DriverError> {
         Err(DriverError::new(&self.capabilities.name, operation, cause))
     }
+}
+
+/// An address of its own for each port of a replica.
+fn endpoints(request: &CreateRequest, number: u32) -> BTreeMap<PortName, SocketAddr> {
+    let What::Replica(replica) = &request.what else {
+        return BTreeMap::new();
+    };
+    let [_, a, b, c] = number.to_be_bytes();
+    let ports = replica.spec.run.ports.iter().zip(8000..);
+    ports
+        .map(|(port, number)| (port.name.clone(), ([10, a, b, c], number).into()))
+        .collect()
 }
 
 #[async_trait]
@@ -68,7 +106,7 @@ impl Driver for Noop {
         if let Some(made) = things.by_token.get(&request.token).and_then(|id| things.by_id.get(id)) {
             return Ok(made.clone());
         }
-        let Ok(id) = ResourceId::new(format!("noop-{:06}", things.by_token.len())) else {
+        let Ok(id) = ResourceId::new(format!("noop-{:06}", things.made)) else {
             drop(things);
             return self.refuse("create", Cause::Unsupported);
         };
@@ -82,9 +120,10 @@ impl Driver for Noop {
             parameters: request.parameters(),
             site: request.site().clone(),
             state: ResourceState::Running,
-            endpoints: BTreeMap::new(),
+            endpoints: endpoints(request, things.made),
             created_at: Timestamp::EPOCH,
         };
+        things.made += 1;
         things.by_token.insert(request.token.clone(), id.clone());
         things.by_id.insert(id, resource.clone());
         Ok(resource)
