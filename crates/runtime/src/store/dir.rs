@@ -9,12 +9,13 @@
 use std::fmt;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use rustix::fs::{FlockOperation, flock};
+use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use super::atomic::{read_if_there, replace_file, replace_private};
 use super::control_store::{Ask, ControlStore, Document, Entry, Session};
@@ -54,7 +55,7 @@ impl ControlStore for DirStore {
             writing,
             folder: folder.clone(),
             lease,
-            journal: Mutex::new(opened.journal),
+            journal: Arc::new(Mutex::new(opened.journal)),
             is_released: AtomicBool::new(false),
         };
         Ok(Arc::new(DirSession(Arc::new(held))))
@@ -71,7 +72,8 @@ struct Held {
     writing: File,
     folder: PathBuf,
     lease: Lease,
-    journal: Mutex<FileJournal>,
+    /// Locked by every write, in the order in which they were begun: one that was dropped ends before the next begins.
+    journal: Arc<Mutex<FileJournal>>,
     is_released: AtomicBool,
 }
 
@@ -111,9 +113,13 @@ impl Held {
         self.folder.join(document.name())
     }
 
-    fn append(&self, entries: &[Entry]) -> Result<(), StoreError> {
-        let mut journal = self.journal.lock().unwrap_or_else(PoisonError::into_inner);
-        self.write(|| journal.append(entries))
+    /// The journal, when earlier writes have ended. Ready at once when there are none, whatever the executor.
+    async fn journal(&self) -> OwnedMutexGuard<FileJournal> {
+        let journal = Arc::clone(&self.journal);
+        match Arc::clone(&journal).try_lock_owned() {
+            Ok(locked) => locked,
+            Err(_) => journal.lock_owned().await,
+        }
     }
 }
 
@@ -136,8 +142,7 @@ impl Session for DirSession {
     }
 
     async fn release(&self) -> Result<(), StoreError> {
-        // The journal's lock: a write that is under way ends first.
-        let _journal = self.0.journal.lock().unwrap_or_else(PoisonError::into_inner);
+        let _journal = self.0.journal().await;
         if self.0.is_released.swap(true, Ordering::AcqRel) {
             return Ok(());
         }
@@ -151,7 +156,7 @@ impl Session for DirSession {
     async fn replace(&self, document: Document, bytes: &[u8]) -> Result<(), StoreError> {
         let path = self.0.path(document);
         // One at a time on this session too: the lock on the folder is the session's.
-        let _journal = self.0.journal.lock().unwrap_or_else(PoisonError::into_inner);
+        let _journal = self.0.journal().await;
         self.0.write(|| match document {
             Document::IDENTITY => replace_private(&path, bytes),
             _ => replace_file(&path, bytes),
@@ -159,11 +164,7 @@ impl Session for DirSession {
     }
 
     async fn journal(&self) -> Result<Vec<Entry>, StoreError> {
-        self.0
-            .journal
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .read_back()
+        self.0.journal().await.read_back()
     }
 
     async fn append(&self, entries: &[Entry]) -> Result<(), StoreError> {
@@ -171,11 +172,12 @@ impl Session for DirSession {
             return self.0.check();
         }
         let (held, entries) = (Arc::clone(&self.0), entries.to_vec());
-        write_aside(&self.0.folder, move || held.append(&entries)).await
+        let mut journal = self.0.journal().await;
+        write_aside(&self.0.folder, move || held.write(|| journal.append(&entries))).await
     }
 
     async fn reset(&self) -> Result<(), StoreError> {
-        let mut journal = self.0.journal.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut journal = self.0.journal().await;
         self.0.write(|| journal.reset())
     }
 }

@@ -117,27 +117,30 @@ impl ControlStore for ObjectControlStore {
     async fn take(&self, ask: &Ask) -> Result<Arc<dyn Session>, StoreError> {
         let objects = &self.objects;
         let nonce = nonce(objects)?;
-        let found = objects.head().await?;
-        let (head, mode) = match &found {
-            None => (Head::first(ask, &nonce), PutMode::Create),
-            Some((head, version)) => {
-                if let Some(left) = self.lasts(head) {
-                    return Err(self.held(head, Some(left)));
+        let mut tried = 0;
+        let (head, version) = loop {
+            let (head, mode) = match objects.head().await? {
+                None => (Head::first(ask, &nonce), PutMode::Create),
+                Some((head, version)) => {
+                    if let Some(left) = self.lasts(&head) {
+                        return Err(self.held(&head, Some(left)));
+                    }
+                    (head.next(ask, &nonce), PutMode::Update(version))
                 }
-                (head.next(ask, &nonce), PutMode::Update(version.clone()))
-            }
-        };
-        let version = match objects.put_head(&head, mode).await {
-            Ok(version) => version,
-            // Somebody was quicker, or it was ourselves and the answer was lost.
-            Err(error) => match objects.head().await? {
-                Some((there, version)) if there.stamp == head.stamp => version,
-                Some((there, _)) if is_condition(&error) => {
-                    let left = self.lasts(&there);
-                    return Err(self.held(&there, left));
-                }
+            };
+            tried += 1;
+            let error = match objects.put_head(&head, mode).await {
+                Ok(version) => break (head, version),
+                Err(error) => error,
+            };
+            match objects.head().await? {
+                // It was ourselves, and the answer was lost.
+                Some((there, version)) if there.stamp == head.stamp => break (there, version),
+                // Another contender, or a last change of a holder whose lease has lapsed: it does not make it longer.
+                _ if is_condition(&error) && tried < TAKES_MAX => {}
+                Some((there, _)) if is_condition(&error) => return Err(self.held(&there, None)),
                 _ => return Err(objects.failed("take the lease of", error)),
-            },
+            }
         };
         if !self.is_checked.load(Ordering::Relaxed) {
             objects.check_conditions(head.epoch).await?;
@@ -155,6 +158,8 @@ struct Objects {
     prefix: Path,
 }
 
+/// Times that a lapsed lease is tried for while its holder goes on writing.
+const TAKES_MAX: u32 = 64;
 /// Times that an object which is written once is written before it is given up: an answer may be lost.
 const ATTEMPTS: u32 = 3;
 

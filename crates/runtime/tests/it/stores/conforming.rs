@@ -57,6 +57,16 @@ impl Subject for Folder {
     }
 
     async fn damage(&self, damage: Damage) -> bool {
+        let known = [
+            Damage::Torn,
+            Damage::Flipped,
+            Damage::Swapped,
+            Damage::Removed,
+            Damage::Later,
+        ];
+        if !known.contains(&damage) {
+            return false;
+        }
         self.edit_journal(|mut lines| {
             match damage {
                 Damage::Torn => {
@@ -66,8 +76,7 @@ impl Subject for Folder {
                 Damage::Flipped => lines[5] = lines[5].replacen("tail", "tain", 1),
                 Damage::Swapped => lines.swap(4, 5),
                 Damage::Removed => drop(lines.remove(5)),
-                Damage::Later => lines[0] = "skyloom-journal 2\n".to_owned(),
-                _ => panic!("a kind of damage that this test does not know"),
+                _ => lines[0] = "skyloom-journal 2\n".to_owned(),
             }
             lines.concat()
         });

@@ -118,7 +118,7 @@ impl Subject for Control {
                 self.execute(&format!("DELETE FROM skyloom_journal {at}"), &[&middle])
                     .await
             }
-            _ => panic!("a kind of damage that this test does not know"),
+            _ => return false,
         }
         true
     }

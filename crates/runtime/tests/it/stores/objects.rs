@@ -84,12 +84,12 @@ impl fmt::Display for Tampered {
 impl ObjectStore for Tampered {
     async fn put_opts(&self, location: &Path, payload: PutPayload, mut options: PutOptions) -> Result<PutResult> {
         self.stop().await;
-        let is_ignored = match (&self.between, &options.mode) {
+        let is_ignored = matches!(
+            (&self.between, &options.mode),
             (Between::IgnoresAll, _)
-            | (Between::IgnoresAbsent, PutMode::Create)
-            | (Between::IgnoresUnchanged, PutMode::Update(_)) => true,
-            _ => false,
-        };
+                | (Between::IgnoresAbsent, PutMode::Create)
+                | (Between::IgnoresUnchanged, PutMode::Update(_))
+        );
         if is_ignored {
             options.mode = PutMode::Overwrite;
         }
@@ -163,7 +163,7 @@ impl Harness for Objects {
         Box::new(Prefix {
             store: Arc::clone(&self.store),
             seen: Tampered::new(Arc::clone(&self.store), self.between.clone()),
-            prefix: format!("run-{}/{number}", std::process::id()),
+            prefix: format!("run-{}/{}/{number}", std::process::id(), self.name.replace(' ', "-")),
             clock: HandClock::new(),
         })
     }
@@ -235,7 +235,7 @@ impl Subject for Prefix {
                 let head = head.replacen("\"version\":1", "\"version\":2", 1);
                 self.put(&self.path("head"), head.into_bytes()).await;
             }
-            _ => panic!("a kind of damage that this test does not know"),
+            _ => return false,
         }
         true
     }
