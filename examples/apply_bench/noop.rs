@@ -84,6 +84,7 @@ impl Driver for Noop {
             state: ResourceState::Running,
             endpoints: BTreeMap::new(),
             created_at: Timestamp::EPOCH,
+            observed: skyloom::core::Attributes::default(),
         };
         things.by_token.insert(request.token.clone(), id.clone());
         things.by_id.insert(id, resource.clone());

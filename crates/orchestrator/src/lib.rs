@@ -6,6 +6,7 @@
 //! - [`verify`]: whether the world is still the one that a plan was made for, and what moved.
 //! - [`Saga`]: carries out a plan so that a crash at any moment loses and doubles nothing.
 //! - [`way_back`]: what is planned when a plan has failed after something old was gone.
+//! - [`drift()`]: what was changed from outside, and what follows from it.
 //! - [`heal`]: which sick replicas are replaced now, which later, which no more.
 //!
 //! Pure: no clock, no file, no thread, no async. `now` is an argument; equal input gives equal bytes.
@@ -37,6 +38,7 @@
 //! ```
 
 mod check;
+mod drift;
 mod graph;
 mod heal;
 mod plan;
@@ -45,6 +47,7 @@ mod revert;
 mod saga;
 
 pub use check::{Change, StalePlan, diff, verify, verify_from};
+pub use drift::{Drift, SeenCondition, SeenThing, Started, TAG_NAME, drift, for_planning, policy_of};
 pub use graph::{Cycle, CycleStep, GraphError, ServiceGraph};
 pub use heal::{HEAL_VERSION, HealAction, HealDecision, HealHistory, HealPolicy, Sickness, WaitReason, heal};
 pub use plan::{PlanError, destroy, jobs, plan};

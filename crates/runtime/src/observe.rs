@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use futures::future::join_all;
 use skyloom_core::{Class, Node, ObservedReplica, ReplicaState, ResourceId, Snapshot};
+use skyloom_orchestrator::{Drift, SeenCondition, SeenThing, Started, drift, for_planning};
 use skyloom_provider::{Driver, Resource, ResourceState};
 
 use crate::drivers::retry;
@@ -17,7 +18,12 @@ use crate::store::{KnownReplica, State};
 /// What was seen: the snapshot, and the replicas' resources behind it.
 #[derive(Debug)]
 pub(crate) struct Seen {
+    /// As plans are made from it: see [`for_planning`].
     pub(crate) snapshot: Snapshot,
+    /// The replicas as they were found.
+    pub(crate) found: Vec<ObservedReplica>,
+    /// What was changed from outside.
+    pub(crate) drifts: Vec<Drift>,
     pub(crate) resources: BTreeMap<ResourceId, Resource>,
     /// Things with our owner tag that the state does not know: left by a crash that recovery has not seen, or by hand.
     pub(crate) strangers: Vec<Resource>,
@@ -32,7 +38,7 @@ pub(crate) async fn observe(shared: &Shared, state: &State) -> Result<Seen, Erro
         .filter(|id| !state.replicas.contains_key(*id) && !state.machines.values().any(|m| m.resource == **id))
         .cloned()
         .collect();
-    let strangers = strangers.iter().filter_map(|id| resources.remove(id)).collect();
+    let strangers: Vec<Resource> = strangers.iter().filter_map(|id| resources.remove(id)).collect();
     look_up_unlisted(shared, state, &mut resources).await?;
     let nodes = state.machines.values().map(|known| Node {
         machine: known.machine.clone(),
@@ -59,11 +65,56 @@ pub(crate) async fn observe(shared: &Shared, state: &State) -> Result<Seen, Erro
         nodes,
         replicas,
     };
+    let (found, drifts) = (
+        snapshot.replicas.clone(),
+        changes(shared, state, &resources, &strangers),
+    );
+    let snapshot = match &state.manifest {
+        Some(manifest) => for_planning(manifest, &snapshot, &drifts),
+        None => snapshot,
+    };
     Ok(Seen {
         snapshot,
+        found,
+        drifts,
         resources,
         strangers,
     })
+}
+
+/// What was changed from outside, by what was just seen.
+fn changes(
+    shared: &Shared,
+    state: &State,
+    resources: &BTreeMap<ResourceId, Resource>,
+    strangers: &[Resource],
+) -> Vec<Drift> {
+    let Some(manifest) = &state.manifest else {
+        return Vec::new();
+    };
+    let seen = resources.values().chain(strangers).map(|resource| SeenThing {
+        resource: resource.id.clone(),
+        name: resource.name.clone(),
+        is_ours: resource.owner == shared.owner,
+        condition: match resource.state {
+            ResourceState::Pending | ResourceState::Running => SeenCondition::Up,
+            ResourceState::Stopped | ResourceState::Evicted => SeenCondition::Stopped,
+            ResourceState::Exited { code: Some(0) } => SeenCondition::Completed,
+            ResourceState::Exited { .. } => SeenCondition::Ended,
+        },
+        attributes: resource.observed.clone(),
+    });
+    let replicas = state.replicas.iter().map(|(id, known)| (id.clone(), &known.spec));
+    let machines = state
+        .machines
+        .values()
+        .map(|known| (known.resource.clone(), &known.machine));
+    let started = Started {
+        manifest,
+        replicas: &replicas.collect(),
+        machines: &machines.collect(),
+    };
+    drift(&started, &seen.collect::<Vec<_>>())
 }
 
 /// A listing may lag behind what was just made, so what it does not show is asked for by id before it counts as lost.

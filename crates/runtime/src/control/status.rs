@@ -9,6 +9,8 @@ use skyloom_core::{
     InstanceType, MachineId, MicroUsdPerHour, PortName, ReplicaId, ReplicaState, ResourceId, ServiceName, Site,
 };
 
+use skyloom_orchestrator::Drift;
+
 use crate::observe::Seen;
 use crate::store::State;
 
@@ -27,6 +29,8 @@ pub struct Status {
     pub price: MicroUsdPerHour,
     /// Things at providers that carry our owner tag and that nothing here knows.
     pub strangers: Vec<ResourceId>,
+    /// What was changed from outside and is not ignored, sorted.
+    pub drifts: Vec<Drift>,
 }
 
 /// How a machine is.
@@ -73,7 +77,7 @@ impl Status {
                 ready: node.ready,
             })
             .collect();
-        let replicas = seen.snapshot.replicas.iter().map(|replica| ReplicaStatus {
+        let replicas = seen.found.iter().map(|replica| ReplicaStatus {
             replica: replica.replica.clone(),
             resource: replica.resource.clone(),
             machine: replica.machine.clone(),
@@ -92,6 +96,7 @@ impl Status {
             price: price.unwrap_or(MicroUsdPerHour::MAX),
             machines,
             strangers: seen.strangers.iter().map(|resource| resource.id.clone()).collect(),
+            drifts: seen.drifts.clone(),
         }
     }
 
