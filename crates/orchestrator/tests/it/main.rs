@@ -7,6 +7,7 @@
 
 mod check;
 mod crash;
+mod drift;
 mod fixture;
 mod graph;
 mod heal;
@@ -16,4 +17,5 @@ mod rollback;
 mod runner;
 mod saga;
 mod scenario;
+mod trial;
 mod world;

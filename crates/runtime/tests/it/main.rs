@@ -5,6 +5,7 @@ mod calling;
 mod cancelling;
 mod observing;
 mod plane;
+mod rollouts;
 mod services;
 mod store;
 mod world;
