@@ -1,8 +1,8 @@
 //! Undoing what a plan has made, in reverse order, but for what something old was given up for.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use skyloom_core::{Action, Precondition, StepId};
+use skyloom_core::{Action, Precondition, ServiceName, Step, StepId};
 
 use super::OnCancel;
 use super::durable::{Stage, deletes};
@@ -105,11 +105,48 @@ impl Saga {
                 open.push(index(step.id));
             }
         }
+        self.keep_with_all_below(&mut kept, open);
+        let stand_ins = self.stand_ins(&kept);
+        self.keep_with_all_below(&mut kept, stand_ins);
+        kept
+    }
+
+    fn keep_with_all_below(&self, kept: &mut [bool], mut open: Vec<usize>) {
         while let Some(node) = open.pop() {
             if !std::mem::replace(&mut kept[node], true) {
                 open.extend(&self.network.into[node]);
             }
         }
-        kept
+    }
+
+    /// Where more old replicas of a service were given up than successors of them are kept, others that were made
+    /// stay in their place: undoing takes nobody below what the plan itself would have come to.
+    fn stand_ins(&self, kept: &[bool]) -> Vec<usize> {
+        let mut missing: BTreeMap<&ServiceName, i64> = BTreeMap::new();
+        // Whether it serves is not waited for any more; what is known to be broken does not.
+        let serves = |step: &Step| matches!(self.durable.stage(step.id), Stage::Observed { broken: false, .. });
+        for step in &self.plan.steps {
+            let begun = !matches!(self.durable.stage(step.id), Stage::Waiting | Stage::Withdrawn);
+            let change = match &step.action {
+                Action::DeleteReplica { .. } if begun => 1,
+                Action::CreateReplica { .. } if kept[index(step.id)] && serves(step) => -1,
+                _ => continue,
+            };
+            if let Some(replica) = step.action.replica() {
+                *missing.entry(replica.service()).or_default() += change;
+            }
+        }
+        let mut stay = Vec::new();
+        for step in &self.plan.steps {
+            let Action::CreateReplica { spec } = &step.action else {
+                continue;
+            };
+            let missing = missing.get_mut(spec.replica.service());
+            if let Some(missing) = missing.filter(|missing| **missing > 0 && !kept[index(step.id)] && serves(step)) {
+                *missing -= 1;
+                stay.push(index(step.id));
+            }
+        }
+        stay
     }
 }

@@ -263,6 +263,7 @@ fn single(step: &Step) -> Card {
         Action::Gate { gate } => (
             format!("{}, {} new", gate.service, gate.watched.len()),
             format!("for {:?}", gate.length()),
+            None,
         ),
     };
     let mut lines = vec![format!("{} {} {what}", step.id, look.sign()), place];

@@ -150,7 +150,10 @@ async fn a_crash_at_any_moment_of_taking_over_loses_nothing() {
         let sky = world.open().unwrap();
         let proposal = sky.plan(&wanted).await.unwrap();
         // One answer is lost, so that an effect may have to be found again.
-        world.driver.cloud().lose_reply_at(world.driver.cloud().calls() + 3 + seed);
+        world
+            .driver
+            .cloud()
+            .lose_reply_at(world.driver.cloud().calls() + 3 + seed);
         let crash_after = Duration::from_millis(seed * 43 % 1_000);
         let cut = tokio::time::timeout(crash_after, sky.apply(proposal, &world.me)).await;
         interrupted += u64::from(cut.is_err());

@@ -143,7 +143,9 @@ async fn what_is_edited_by_hand_is_found_and_healed() {
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
     assert_eq!(sky.status().await.unwrap().healthy(), 3);
-    cloud.hand_over(&replicas[2].resource, "somebody".parse().unwrap()).unwrap();
+    cloud
+        .hand_over(&replicas[2].resource, "somebody".parse().unwrap())
+        .unwrap();
     let status = sky.status().await.unwrap();
     let given = status
         .replicas

@@ -15,6 +15,7 @@ mod partial;
 mod plane;
 mod pushed;
 mod recorder;
+mod rollouts;
 mod services;
 mod sources;
 mod store;
