@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use skyloom_core::{Action, Precondition, ServiceName, Step, StepId};
+use skyloom_core::{Action, Precondition, ServiceName, Step, StepId, Until};
 
 use super::OnCancel;
 use super::durable::{Stage, deletes};
@@ -119,12 +119,15 @@ impl Saga {
         }
     }
 
-    /// Where more old replicas of a service were given up than successors of them are kept, others that were made
-    /// stay in their place: undoing takes nobody below what the plan itself would have come to.
+    /// Where more old replicas of a service were given up than successors of them are kept and known to serve, others that
+    /// were made stay in their place: undoing takes nobody below what the plan itself would have come to.
     fn stand_ins(&self, kept: &[bool]) -> Vec<usize> {
+        let is_there = |step: &Step| matches!(self.durable.stage(step.id), Stage::Observed { broken: false, .. });
+        let serves = |step: &Step| {
+            let stage = self.durable.stage(step.id);
+            matches!(stage, Stage::Observed { level, broken: false, .. } if *level >= Until::Healthy)
+        };
         let mut missing: BTreeMap<&ServiceName, i64> = BTreeMap::new();
-        // Whether it serves is not waited for any more; what is known to be broken does not.
-        let serves = |step: &Step| matches!(self.durable.stage(step.id), Stage::Observed { broken: false, .. });
         for step in &self.plan.steps {
             let begun = !matches!(self.durable.stage(step.id), Stage::Waiting | Stage::Withdrawn);
             let change = match &step.action {
@@ -137,14 +140,17 @@ impl Saga {
             }
         }
         let mut stay = Vec::new();
-        for step in &self.plan.steps {
-            let Action::CreateReplica { spec } = &step.action else {
-                continue;
-            };
-            let missing = missing.get_mut(spec.replica.service());
-            if let Some(missing) = missing.filter(|missing| **missing > 0 && !kept[index(step.id)] && serves(step)) {
-                *missing -= 1;
-                stay.push(index(step.id));
+        // Those that are known to serve first; of the others it is not known, so that each may be needed.
+        for wanted in [true, false] {
+            let others = self.plan.steps.iter().filter(|step| !kept[index(step.id)]);
+            for step in others.filter(|step| is_there(step) && serves(step) == wanted) {
+                let Action::CreateReplica { spec } = &step.action else {
+                    continue;
+                };
+                if let Some(missing) = missing.get_mut(spec.replica.service()).filter(|n| **n > 0) {
+                    *missing -= i64::from(wanted);
+                    stay.push(index(step.id));
+                }
             }
         }
         stay

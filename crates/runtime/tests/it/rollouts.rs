@@ -24,7 +24,7 @@ fn api(image: &str, more: &str) -> Manifest {
         [[service]]
         name = "api"
         replicas = 3
-        resources = {{ cpu = "250m", memory = "256MiB" }}
+        resources = {{ cpu = "50m", memory = "32MiB" }}
         run = {{ command = ["api"], image = "{image}", ports = [{{ name = "http" }}] }}
         {more}
         "#
