@@ -102,13 +102,23 @@ impl ControlPlane {
         manifest: &Manifest,
         snapshot: &Snapshot,
     ) -> Result<Claimed, Error> {
+        // What was taken over when the manifest in force came into force may have been replaced since, or be lost: its
+        // replica is looked after like any other, and the import asks for nothing any more.
+        let in_force = state.manifest_in_force();
+        let is_done = |import: &Import| {
+            let imports = in_force.iter().flat_map(|manifest| &manifest.imports);
+            let same = |done: &Import| done.replica == import.replica && done.resource == import.resource;
+            imports.into_iter().any(same)
+        };
+        let mut open = manifest.clone();
+        open.imports.retain(|import| !is_done(import));
         let mut found = Vec::new();
-        for import in &manifest.imports {
+        for import in &open.imports {
             if !state.replicas.contains_key(&import.resource) {
                 found.extend(self.look_for(state, import).await?);
             }
         }
-        Ok(claim(manifest, snapshot, &found)?)
+        Ok(claim(&open, snapshot, &found)?)
     }
 
     /// Decides and plans on a snapshot.

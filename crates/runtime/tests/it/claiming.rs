@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use skyloom_core::{Manifest, ReplicaState, ResourceId};
+use async_trait::async_trait;
+use skyloom_core::{Manifest, OwnerTag, ReplicaState, ResourceId, StopSpec, Token};
 use skyloom_orchestrator::ClaimError;
 use skyloom_provider::sim::SimConfig;
+use skyloom_provider::{Capabilities, CreateRequest, Driver, DriverError, Epoch, ExecOutput, Quota, Resource, Usage};
 use skyloom_runtime::{ControlPlane, Error};
 
-use crate::world::{START, World, shop};
+use crate::world::{START, TimedCloud, World, shop};
 
 /// What the cloud calls each thing, by its name there.
 fn ids(world: &World) -> BTreeMap<String, ResourceId> {
@@ -167,6 +169,129 @@ async fn a_crash_at_any_moment_of_taking_over_loses_nothing() {
         assert_taken(&world, &sky, &before, &wanted).await;
     }
     assert!(interrupted >= 8, "{interrupted} of 24 were really interrupted");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_taken_over_is_healed_like_any_other() {
+    let (world, owner, _other) = orphaned(13).await;
+    let sky = world.open().unwrap();
+    let wanted = importing(&world, Some(&owner));
+    sky.apply(sky.plan(&wanted).await.unwrap(), &world.me).await.unwrap();
+    let taken = ids(&world)["worker/0"].clone();
+    world.driver.cloud.crash(&taken).unwrap();
+    let report = sky.heal(&world.me).await.unwrap();
+    assert_eq!(report.healed[0].killed.as_ref(), Some(&taken));
+    assert_ne!(ids(&world)["worker/0"], taken);
+    // The import names what is gone, and its replica is down at the moment: that is no reason to refuse.
+    world.driver.cloud.crash(&ids(&world)["worker/0"]).unwrap();
+    let again = sky.plan(&wanted).await.unwrap();
+    assert!(again.to_string().contains("the old one has failed"), "{again}");
+}
+
+/// The world's cloud, which here can neither look at things of others nor give new marks.
+#[derive(Debug)]
+struct Plain {
+    cloud: TimedCloud,
+    capabilities: Capabilities,
+}
+
+impl Plain {
+    fn new(world: &World) -> Self {
+        let mut capabilities = world.driver.capabilities().clone();
+        capabilities.adopt = false;
+        // Goes before the world's own driver.
+        capabilities.clouds = Some(vec!["aws".parse().unwrap()]);
+        Self {
+            cloud: world.driver.clone(),
+            capabilities,
+        }
+    }
+}
+
+#[async_trait]
+impl Driver for Plain {
+    fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
+    }
+
+    async fn create(&self, request: &CreateRequest) -> Result<Resource, DriverError> {
+        self.cloud.create(request).await
+    }
+
+    async fn get(&self, id: &ResourceId) -> Result<Resource, DriverError> {
+        self.cloud.get(id).await
+    }
+
+    async fn list(&self, owner: &OwnerTag) -> Result<Vec<Resource>, DriverError> {
+        self.cloud.list(owner).await
+    }
+
+    async fn find_by_token(&self, owner: &OwnerTag, token: &Token) -> Result<Option<Resource>, DriverError> {
+        self.cloud.find_by_token(owner, token).await
+    }
+
+    async fn delete(&self, id: &ResourceId, stop: StopSpec, epoch: Epoch) -> Result<(), DriverError> {
+        self.cloud.delete(id, stop, epoch).await
+    }
+
+    async fn stop(&self, id: &ResourceId, stop: StopSpec, epoch: Epoch) -> Result<(), DriverError> {
+        self.cloud.stop(id, stop, epoch).await
+    }
+
+    async fn start(&self, id: &ResourceId, epoch: Epoch) -> Result<(), DriverError> {
+        self.cloud.start(id, epoch).await
+    }
+
+    async fn logs(&self, id: &ResourceId, lines: usize) -> Result<Vec<String>, DriverError> {
+        self.cloud.logs(id, lines).await
+    }
+
+    async fn usage(&self, id: &ResourceId) -> Result<Usage, DriverError> {
+        self.cloud.usage(id).await
+    }
+
+    async fn exec(&self, id: &ResourceId, command: &[String], timeout: Duration) -> Result<ExecOutput, DriverError> {
+        self.cloud.exec(id, command, timeout).await
+    }
+
+    async fn quotas(&self) -> Result<Vec<Quota>, DriverError> {
+        self.cloud.quotas().await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_the_driver_gives_no_marks_a_rename_is_the_states_alone_and_nothing_is_taken() {
+    let world = World::new(SimConfig::new(7, START));
+    let open = || {
+        let plain = Plain::new(&world);
+        world.builder_in(world.folder.path()).provider(plain).build().unwrap()
+    };
+    let sky = open();
+    sky.apply(sky.plan(&shop(2)).await.unwrap(), &world.me).await.unwrap();
+    let before = ids(&world);
+    let proposal = sky.plan(&renamed()).await.unwrap();
+    sky.apply(proposal, &world.me).await.unwrap();
+    assert_eq!(ids(&world), before, "the cloud knows the old names");
+    let names = |status: &skyloom_runtime::Status| -> Vec<String> {
+        status
+            .replicas
+            .iter()
+            .map(|replica| replica.replica.to_string())
+            .collect()
+    };
+    assert_eq!(names(&sky.status().await.unwrap()), ["crew/0", "crew/1", "store/0"]);
+    drop(sky);
+    let sky = open();
+    assert!(sky.plan(&renamed()).await.unwrap().plan.is_empty());
+    let import = skyloom_core::Import {
+        replica: "crew/0".parse().unwrap(),
+        resource: "i-1".parse().unwrap(),
+        cloud: Some("aws".parse().unwrap()),
+        taken_from: None,
+        at: None,
+    };
+    let refused = sky.import(&renamed(), vec![import]).await.unwrap_err();
+    assert_eq!(refused.class(), skyloom_core::Class::Unsupported, "{refused}");
 }
 
 #[tokio::test(start_paused = true)]
