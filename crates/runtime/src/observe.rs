@@ -138,6 +138,7 @@ async fn gather(shared: &Shared, state: &State) -> (Seen, Arc<BTreeMap<ResourceI
         silent,
         unreachable,
         witness,
+        ..
     } = reach;
     if !silent.is_empty() {
         let before = shared.recall.seen();

@@ -220,11 +220,16 @@ impl FailoverHistory {
         if course.looks < policy.looks || now < until {
             return Some(FailoverAction::Suspect { place, symptom, until });
         }
+        // A cloud that goes, goes region by region: that is one loss.
+        let with_its_cloud = self.places.iter().any(|(other, course)| {
+            let same = other.cloud() == place.cloud() && course.standing == Standing::Lost;
+            same && now.saturating_since(course.since) <= policy.after
+        });
         let hold = if !policy.automatic {
             Some(HoldReason::Order)
         } else if !look.witness {
             Some(HoldReason::NobodyAnswers)
-        } else if self.recent.len() >= policy.budget as usize {
+        } else if !with_its_cloud && self.recent.len() >= policy.budget as usize {
             Some(HoldReason::Budget)
         } else {
             None
@@ -239,7 +244,9 @@ impl FailoverHistory {
         let since = course.since;
         course.stand(Standing::Lost, now);
         course.silent_since = Some(since);
-        self.recent.push_back(now);
+        if !with_its_cloud {
+            self.recent.push_back(now);
+        }
         Some(FailoverAction::FailOver { place, symptom, since })
     }
 }

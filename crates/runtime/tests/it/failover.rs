@@ -9,7 +9,7 @@ use std::time::Duration;
 use skyloom_core::{Catalogue, Manifest, RegionKey, ReplicaState, ResourceId, Site};
 use skyloom_orchestrator::{Failback, FailoverAction, FailoverPolicy, Place, Standing};
 use skyloom_provider::sim::{Fate, SimConfig, SimEventKind};
-use skyloom_provider::{Kind, ResourceState};
+use skyloom_provider::{Cause, Kind, Operation, ResourceState};
 use skyloom_runtime::{ControlPlane, EndpointsFile, Error, Event, RuntimeConfig};
 use tokio::time::sleep;
 
@@ -202,6 +202,27 @@ async fn what_flaps_is_never_declared_lost() {
         story.look_for(Duration::from_secs(10)).await;
     }
     assert_eq!((story.fronts(), story.deleted_at_home()), ((3, 0), 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_provider_that_lets_nobody_in_has_lost_nothing() {
+    let story = Story::begin(Failback::Auto).await;
+    for _ in 0..10_000 {
+        story.world.driver.cloud().fail_next(Operation::List, Cause::Denied);
+        story.world.driver.cloud().fail_next(Operation::Get, Cause::Denied);
+    }
+    let decisions = story.look_for(PATIENCE * 5).await;
+    assert_eq!(decisions, [], "whoever refuses is there");
+    assert_eq!(
+        (story.fronts(), story.listed("front"), story.deleted_at_home()),
+        ((3, 0), 3, 0)
+    );
+    let status = story.sky.status().await.unwrap();
+    assert!(
+        status.places.iter().all(|place| place.problem.is_some()),
+        "and it is said: {status}"
+    );
+    assert!(!status.places.is_empty());
 }
 
 /// Loses the home region, lets it be declared, and checks what must hold while it is lost.
