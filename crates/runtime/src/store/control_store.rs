@@ -74,7 +74,8 @@ pub trait ControlStore: Send + Sync + fmt::Debug {
     /// [`StoreError::Held`] while another holder's lease lasts. Whether it does is judged by a clock that all contenders
     /// share (a database's), by the kernel, or by watching the lease unrenewed for its whole time, never by comparing
     /// wall clocks of two machines. In the last case the time begins with the first call on this handle.
-    /// [`StoreError::Format`] when what is there has the form of a later version; nothing is changed then.
+    /// [`StoreError::Version`] when what is there has the form of a later version; nothing is changed then. A store may
+    /// say so when its journal is read instead.
     async fn take(&self, ask: &Ask) -> Result<Arc<dyn Session>, StoreError>;
 }
 

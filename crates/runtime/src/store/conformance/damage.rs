@@ -57,7 +57,7 @@ pub(super) async fn a_later_version_is_refused_and_left_alone(subject: &dyn Subj
     let read = damaged(subject, Damage::Later).await?;
     holds(
         "a later version that was not refused",
-        matches!(read, Err(StoreError::Format { .. })),
+        matches!(read, Err(StoreError::Version { .. })),
     )?;
     drop(read);
     // Nothing has made it an earlier one.
@@ -67,6 +67,6 @@ pub(super) async fn a_later_version_is_refused_and_left_alone(subject: &dyn Subj
     };
     holds(
         "a later version that was changed",
-        matches!(again, Err(StoreError::Format { .. })),
+        matches!(again, Err(StoreError::Version { .. })),
     )
 }

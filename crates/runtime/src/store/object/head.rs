@@ -1,12 +1,13 @@
 //! The head: the lease, and which objects count. Pure; its form is JSON, so that a person can read it.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::store::Ask;
 use crate::store::log::LogEnd;
+use crate::store::{Ask, StoreError};
 
 const VERSION: u32 = 1;
 
@@ -148,17 +149,25 @@ impl Head {
         serde_json::to_vec(self).expect("invariant: a head has a JSON form")
     }
 
-    pub(super) fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
+    /// `path` is what errors call it.
+    pub(super) fn from_bytes(bytes: &[u8], path: &Path) -> Result<Self, StoreError> {
         #[derive(Deserialize)]
         struct Versioned {
             version: u32,
         }
-        let versioned: Versioned = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+        let misread = |error: serde_json::Error| StoreError::Format {
+            path: path.to_owned(),
+            detail: error.to_string(),
+        };
+        let versioned: Versioned = serde_json::from_slice(bytes).map_err(misread)?;
         if versioned.version != VERSION {
-            let version = versioned.version;
-            return Err(format!("it has version {version}, version {VERSION} is understood"));
+            return Err(StoreError::Version {
+                path: path.to_owned(),
+                found: versioned.version,
+                understood: VERSION,
+            });
         }
-        serde_json::from_slice(bytes).map_err(|error| error.to_string())
+        serde_json::from_slice(bytes).map_err(misread)
     }
 }
 
@@ -188,6 +197,6 @@ mod tests {
         assert_eq!(object_epoch(&segment(7, 1)), Some(7));
         assert_eq!(object_epoch(&document("state.json", 8, 1)), Some(8));
         assert_eq!(object_epoch("head"), None);
-        assert_eq!(Head::from_bytes(&head.to_bytes()), Ok(head));
+        assert_eq!(Head::from_bytes(&head.to_bytes(), Path::new("head")).unwrap(), head);
     }
 }

@@ -202,10 +202,7 @@ impl Objects {
             version: got.meta.version.clone(),
         };
         let bytes = got.bytes().await.map_err(|error| self.failed("read", error))?;
-        let head = Head::from_bytes(&bytes).map_err(|detail| StoreError::Format {
-            path: self.place().join("head"),
-            detail,
-        })?;
+        let head = Head::from_bytes(&bytes, &self.place().join("head"))?;
         Ok(Some((head, version)))
     }
 

@@ -116,7 +116,11 @@ impl Row {
         let failed = |error| link.failed(operation, error);
         let version: i32 = row.try_get(0).map_err(failed)?;
         if version != VERSION {
-            return Err(link.misread(format!("it has version {version}, version {VERSION} is understood")));
+            return Err(StoreError::Version {
+                path: link.place(),
+                found: version.unsigned_abs(),
+                understood: VERSION.unsigned_abs(),
+            });
         }
         let seconds: f64 = row.try_get(5).map_err(failed)?;
         Ok(Self {
