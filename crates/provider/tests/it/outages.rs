@@ -83,7 +83,7 @@ fn what_changes_behind_everybodys_back_is_in_the_log() {
     let (cloud, on, web) = shop(immediate(1));
     cloud.stop_by_hand(&web.id).unwrap();
     assert_eq!(block_on(cloud.get(&web.id)).unwrap().state, ResourceState::Stopped);
-    cloud.retag(&web.id, "somebody".parse().unwrap()).unwrap();
+    cloud.hand_over(&web.id, "somebody".parse().unwrap()).unwrap();
     assert_eq!(block_on(cloud.list(&owner())).unwrap().len(), 1);
     cloud.vanish(&on.id).unwrap();
     assert!(cloud.oracle().is_empty(), "a machine takes its replicas along");
