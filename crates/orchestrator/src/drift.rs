@@ -205,7 +205,8 @@ fn of_replica(spec: &ReplicaSpec, thing: &SeenThing, is_job: bool) -> Vec<Change
     }
     if let Some(tags) = &seen.tags {
         let have = tags.get(TAG_NAME).cloned().unwrap_or_default();
-        differ(DriftField::Tags, spec.replica.to_string(), have);
+        // Where a driver cannot rename, a renamed replica keeps the name that its provider knows.
+        differ(DriftField::Tags, thing.name.clone(), have);
     }
     if let Some(request) = &seen.request {
         differ(DriftField::Size, text(&spec.request), text(request));
@@ -223,8 +224,8 @@ fn of_machine(machine: &Machine, thing: &SeenThing) -> Vec<Change> {
     }
     if let Some(tags) = &thing.attributes.tags {
         let have = tags.get(TAG_NAME).cloned().unwrap_or_default();
-        if have != machine.id.to_string() {
-            changes.push((DriftField::Tags, machine.id.to_string(), have));
+        if have != thing.name {
+            changes.push((DriftField::Tags, thing.name.clone(), have));
         }
     }
     changes

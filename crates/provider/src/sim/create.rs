@@ -23,7 +23,7 @@ const PRICE_MAX: MicroUsdPerHour = MicroUsdPerHour::from_micros(1_000_000_000_00
 const PORT_FIRST: u16 = 20_000;
 
 /// The tag that carries our name for a thing.
-const TAG_NAME: &str = "skyloom-name";
+pub(super) const TAG_NAME: &str = "skyloom-name";
 
 /// What a console would show of a new thing. Values that are secret are not shown.
 fn shown(request: &CreateRequest) -> Attributes {

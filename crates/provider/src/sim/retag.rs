@@ -89,6 +89,9 @@ impl State {
         let changes_hands = thing.owner() != request.to.as_ref();
         let resource = &mut thing.resource;
         resource.name.clone_from(&request.name);
+        if let Some(tags) = &mut resource.observed.tags {
+            tags.insert(super::create::TAG_NAME.to_owned(), request.name.clone());
+        }
         resource.operation = request.operation.clone();
         resource.token = request.token.clone();
         if let Some(owner) = &request.to {

@@ -62,7 +62,12 @@ async fn a_renamed_service_runs_on_under_its_new_name() {
     assert_eq!(world.replicas(), ["crew/0", "crew/1", "store/0"]);
     let status = sky.status().await.unwrap();
     assert_eq!((status.healthy(), status.strangers.len()), (3, 0));
-    assert!(sky.plan(&renamed()).await.unwrap().plan.is_empty());
+    let again = sky.plan(&renamed()).await.unwrap();
+    assert!(
+        again.plan.is_empty(),
+        "{again} {:?}",
+        sky.status().await.unwrap().drifts
+    );
     drop(sky);
     let sky = world.reopen().await;
     assert!(
@@ -282,7 +287,12 @@ async fn where_the_driver_gives_no_marks_a_rename_is_the_states_alone_and_nothin
     assert_eq!(names(&sky.status().await.unwrap()), ["crew/0", "crew/1", "store/0"]);
     drop(sky);
     let sky = open();
-    assert!(sky.plan(&renamed()).await.unwrap().plan.is_empty());
+    let again = sky.plan(&renamed()).await.unwrap();
+    assert!(
+        again.plan.is_empty(),
+        "{again} {:?}",
+        sky.status().await.unwrap().drifts
+    );
     let import = skyloom_core::Import {
         replica: "crew/0".parse().unwrap(),
         resource: "i-1".parse().unwrap(),
