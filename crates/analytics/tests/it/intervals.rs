@@ -49,30 +49,6 @@ fn intervals_hold_the_share_they_promise() {
     }
 }
 
-/// Lines whose slope changes about every `every` values: what comes is only sometimes like what was. Intervals that were made
-/// for what was held 0.62 to 0.78 of it; now at least this much, and not everything.
-#[test]
-fn intervals_hold_most_of_what_follows_breaks() {
-    fn breaks(n: &mut Noise, len: usize, every: f64) -> Vec<f64> {
-        let (mut x, mut slope) = (0.0, 0.0);
-        let step = |_| {
-            if n.uniform() < 1.0 / every {
-                slope = 0.6 * n.normal();
-            }
-            x += slope;
-            x + 0.7 * n.normal()
-        };
-        (0..len).map(step).collect()
-    }
-    for (history, least) in [(40, 0.8), (120, 0.78)] {
-        let share = coverage(0.9, history, &[], |n, len| breaks(n, len, 30.0));
-        assert!(
-            (least..0.99).contains(&share),
-            "{history} values: {share:.3} inside at 0.9"
-        );
-    }
-}
-
 fn check_nested(narrow: &Forecast, wide: &Forecast) {
     for (n, w) in narrow.steps.iter().zip(&wide.steps) {
         assert!(
