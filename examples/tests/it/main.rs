@@ -7,7 +7,6 @@ mod corpus;
 mod detectors;
 mod nab;
 #[path = "../../nab/score.rs"]
-#[expect(dead_code, reason = "sweeps belong to the chapter's cross-validation")]
 mod score;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
