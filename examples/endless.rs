@@ -51,7 +51,7 @@ fn run(arguments: &Arguments) -> Result<(), String> {
                 ));
             }
             alarms += u64::from(verdict.is_anomaly);
-            if i % 1000 == 0 {
+            if i.is_multiple_of(1000) {
                 most_bytes = most_bytes.max(detector.size_bytes());
             }
         }
@@ -106,7 +106,7 @@ impl Stream {
             _ if odd < 1e-5 => 500.0,
             _ => 50.0 + 20.0 * (phase * std::f64::consts::TAU).sin() + self.level + noise,
         };
-        if i % 250_000 == 0 {
+        if i.is_multiple_of(250_000) {
             self.level += 30.0;
         }
         Sample { at, value }

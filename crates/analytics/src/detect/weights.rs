@@ -11,7 +11,8 @@ use crate::bits;
 /// Weights above this would drown every other part.
 const WEIGHT_MAX: f64 = 100.0;
 
-/// A factor per part on the built-in weights; 1 everywhere by default, 0 silences a part.
+/// A factor per part on the built-in weights; 0 silences a part. 1 by default for every part but [`Part::Change`], which is
+/// silent until it is asked for: on the benchmark it buys no points, and where lasting shifts matter it dates them.
 ///
 /// ```
 /// use skyloom_analytics::detect::{Detector, Part, Weights};
@@ -43,7 +44,7 @@ impl WeightError {
 
 impl Default for Weights {
     fn default() -> Self {
-        Self([1.0; Part::ALL.len()])
+        Self(Part::ALL.map(|part| if part == Part::Change { 0.0 } else { 1.0 }))
     }
 }
 

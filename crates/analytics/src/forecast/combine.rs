@@ -9,11 +9,11 @@ use crate::num;
 
 /// Weights are mean absolute errors to this power: sharp enough that a bad method fades, flat enough that equals are
 /// averaged.
-const SHARPNESS: i32 = -3;
+const SHARPNESS: i32 = -4;
 /// A candidate with more than this many times the least error is left out.
 const HOPELESS: f64 = 2.0;
 /// From this share below the guard's error on, the guard has no part.
-const CLEARLY_BETTER: f64 = 0.05;
+const CLEARLY_BETTER: f64 = 0.02;
 /// Smaller shares than this are left out: they would only cost time.
 const SHARE_MIN: f64 = 1e-2;
 /// Steps from those weights towards the least error of the combination, and their rate: few and short, because a

@@ -16,9 +16,12 @@ use crate::num;
 
 /// Below this many errors the tails are Student's t alone.
 const CONFORMAL_MIN: usize = 20;
-/// Independent errors that a hindcast path counts as, and the most that few paths may widen an interval.
-const ERRORS_PER_PATH: f64 = 4.0;
-const CAUTION_MAX: f64 = 2.0;
+/// Independent errors that a hindcast path counts as: one when its errors go together, at most these; and the most that
+/// few paths may widen an interval.
+const ERRORS_PER_PATH_MAX: f64 = 4.0;
+const CAUTION_MAX: f64 = 3.0;
+/// Fewest errors that Student's t is taken for: with fewer it is wider than anything that was seen could justify.
+const FREEDOM_MIN: f64 = 3.0;
 /// Origins used for the growth with the lead: neighbouring ones tell the same.
 const ORIGINS_MAX: usize = 160;
 /// Independent errors that the model's law of growth weighs as much as: chosen so that the law rules where fewer than
@@ -60,13 +63,10 @@ pub(crate) fn interval(fitted: &dyn Fitted, values: &[f64], horizon: usize, leve
         .iter()
         .flat_map(|row| row.iter().zip(&growth).map(|(e, g)| e / (one * g)))
         .collect();
-    let (reach, is_conformal) = tails(&standard, firsts.len(), freedom, level);
+    let paths = hindcasts.freedom(horizon, &growth);
+    let (reach, is_conformal) = tails(&standard, firsts.len(), freedom.min(paths.max(FREEDOM_MIN)), level);
     // Student's t has been careful already.
-    let caution = if is_conformal {
-        hindcasts.caution(horizon, level)
-    } else {
-        1.0
-    };
+    let caution = if is_conformal { caution(paths, level) } else { 1.0 };
     let scale = one * inflation * caution;
     Interval {
         reach: growth.iter().map(|g| reach * scale * g).collect(),
@@ -123,16 +123,37 @@ impl Hindcasts {
             .collect()
     }
 
-    /// How much wider for having seen few independent paths: Student's t over the normal quantile.
-    fn caution(&self, horizon: usize, level: Level) -> f64 {
-        let span = num::count(self.rows.len() * self.stride);
-        let freedom = (ERRORS_PER_PATH * span / num::count(horizon)).max(1.0);
-        let normal = Normal::standard().inverse_cdf(f64::midpoint(level.get(), 1.0));
-        if normal > 0.0 {
-            (student(freedom, level) / normal).clamp(1.0, CAUTION_MAX)
-        } else {
-            1.0
+    /// Independent errors that were seen over whole paths. Errors at neighbouring leads go together: where a walk leaves
+    /// its forecast it stays away, and the whole path is one error. With their correlation `r` a path of `h` leads holds
+    /// `h·(1 - r)/(1 + r)` of them, as a first-order autoregression does (Bartlett, 1946).
+    fn freedom(&self, horizon: usize, growth: &[f64]) -> f64 {
+        let (mut together, mut alone) = (0.0, 0.0);
+        for row in &self.rows {
+            let standard: Vec<f64> = row.iter().zip(growth).map(|(e, g)| e / g).collect();
+            for pair in standard.windows(2) {
+                together += pair[0] * pair[1];
+                alone += f64::midpoint(pair[0] * pair[0], pair[1] * pair[1]);
+            }
         }
+        let correlation = if alone > 0.0 {
+            (together / alone).clamp(0.0, 1.0)
+        } else {
+            0.0
+        };
+        let leads = num::count(horizon);
+        let each = (leads * (1.0 - correlation) / (1.0 + correlation)).clamp(1.0, ERRORS_PER_PATH_MAX);
+        let span = num::count(self.rows.len() * self.stride);
+        (each * span / leads).max(1.0)
+    }
+}
+
+/// How much wider for having seen few independent errors: Student's t over the normal quantile.
+fn caution(freedom: f64, level: Level) -> f64 {
+    let normal = Normal::standard().inverse_cdf(f64::midpoint(level.get(), 1.0));
+    if normal > 0.0 {
+        (student(freedom, level) / normal).clamp(1.0, CAUTION_MAX)
+    } else {
+        1.0
     }
 }
 

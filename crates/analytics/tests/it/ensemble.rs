@@ -135,6 +135,43 @@ fn weights_silence_a_part_and_are_checked() {
     }
 }
 
+/// A shift of one and a half deviations that stays: each value alone is usual, their sum is not. It is told by name, with the
+/// time since when, soon; weighed so heavily it is wrong now and then, but in fewer than half of the streams.
+#[test]
+fn a_lasting_shift_is_told_with_its_beginning_once_that_part_is_asked_for() {
+    const AT: usize = 6 * DAY;
+    let others = [Part::Range, Part::Pattern, Part::Daytime, Part::Level, Part::Spread];
+    let silent = others
+        .iter()
+        .fold(Weights::default(), |w, part| w.with(*part, 0.0).unwrap());
+    let changes = silent.with(Part::Change, 4.0).unwrap();
+    let told = |values: &[f64]| {
+        let mut detector = Detector::new().with_weights(changes);
+        let verdicts: Vec<Verdict> = samples(values).into_iter().map(|s| detector.push(s).unwrap()).collect();
+        let fired = |i: &usize| verdicts[*i].is_anomaly && *i >= AT;
+        let first = (0..verdicts.len()).find(fired);
+        first.map(|i| (i, verdicts[i]))
+    };
+    let (mut quiet, mut found) = (0, 0);
+    for seed in 0..8 {
+        let mut values = Noise::new(40 + seed).ar(0.0, 8 * DAY);
+        quiet += usize::from(told(&values).is_none_or(|(i, _)| i > AT + DAY / 4));
+        values[AT..].iter_mut().for_each(|value| *value += 1.5);
+        let Some((i, verdict)) = told(&values) else { continue };
+        assert_eq!(verdict.reason, Reason::Fired { part: Part::Change });
+        assert!(
+            verdict.to_string().starts_with("change fired: level shift since "),
+            "{verdict}"
+        );
+        let since = verdict.since.unwrap();
+        let shifted = samples(&values)[AT].at;
+        let off = since.saturating_since(shifted).max(shifted.saturating_since(since));
+        let step = samples(&values)[1].at.saturating_since(samples(&values)[0].at);
+        found += usize::from(i < AT + DAY / 4 && off <= step * 12);
+    }
+    assert!(found >= 7 && quiet >= 4, "{found} found, {quiet} quiet");
+}
+
 #[test]
 fn constants_short_streams_and_hostile_stamps_are_no_anomalies() {
     let flat = vec![7.0; 3 * DAY];

@@ -273,7 +273,7 @@ fn bounds_clip_points_and_intervals() {
     let values: Vec<f64> = (0..30)
         .map(|i| 0.9 - 0.02 * f64::from(i) + f64::from(i % 3) * 0.01)
         .collect();
-    let ahead = forecast_with(&Drift, &series(&values), &asked(60).with_bounds(0.0, 1.0).unwrap()).unwrap();
+    let ahead = forecast_with(&Drift, &series(&values), &asked(400).with_bounds(0.0, 1.0).unwrap()).unwrap();
     assert!(
         ahead
             .steps
@@ -282,7 +282,7 @@ fn bounds_clip_points_and_intervals() {
     );
     assert!(ahead.steps.iter().any(|s| s.point.abs() < 1e-12 && s.hi > 0.0));
     assert!(
-        ahead.steps[59].hi.abs() < 1e-12,
+        ahead.steps[399].hi.abs() < 1e-12,
         "clearly beyond the floor all three are at the floor"
     );
 }
