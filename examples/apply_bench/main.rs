@@ -10,7 +10,7 @@ mod layers;
 mod store;
 
 use std::num::NonZeroU32;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -103,7 +103,13 @@ async fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(error) => {
-            eprintln!("failed to {error}");
+            eprint!("failed to {error}");
+            let mut cause = error.source();
+            while let Some(inner) = cause {
+                eprint!(": {inner}");
+                cause = inner.source();
+            }
+            eprintln!();
             ExitCode::from(2)
         }
     }
@@ -114,8 +120,6 @@ async fn measure(arguments: &Arguments) -> Result<Measured, Failure> {
     if nodes == 0 || width == 0 {
         return Err(format!("lay out {nodes} nodes in layers of {width}: both have to be 1 at least").into());
     }
-    let parallelism =
-        NonZeroU32::new(arguments.parallelism).ok_or("apply with a parallelism of 0: nothing would begin")?;
     let layers = Layers::new(nodes, width);
     if let Some(path) = &arguments.graph {
         layers.save(path)?;
@@ -123,21 +127,7 @@ async fn measure(arguments: &Arguments) -> Result<Measured, Failure> {
     let manifest = layers.manifest(arguments.ports)?;
     let folder = tempfile::tempdir()?;
     let provider = Noop::new();
-    let saga = SagaConfig::new()
-        .with_parallelism(parallelism)
-        .with_retry(RetryPolicy::new(
-            3,
-            Duration::from_millis(10),
-            Duration::from_millis(100),
-        ));
-    let place = PlaceConfig::new().with_replicas_max(u32::try_from(nodes)?);
-    let sky = Skyloom::builder()
-        .state_dir(folder.path())
-        .provider(provider.clone())
-        .catalogue(Catalogue::builtin().retain(|offer| offer.key.to_string() == OFFER))
-        .config(RuntimeConfig::new().with_saga(saga).with_place(place));
-    let Chosen { builder, backend } = store::choose(sky, arguments.store, arguments.url.as_deref())?;
-    let sky = builder.open().await?;
+    let Chosen { sky, backend } = open(arguments, folder.path(), provider.clone()).await?;
 
     let before = cpu();
     let proposal = sky.plan_with(&manifest, &BestFit).await?;
@@ -191,6 +181,21 @@ async fn measure(arguments: &Arguments) -> Result<Measured, Failure> {
         plan_peak_mib,
         peak_mib,
     })
+}
+
+/// A control plane over the provider that does nothing.
+async fn open(arguments: &Arguments, folder: &Path, provider: Noop) -> Result<Chosen, Failure> {
+    let parallelism =
+        NonZeroU32::new(arguments.parallelism).ok_or("apply with a parallelism of 0: nothing would begin")?;
+    let retry = RetryPolicy::new(3, Duration::from_millis(10), Duration::from_millis(100));
+    let saga = SagaConfig::new().with_parallelism(parallelism).with_retry(retry);
+    let place = PlaceConfig::new().with_replicas_max(u32::try_from(arguments.nodes)?);
+    let sky = Skyloom::builder()
+        .state_dir(folder)
+        .provider(provider)
+        .catalogue(Catalogue::builtin().retain(|offer| offer.key.to_string() == OFFER))
+        .config(RuntimeConfig::new().with_saga(saga).with_place(place));
+    store::open(sky, arguments.store, arguments.url.as_deref()).await
 }
 
 /// Counts events to the end, those that this watcher was too slow for included.

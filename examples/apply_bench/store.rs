@@ -2,6 +2,7 @@
 
 use clap::ValueEnum;
 use serde::Serialize;
+use skyloom::Skyloom;
 use skyloom::runtime::ControlPlaneBuilder;
 
 use super::Failure;
@@ -36,36 +37,34 @@ pub(super) enum Backend {
     Postgres,
 }
 
-/// A control plane's parts with its store.
+/// A control plane, and on what it is.
 pub(super) struct Chosen {
-    pub(super) builder: ControlPlaneBuilder,
+    pub(super) sky: Skyloom,
     pub(super) backend: Backend,
 }
 
-/// Gives the store to the builder. The errors complete “failed to …”.
-pub(super) fn choose(builder: ControlPlaneBuilder, kind: StoreKind, url: Option<&str>) -> Result<Chosen, Failure> {
-    match kind {
-        StoreKind::Dir => Ok(Chosen {
-            builder,
-            backend: Backend::Dir,
-        }),
-        StoreKind::Object => object(builder, url),
-        StoreKind::Postgres => postgres(builder, url),
-    }
+type Parts = (ControlPlaneBuilder, Backend);
+
+/// Opens a control plane on the store. The errors complete “failed to …”.
+pub(super) async fn open(builder: ControlPlaneBuilder, kind: StoreKind, url: Option<&str>) -> Result<Chosen, Failure> {
+    let (builder, backend) = match kind {
+        StoreKind::Dir => (builder, Backend::Dir),
+        StoreKind::Object => object(builder, url)?,
+        StoreKind::Postgres => postgres(builder, url)?,
+    };
+    let sky = builder.open().await?;
+    Ok(Chosen { sky, backend })
 }
 
 #[cfg(feature = "object-store")]
-fn object(builder: ControlPlaneBuilder, url: Option<&str>) -> Result<Chosen, Failure> {
+fn object(builder: ControlPlaneBuilder, url: Option<&str>) -> Result<Parts, Failure> {
     use skyloom::runtime::store::object::ObjectControlStore;
     use skyloom::runtime::store::object::object_store::aws::AmazonS3Builder;
     use skyloom::runtime::store::object::object_store::memory::InMemory;
 
     let Some(url) = url else {
         let builder = builder.store(ObjectControlStore::new(InMemory::new(), "bench"));
-        return Ok(Chosen {
-            builder,
-            backend: Backend::Memory,
-        });
+        return Ok((builder, Backend::Memory));
     };
     let prefix = url
         .strip_prefix("s3://")
@@ -77,19 +76,16 @@ fn object(builder: ControlPlaneBuilder, url: Option<&str>) -> Result<Chosen, Fai
     let server = server.map_err(|error| format!("understand `{url}`: {error}"))?;
     // A prefix of its own: a bench begins with nothing.
     let prefix = format!("{prefix}/bench-{}", std::process::id());
-    Ok(Chosen {
-        builder: builder.store(ObjectControlStore::new(server, &prefix)),
-        backend: Backend::S3,
-    })
+    Ok((builder.store(ObjectControlStore::new(server, &prefix)), Backend::S3))
 }
 
 #[cfg(not(feature = "object-store"))]
-fn object(_builder: ControlPlaneBuilder, _url: Option<&str>) -> Result<Chosen, Failure> {
+fn object(_builder: ControlPlaneBuilder, _url: Option<&str>) -> Result<Parts, Failure> {
     Err("use an object store: build with --features object-store".into())
 }
 
 #[cfg(feature = "postgres")]
-fn postgres(builder: ControlPlaneBuilder, url: Option<&str>) -> Result<Chosen, Failure> {
+fn postgres(builder: ControlPlaneBuilder, url: Option<&str>) -> Result<Parts, Failure> {
     use skyloom::runtime::store::postgres::PostgresStore;
 
     let url = url
@@ -100,14 +96,11 @@ fn postgres(builder: ControlPlaneBuilder, url: Option<&str>) -> Result<Chosen, F
          .ci/services cargo run --release --features postgres --example apply_bench -- --store postgres",
     )?;
     let store = PostgresStore::new(&url, &format!("bench-{}", std::process::id()))?;
-    Ok(Chosen {
-        builder: builder.store(store),
-        backend: Backend::Postgres,
-    })
+    Ok((builder.store(store), Backend::Postgres))
 }
 
 #[cfg(not(feature = "postgres"))]
-fn postgres(_builder: ControlPlaneBuilder, _url: Option<&str>) -> Result<Chosen, Failure> {
+fn postgres(_builder: ControlPlaneBuilder, _url: Option<&str>) -> Result<Parts, Failure> {
     Err(
         "use a database: build with --features postgres, and start one for the time of this command by \
          .ci/services cargo run --release --features postgres --example apply_bench -- --store postgres"

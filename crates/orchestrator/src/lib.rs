@@ -9,6 +9,7 @@
 //! - [`way_back`]: what is planned when a plan has failed after something old was gone.
 //! - [`fail_over`]: when a region or zone counts as lost and when it is back; [`shield`]: what a plan may count on
 //!   meanwhile; [`drill`]: what a rehearsed loss has come to.
+//! - [`drift()`]: what was changed from outside, and what follows from it.
 //! - [`heal`]: which sick replicas are replaced now, which later, which no more.
 //!
 //! Pure: no clock, no file, no thread, no async. `now` is an argument; equal input gives equal bytes.
@@ -40,6 +41,7 @@
 //! ```
 
 mod check;
+mod drift;
 pub mod drill;
 mod failover;
 mod graph;
@@ -50,6 +52,7 @@ mod saga;
 mod view;
 
 pub use check::{Change, StalePlan, diff, verify, verify_from};
+pub use drift::{Drift, SeenCondition, SeenThing, Started, TAG_NAME, drift, for_planning, policy_of};
 pub use failover::{
     Contact, Double, FAILOVER_VERSION, Failback, FailoverAction, FailoverDecision, FailoverHistory, FailoverPolicy,
     HoldReason, OutOfReach, Place, PlaceNameError, Standing, Symptom, doubles, fail_over, shield, without_leaving,

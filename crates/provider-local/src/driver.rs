@@ -337,6 +337,8 @@ impl Inner {
             state,
             endpoints,
             created_at: record.created_at,
+            // A process shows how it is, and nothing that somebody could have edited.
+            observed: skyloom_core::Attributes::default(),
         })
     }
 }

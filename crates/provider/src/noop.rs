@@ -122,6 +122,7 @@ impl Driver for Noop {
             state: ResourceState::Running,
             endpoints: endpoints(request, things.made),
             created_at: Timestamp::EPOCH,
+            observed: skyloom_core::Attributes::default(),
         };
         things.made += 1;
         things.by_token.insert(request.token.clone(), id.clone());

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use skyloom_core::{
-    Bytes, Digest, EnvValue, Machine, OperationId, OwnerTag, PortName, ReplicaSpec, ResourceId, Resources, RunSpec,
-    Secret, Site, Timestamp, Token,
+    Attributes, Bytes, Digest, EnvValue, Machine, OperationId, OwnerTag, PortName, ReplicaSpec, ResourceId, Resources,
+    RunSpec, Secret, Site, Timestamp, Token,
 };
 
 /// Counts controllers: each new holder of the lease has a higher one, and a driver refuses lower ones than it has seen.
@@ -138,6 +138,9 @@ pub struct Resource {
     pub endpoints: BTreeMap<PortName, SocketAddr>,
     /// When it was made, by the provider's clock.
     pub created_at: Timestamp,
+    /// What else the provider shows of it, as it is now; what cannot be observed is absent.
+    #[serde(default, skip_serializing_if = "Attributes::is_empty")]
+    pub observed: Attributes,
 }
 
 /// A thing as it is at a provider, whoever it belongs to: what somebody looks at before taking it over.

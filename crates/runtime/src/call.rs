@@ -386,7 +386,8 @@ async fn await_ready(
     loop {
         let resource = match driver.get(id).await {
             Ok(resource) => resource,
-            Err(error) if error.class().is_retryable() => {
+            // An answer about something else says nothing about this one.
+            Err(error) if error.class().is_retryable() || matches!(error.cause, Cause::OtherThing { .. }) => {
                 crate::telemetry::read_again(error.class());
                 sleep(LOOK_EVERY).await;
                 continue;

@@ -1,5 +1,6 @@
 //! A driver whose answers are about what was asked for: a proxy, a cache or a bug in between may answer with somebody
 //! else's thing, and what is not ours must not be adopted.
+#![deny(clippy::missing_trait_methods)]
 
 use std::sync::Arc;
 use std::time::Duration;

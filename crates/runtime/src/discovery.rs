@@ -7,7 +7,7 @@
 use std::io;
 
 use skyloom_core::ResourceId;
-use tokio::task::spawn_blocking;
+use tokio::task::{spawn_blocking, yield_now};
 
 use crate::endpoints::Endpoint;
 use crate::shared::Shared;
@@ -51,6 +51,8 @@ impl Shared {
     /// Waits until the file shows every change up to `version`, writing it where nobody else has.
     async fn show_endpoints(&self, version: u64) -> Result<(), StoreError> {
         let _turn = self.endpoints_turn.lock().await;
+        // Those that are about to come in this moment as well need no write of their own.
+        yield_now().await;
         let Some(draft) = self.endpoints().draft(version) else {
             return Ok(());
         };

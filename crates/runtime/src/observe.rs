@@ -6,6 +6,7 @@ use std::sync::Arc;
 use futures::future::join_all;
 use skyloom_core::{HealthProbe, Node, ObservedReplica, RegionKey, ReplicaState, ResourceId, Snapshot};
 use skyloom_orchestrator::Contact;
+use skyloom_orchestrator::{Drift, SeenCondition, SeenThing, Started, drift, for_planning};
 use skyloom_provider::{Driver, Resource, ResourceState};
 
 use crate::endpoints::Endpoint;
@@ -20,7 +21,12 @@ use crate::telemetry;
 /// What was seen: the snapshot, and the replicas' resources behind it.
 #[derive(Debug)]
 pub(crate) struct Seen {
+    /// As plans are made from it: see [`for_planning`].
     pub(crate) snapshot: Snapshot,
+    /// The replicas as they were found.
+    pub(crate) found: Vec<ObservedReplica>,
+    /// What was changed from outside.
+    pub(crate) drifts: Vec<Drift>,
     /// What was seen of what the state knows; of what could not be asked for, what was seen last.
     pub(crate) resources: Arc<BTreeMap<ResourceId, Resource>>,
     /// Things with our owner tag that the state does not know: left by a crash that recovery has not seen, or by hand.
@@ -73,9 +79,9 @@ pub(crate) async fn observe(shared: &Shared, state: &State) -> Result<Seen, Erro
         .map(|(id, replica)| look(shared, id, replica, (known.get(id), seen.silent.contains(id))));
     let looks = join_all(looks).await;
     seen.snapshot.replicas = show(shared, state, looks)?;
-    seen.sort();
+    seen.finish(state);
     telemetry::leading(shared.epoch());
-    telemetry::saw(&seen.snapshot.replicas);
+    telemetry::saw(&seen.found);
     Ok(seen)
 }
 
@@ -98,15 +104,19 @@ pub(crate) async fn glance(shared: &Shared, state: &State) -> Seen {
             observed(id, replica, state)
         })
         .collect();
-    seen.sort();
+    seen.finish(state);
     seen
 }
 
 impl Seen {
-    fn sort(&mut self) {
-        self.snapshot
-            .replicas
-            .sort_by(|a, b| (&a.replica, &a.resource).cmp(&(&b.replica, &b.resource)));
+    /// Orders the replicas and shows them as plans are made from them.
+    fn finish(&mut self, state: &State) {
+        let replicas = &mut self.snapshot.replicas;
+        replicas.sort_by(|a, b| (&a.replica, &a.resource).cmp(&(&b.replica, &b.resource)));
+        self.found.clone_from(replicas);
+        if let Some(manifest) = &state.manifest {
+            self.snapshot = for_planning(manifest, &self.snapshot, &self.drifts);
+        }
     }
 }
 
@@ -121,12 +131,14 @@ async fn gather(shared: &Shared, state: &State) -> (Seen, Arc<BTreeMap<ResourceI
         .filter(|id| !state.replicas.contains_key(*id) && !machines.contains(id))
         .cloned()
         .collect();
-    let strangers = strangers.iter().filter_map(|id| reach.resources.remove(id)).collect();
+    let strangers: Vec<Resource> = strangers.iter().filter_map(|id| reach.resources.remove(id)).collect();
+    let drifts = changes(shared, state, &reach.resources, &strangers);
     let Reach {
         mut resources,
         silent,
         unreachable,
         witness,
+        ..
     } = reach;
     if !silent.is_empty() {
         let before = shared.recall.seen();
@@ -154,6 +166,8 @@ async fn gather(shared: &Shared, state: &State) -> (Seen, Arc<BTreeMap<ResourceI
     shared.recall.set_seen(Arc::clone(&resources));
     let seen = Seen {
         snapshot,
+        found: Vec::new(),
+        drifts,
         resources: Arc::clone(&resources),
         strangers,
         silent,
@@ -162,6 +176,41 @@ async fn gather(shared: &Shared, state: &State) -> (Seen, Arc<BTreeMap<ResourceI
         witness,
     };
     (seen, resources)
+}
+
+/// What was changed from outside, by what was just seen.
+fn changes(
+    shared: &Shared,
+    state: &State,
+    resources: &BTreeMap<ResourceId, Resource>,
+    strangers: &[Resource],
+) -> Vec<Drift> {
+    let Some(manifest) = &state.manifest else {
+        return Vec::new();
+    };
+    let seen = resources.values().chain(strangers).map(|resource| SeenThing {
+        resource: resource.id.clone(),
+        name: resource.name.clone(),
+        is_ours: resource.owner == shared.owner,
+        condition: match resource.state {
+            ResourceState::Pending | ResourceState::Running => SeenCondition::Up,
+            ResourceState::Stopped | ResourceState::Evicted => SeenCondition::Stopped,
+            ResourceState::Exited { code: Some(0) } => SeenCondition::Completed,
+            ResourceState::Exited { .. } => SeenCondition::Ended,
+        },
+        attributes: resource.observed.clone(),
+    });
+    let replicas = state.replicas.iter().map(|(id, known)| (id.clone(), &known.spec));
+    let machines = state
+        .machines
+        .values()
+        .map(|known| (known.resource.clone(), &known.machine));
+    let started = Started {
+        manifest,
+        replicas: &replicas.collect(),
+        machines: &machines.collect(),
+    };
+    drift(&started, &seen.collect::<Vec<_>>())
 }
 
 /// What a look at one replica gives.

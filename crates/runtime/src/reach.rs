@@ -7,7 +7,7 @@ use std::sync::Arc;
 use futures::future::join_all;
 use skyloom_core::{Class, OwnerTag, RegionKey, ResourceId, RetryPolicy, Site};
 use skyloom_orchestrator::{Contact, Place};
-use skyloom_provider::{Driver, DriverError, Resource};
+use skyloom_provider::{Cause, Driver, DriverError, Resource};
 
 use crate::drivers::retry;
 use crate::shared::Shared;
@@ -24,6 +24,9 @@ pub(crate) struct Reach {
     pub(crate) resources: BTreeMap<ResourceId, Resource>,
     /// Things of the state about which there was no answer.
     pub(crate) silent: BTreeSet<ResourceId>,
+    /// Those of them whose provider has answered all the same, with a refusal: it is there, and it is us whom it does not
+    /// let in. That says nothing about what is there.
+    refused: BTreeSet<ResourceId>,
     /// Regions in which something is silent, with what was said.
     pub(crate) unreachable: BTreeMap<RegionKey, String>,
     /// Whether any provider has answered anything.
@@ -96,6 +99,8 @@ struct RegionReach {
     silent: Vec<ResourceId>,
     said: Option<String>,
     answered: bool,
+    /// Whether something was refused by somebody who is there.
+    refused: bool,
 }
 
 /// Asks a region for things by id. Where its provider could not list, each is asked for once: the listing was repeated
@@ -113,6 +118,7 @@ async fn ask_region(
         silent: Vec::new(),
         said: None,
         answered: false,
+        refused: false,
     };
     let first = if listing_failed.is_some() {
         things.len().min(ASKED_FIRST)
@@ -142,7 +148,10 @@ async fn ask_region(
                     reach.found.push(resource);
                 }
                 Err(error) if error.class() == Class::NotFound => reach.answered = true,
+                // It has been given to somebody else, or the answer is wrong: ours it is not, as far as can be seen.
+                Err(error) if matches!(error.cause, Cause::OtherThing { .. }) => reach.answered = true,
                 Err(error) => {
+                    reach.refused |= error.class() != Class::Transient;
                     reach.said = Some(crate::call::chain(&error));
                     reach.silent.push(thing.id.clone());
                 }
@@ -157,7 +166,10 @@ async fn ask_region(
 
 impl Reach {
     fn take(&mut self, found: RegionReach) {
-        self.witness |= found.answered;
+        self.witness |= found.answered || found.refused;
+        if found.refused {
+            self.refused.extend(found.silent.iter().cloned());
+        }
         self.resources
             .extend(found.found.into_iter().map(|r| (r.id.clone(), r)));
         self.silent.extend(found.silent);
@@ -173,7 +185,7 @@ impl Reach {
     pub(crate) fn contacts(&self, state: &State) -> Vec<Contact> {
         let mut contacts: BTreeMap<Place, Contact> = BTreeMap::new();
         for thing in known(state) {
-            let answered = !self.silent.contains(thing.id);
+            let answered = !self.silent.contains(thing.id) || self.refused.contains(thing.id);
             for place in places(thing.site) {
                 let contact = entry(&mut contacts, place);
                 contact.asked = contact.asked.saturating_add(1);

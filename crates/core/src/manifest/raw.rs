@@ -331,7 +331,7 @@ document! {
 
     /// A condition on a metric; exactly one of `below`, `above`.
     RawAnalysis as "Analysis" {
-        /// Name of the metric, as its source knows it; `restarts` and `unhealthy` are built in.
+        /// Name of the metric, as its source knows it; `unhealthy` and `memory` are built in.
         pub(crate) metric: Spanned<String>,
         /// A measurement has to be less than this.
         pub(crate) below: Option<Spanned<NumberText>>,

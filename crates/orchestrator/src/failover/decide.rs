@@ -144,12 +144,7 @@ pub fn fail_over(
     let mut actions = Vec::new();
     let places: Vec<Place> = next.places.keys().cloned().collect();
     for place in places {
-        // Several contacts of one place: a good one is a sign of life.
-        let signs = contacts
-            .iter()
-            .filter(|contact| contact.place == place)
-            .map(Contact::sign);
-        let sign = signs.reduce(better).unwrap_or(Sign::None);
+        let sign = sign_of(&place, contacts);
         let look = Look {
             place: &place,
             sign,
@@ -161,6 +156,20 @@ pub fn fail_over(
     }
     next.places.retain(|_, course| course.standing != Standing::Present);
     FailoverDecision { actions, history: next }
+}
+
+/// What a look says of a place: by its own contact; without one a cloud is as its regions are, and a zone as its region.
+fn sign_of(place: &Place, contacts: &[Contact]) -> Sign {
+    let tells = |contact: &&Contact| match (place, &contact.place) {
+        (Place::Cloud(cloud), Place::Region(region)) => *cloud == region.cloud,
+        (Place::Zone(of, _), Place::Region(region)) => of == region,
+        _ => false,
+    };
+    // Of several, a good one is a sign of life.
+    let own = contacts.iter().filter(|contact| contact.place == *place);
+    let own = own.map(Contact::sign).reduce(better);
+    let others = || contacts.iter().filter(tells).map(Contact::sign).reduce(better);
+    own.or_else(others).unwrap_or(Sign::None)
 }
 
 const fn better(one: Sign, other: Sign) -> Sign {
@@ -196,11 +205,11 @@ impl FailoverHistory {
     fn doubt(&mut self, course: &mut Course, look: &Look<'_>) -> Option<FailoverAction> {
         let (policy, now, place) = (look.policy, look.now, look.place.clone());
         let symptom = match look.sign {
-            Sign::Good => {
+            // Where nothing should be, nothing is missing.
+            Sign::Good | Sign::None => {
                 course.stand(Standing::Present, now);
                 return None;
             }
-            Sign::None => return None,
             Sign::Bad(symptom) => symptom,
         };
         if course.standing == Standing::Present {
@@ -211,11 +220,16 @@ impl FailoverHistory {
         if course.looks < policy.looks || now < until {
             return Some(FailoverAction::Suspect { place, symptom, until });
         }
+        // A cloud that goes, goes region by region: that is one loss.
+        let with_its_cloud = self.places.iter().any(|(other, course)| {
+            let same = other.cloud() == place.cloud() && course.standing == Standing::Lost;
+            same && now.saturating_since(course.since) <= policy.after
+        });
         let hold = if !policy.automatic {
             Some(HoldReason::Order)
         } else if !look.witness {
             Some(HoldReason::NobodyAnswers)
-        } else if self.recent.len() >= policy.budget as usize {
+        } else if !with_its_cloud && self.recent.len() >= policy.budget as usize {
             Some(HoldReason::Budget)
         } else {
             None
@@ -230,7 +244,9 @@ impl FailoverHistory {
         let since = course.since;
         course.stand(Standing::Lost, now);
         course.silent_since = Some(since);
-        self.recent.push_back(now);
+        if !with_its_cloud {
+            self.recent.push_back(now);
+        }
         Some(FailoverAction::FailOver { place, symptom, since })
     }
 }
@@ -274,7 +290,9 @@ impl Course {
         let place = look.place.clone();
         if look.sign == Sign::Bad(Symptom::Silent) {
             self.stand(Standing::Lost, look.now);
-            (self.ordered, self.tried_at) = (None, None);
+            // What was ordered was about a place that was back.
+            self.ordered = self.ordered.map(|_| Failback::Manual);
+            self.tried_at = None;
             return None;
         }
         let failback = self.ordered.unwrap_or(look.policy.failback);

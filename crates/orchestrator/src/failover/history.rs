@@ -117,7 +117,8 @@ impl FailoverHistory {
             .insert(Place::Region(region.clone()), now.saturating_add(policy.avoid_for));
     }
 
-    /// Declares a place lost on somebody's order, whatever the looks say; `false`: it was out already.
+    /// Declares a place lost on somebody's order, whatever the looks say; `false`: it was out already. What becomes of what is
+    /// in it is somebody's order as well, when it is back.
     pub fn declare(&mut self, place: Place, now: Timestamp) -> bool {
         let now = now.max(self.latest);
         let course = self.places.entry(place).or_default();
@@ -128,6 +129,8 @@ impl FailoverHistory {
             standing: Standing::Lost,
             since: now,
             silent_since: Some(now),
+            // Who has left a place on purpose is asked before anybody goes back.
+            ordered: Some(Failback::Manual),
             ..Course::default()
         };
         true

@@ -47,6 +47,15 @@ impl PlaceNameError {
 }
 
 impl Place {
+    /// The cloud that it is, or is in.
+    #[must_use]
+    pub const fn cloud(&self) -> &CloudId {
+        match self {
+            Self::Cloud(cloud) => cloud,
+            Self::Region(region) | Self::Zone(region, _) => &region.cloud,
+        }
+    }
+
     /// Whether a machine there is in the place; `zone` is `None` where its region has no fault domains, or where any will
     /// do.
     #[must_use]

@@ -33,7 +33,8 @@ pub struct FailoverPolicy {
     pub stable_for: Duration,
     /// What becomes of what comes back.
     pub failback: Failback,
-    /// Places declared lost within `window`, at most: where everything seems to go at once, somebody had better look.
+    /// Places declared lost within `window`, at most: where everything seems to go at once, somebody had better look. The
+    /// regions of one cloud that are lost within `after` of each other count once.
     pub budget: u32,
     /// Length of the window.
     pub window: Duration,

@@ -188,7 +188,7 @@ impl<'a> Context<'a, '_> {
     /// Whether the entry replaces a replica that serves until then; one whose old replica is cleared away early does not.
     pub(super) fn serves(&self, entry: &Entry<'_>) -> bool {
         let cleared = |old: &&ObservedReplica| old.state.is_live() && self.room(&old.machine) == Room::ClearFirst;
-        is_rolled(entry) && !entry.olds.iter().any(|old| cleared(&old))
+        is_rolled(entry) && !entry.olds.iter().any(cleared)
     }
 
     /// Whether the new ones can enter the endpoints all at once: none of them needs an old one to go first.

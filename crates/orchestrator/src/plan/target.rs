@@ -130,7 +130,7 @@ pub fn confine(
     let differs = |name: &ServiceName| old.get(name).map(bare) != new.get(name).map(bare);
     let left_out = new.keys().chain(old.keys()).copied();
     let left_out = left_out.filter(|name| !targets.contains(*name) && differs(name));
-    let left_out = left_out.filter(|name| !(needs.contains(*name) && !old.contains_key(*name)) && !moved_away(name));
+    let left_out = left_out.filter(|name| !(moved_away(name) || needs.contains(*name) && !old.contains_key(*name)));
     Ok(Targeted {
         targets: Targets {
             services: targets.clone(),

@@ -285,6 +285,8 @@ impl<'a, 'b: 'a> Writer<'a, 'b> {
             let until = Until::Healthy;
             waits = waits.step(step, until);
             waited_for = Some(After { step, until });
+            // Nothing that can still be needed goes while somebody may fail to come up.
+            self.news.extend(waited_for);
         }
         for old in doubles {
             let why = String::from("runs twice");

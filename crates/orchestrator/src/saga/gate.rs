@@ -89,9 +89,10 @@ impl Saga {
             return self.set(step, Activity::Idle);
         };
         let due = watch.due(gate).filter(|(_, at)| *at <= self.now);
-        let due = due.filter_map(|(i, _)| u32::try_from(i).ok()).collect();
+        let due: Vec<u32> = due.filter_map(|(i, _)| u32::try_from(i).ok()).collect();
         let resource = |made: &StepId| Some((*made, self.durable.stage(*made).resource()?.clone()));
         let watched: Vec<(StepId, ResourceId)> = gate.watched.iter().filter_map(resource).collect();
+        self.asked.insert(step, due.clone());
         self.send(Command::Look { step, watched, due });
         let (until, deadline) = (Until::Healthy, self.now.saturating_add(self.config.call_within));
         self.set(step, Activity::Awaiting { until, deadline });
@@ -124,15 +125,14 @@ impl Saga {
         }
     }
 
-    /// Writes down what was measured of what is due; `false`: nothing was due.
+    /// Writes down what was measured of what was asked for; `false`: nothing was.
     fn measure(&mut self, step: StepId, measured: &[(u32, Millionths)]) -> bool {
-        let Some((gate, watch)) = self.watched(step) else {
+        let asked = self.asked.remove(&step).unwrap_or_default();
+        let Some((gate, _)) = self.watched(step) else {
             return false;
         };
         let at = self.now;
-        let due = watch.due(gate).filter(|(_, due)| *due <= at);
-        let records = due.filter_map(|(i, _)| {
-            let analysis = u32::try_from(i).ok()?;
+        let records = asked.into_iter().filter_map(|analysis| {
             let value = measured
                 .iter()
                 .find(|(known, _)| *known == analysis)
@@ -141,7 +141,7 @@ impl Saga {
                 step,
                 analysis,
                 value,
-                good: judge(gate.analysis.get(i)?.limit, value),
+                good: judge(gate.analysis.get(analysis as usize)?.limit, value),
                 at,
             })
         });

@@ -41,6 +41,9 @@ pub struct Saga {
     pub(super) reused: Vec<bool>,
     /// Resources whose observation is on its way to the journal.
     pub(super) incoming: BTreeMap<StepId, ResourceId>,
+    /// What the look under way at each gate was asked to measure: an answer that comes late says nothing of what has
+    /// become due since.
+    pub(super) asked: BTreeMap<StepId, Vec<u32>>,
     /// Edges that each node still waits for, and what each step has reached in their eyes.
     pub(super) waits: Vec<usize>,
     pub(super) reached: Vec<Option<Until>>,
@@ -89,6 +92,7 @@ impl Saga {
             reused: vec![false; count],
             reached: vec![None; count],
             incoming: BTreeMap::new(),
+            asked: BTreeMap::new(),
             queue: BTreeSet::new(),
             due: BTreeSet::new(),
             pending: VecDeque::new(),

@@ -1,8 +1,8 @@
 //! Undoing what a plan has made, in reverse order, but for what something old was given up for.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use skyloom_core::{Action, Precondition, StepId};
+use skyloom_core::{Action, Precondition, ServiceName, Step, StepId, Until};
 
 use super::OnCancel;
 use super::durable::{Stage, deletes};
@@ -105,11 +105,54 @@ impl Saga {
                 open.push(index(step.id));
             }
         }
+        self.keep_with_all_below(&mut kept, open);
+        let stand_ins = self.stand_ins(&kept);
+        self.keep_with_all_below(&mut kept, stand_ins);
+        kept
+    }
+
+    fn keep_with_all_below(&self, kept: &mut [bool], mut open: Vec<usize>) {
         while let Some(node) = open.pop() {
             if !std::mem::replace(&mut kept[node], true) {
                 open.extend(&self.network.into[node]);
             }
         }
-        kept
+    }
+
+    /// Where more old replicas of a service were given up than successors of them are kept and known to serve, others that
+    /// were made stay in their place: undoing takes nobody below what the plan itself would have come to.
+    fn stand_ins(&self, kept: &[bool]) -> Vec<usize> {
+        let is_there = |step: &Step| matches!(self.durable.stage(step.id), Stage::Observed { broken: false, .. });
+        let serves = |step: &Step| {
+            let stage = self.durable.stage(step.id);
+            matches!(stage, Stage::Observed { level, broken: false, .. } if *level >= Until::Healthy)
+        };
+        let mut missing: BTreeMap<&ServiceName, i64> = BTreeMap::new();
+        for step in &self.plan.steps {
+            let begun = !matches!(self.durable.stage(step.id), Stage::Waiting | Stage::Withdrawn);
+            let change = match &step.action {
+                Action::DeleteReplica { .. } if begun => 1,
+                Action::CreateReplica { .. } if kept[index(step.id)] && serves(step) => -1,
+                _ => continue,
+            };
+            if let Some(replica) = step.action.replica() {
+                *missing.entry(replica.service()).or_default() += change;
+            }
+        }
+        let mut stay = Vec::new();
+        // Those that are known to serve first; of the others it is not known, so that each may be needed.
+        for wanted in [true, false] {
+            let others = self.plan.steps.iter().filter(|step| !kept[index(step.id)]);
+            for step in others.filter(|step| is_there(step) && serves(step) == wanted) {
+                let Action::CreateReplica { spec } = &step.action else {
+                    continue;
+                };
+                if let Some(missing) = missing.get_mut(spec.replica.service()).filter(|n| **n > 0) {
+                    *missing -= i64::from(wanted);
+                    stay.push(index(step.id));
+                }
+            }
+        }
+        stay
     }
 }

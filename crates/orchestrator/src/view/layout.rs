@@ -40,7 +40,7 @@ pub(super) struct Layout {
 /// The way of an edge.
 #[derive(Debug, Default)]
 pub(super) struct Way {
-    /// From the right side of the first box to the left side of the last: from x to x at y.
+    /// From the right side of the first box to the left side of the last: from x to x at y each.
     pub(super) pieces: Vec<(i64, i64, i64)>,
     /// Whether the arrow is at the beginning: the edge closes a loop.
     pub(super) reversed: bool,
@@ -86,7 +86,8 @@ pub(super) fn lay_out(sizes: &[Size], edges: &[(usize, usize)]) -> Layout {
         let piece = |(i, node): (usize, &usize)| {
             let (from, to, y) = place(*node);
             match i {
-                0 => (to, to, y),
+                // To the end of its layer first: a box beside it may be wider.
+                0 => (to, left[layers.layer[*node]] + widths[layers.layer[*node]], y),
                 i if i == last => (from, from, y),
                 _ => (from, to, y),
             }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use skyloom_core::{Action, MicroUsdPerHour, Plan, ServiceName, Step, Until};
+use skyloom_core::{Action, Machine, MicroUsdPerHour, Plan, ServiceName, Step, Until};
 
 use super::layout::{Point, lay_out};
 use super::look::Look;
@@ -237,39 +237,40 @@ impl Drawn {
 fn single(step: &Step) -> Card {
     let look = Look::of(step);
     let (stroke, fill) = look.colours();
-    let (what, place) = match &step.action {
-        Action::CreateMachine { machine } => (
-            format!("machine {}", machine.id),
-            format!("{} {} {}", machine.site, machine.instance, machine.price),
-        ),
-        Action::CreateReplica { spec } => (spec.replica.to_string(), format!("on {}", spec.machine)),
+    let (what, place, kind) = match &step.action {
+        Action::CreateMachine { machine } => machine_card(machine, &format!("machine {}", machine.id)),
+        Action::AdoptMachine { machine, resource, .. } => machine_card(machine, &format!("machine {resource}")),
+        Action::CreateReplica { spec } => (spec.replica.to_string(), format!("on {}", spec.machine), None),
         Action::DeleteReplica { replica, machine, .. } | Action::AwaitReplica { replica, machine, .. } => {
-            (replica.to_string(), format!("on {machine}"))
+            (replica.to_string(), format!("on {machine}"), None)
         }
-        Action::DeleteMachine { machine, site, .. } => (format!("machine {machine}"), site.to_string()),
+        Action::DeleteMachine { machine, site, .. } => (format!("machine {machine}"), site.to_string(), None),
         Action::RenameReplica { spec, was, .. } => (
             format!("{was} becomes {}", spec.replica),
             format!("on {}", spec.machine),
+            None,
         ),
         Action::AdoptReplica { spec, resource, .. } => (
             format!("{resource} becomes {}", spec.replica),
             format!("on {}", spec.machine),
-        ),
-        Action::AdoptMachine { machine, resource, .. } => (
-            format!("machine {resource}"),
-            format!("{} {} {}", machine.site, machine.instance, machine.price),
+            None,
         ),
         Action::SyncData { data, site, copies, .. } => (
             format!("data {data}"),
             format!("{} and {} more equal", site.region, copies.len()),
+            None,
         ),
         Action::Gate { gate } => (
             format!("{}, {} new", gate.service, gate.watched.len()),
             format!("for {:?}", gate.length()),
+            None,
         ),
     };
     let mut lines = vec![format!("{} {} {what}", step.id, look.sign()), place];
-    lines.extend(price_change([step]));
+    let last: Vec<String> = kind.into_iter().chain(price_change([step])).collect();
+    if !last.is_empty() {
+        lines.push(last.join(" "));
+    }
     Card {
         lines,
         title: format!("{}: {}", step.action, step.why),
@@ -277,6 +278,12 @@ fn single(step: &Step) -> Card {
         fill,
         is_barrier: false,
     }
+}
+
+/// What, where and of which type.
+fn machine_card(machine: &Machine, what: &str) -> (String, String, Option<String>) {
+    let (site, instance) = (machine.site.to_string(), machine.instance.to_string());
+    (what.to_owned(), site, Some(instance))
 }
 
 fn folded((look, service): Fold<'_>, steps: &[&Step]) -> Card {

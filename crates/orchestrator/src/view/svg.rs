@@ -156,7 +156,10 @@ impl Svg {
             return;
         };
         let (x, y) = (origin.x, origin.y);
-        let mut path = format!("M{} {}", first.1 + x, first.2 + y);
+        let mut path = format!("M{} {}", first.0 + x, first.2 + y);
+        if first.1 > first.0 {
+            path += &format!(" H{}", first.1 + x);
+        }
         let mut end = (first.1, first.2);
         for (from, to, row) in rest {
             let half = (from - end.0) / 2;

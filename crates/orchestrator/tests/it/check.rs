@@ -85,6 +85,41 @@ fn a_contradiction_is_found_within_the_generation_too() {
 }
 
 #[test]
+fn what_a_step_counts_on_is_named_when_it_has_moved() {
+    let shop = shop();
+    let ids = ["backend/0", "backend/1"];
+    let mut there = snapshot(
+        &["m"],
+        ids.map(|id| observed(&shop, id, "m", ReplicaState::Healthy)).to_vec(),
+    );
+    there
+        .replicas
+        .push(observed(&shop, "database/0", "m", ReplicaState::Started));
+    let on = |id: &skyloom_core::ReplicaId| String::from(if id.to_string() == "frontend/0" { "n" } else { "m" });
+    let mut fewer = shop.clone();
+    fewer.services[0].depends_on[0].service = crate::fixture::name("database");
+    let plan = plan(&fewer, &place(&fewer, &there, |_| 16, on), &there).unwrap();
+    assert_eq!(verify(&plan, &there), Ok(()));
+    // A machine that was to be bought is there.
+    let mut bought = there.clone();
+    bought.nodes.push(node(machine("n", 16)));
+    let stale = verify(&plan, &bought).unwrap_err().to_string();
+    assert!(stale.ends_with("machine `n` has appeared"), "{stale}");
+    // A replica that was to be waited for is gone, or another one has its name.
+    let mut gone = there.clone();
+    gone.replicas.pop();
+    let stale = verify(&plan, &gone).unwrap_err().to_string();
+    assert!(stale.ends_with("`database/0` (`r-database/0-m`) is gone"), "{stale}");
+    gone.replicas
+        .push(observed(&shop, "database/0", "x", ReplicaState::Started));
+    assert!(verify(&plan, &gone).is_err());
+    // A later generation, though nothing has moved.
+    let mut later = there.clone();
+    later.generation = 9;
+    assert_eq!(verify(&plan, &later).unwrap_err().changes, []);
+}
+
+#[test]
 fn every_kind_of_change_is_seen() {
     let (old, _) = before();
     let mut new = old.clone();

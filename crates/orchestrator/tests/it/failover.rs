@@ -99,7 +99,7 @@ fn a_place_is_lost_after_enough_looks_and_enough_time_and_back_likewise() {
 
 #[test]
 fn nothing_is_declared_beyond_the_budget_without_a_witness_or_against_the_policy() {
-    let other = "aws/eu-west-1";
+    let other = "gcp/europe-west3";
     let both = [contact(HOME, 0, 0), contact(other, 0, 0)];
     let mut history = FailoverHistory::new();
     for now in [0, 30, 60] {
@@ -120,6 +120,49 @@ fn nothing_is_declared_beyond_the_budget_without_a_witness_or_against_the_policy
     let manual = policy().without_declaring();
     let decision = fail_over(&both[1..], true, &history, &manual, at(9000));
     assert_eq!(held(&decision.actions, HoldReason::Order), 1);
+}
+
+#[test]
+fn a_cloud_that_goes_region_by_region_is_one_loss() {
+    let regions = [
+        "aws/eu-central-1",
+        "aws/eu-north-1",
+        "aws/eu-west-1",
+        "gcp/europe-west3",
+    ];
+    let all = regions.map(|region| contact(region, 0, 0));
+    let mut history = FailoverHistory::new();
+    for now in [0, 30, 59] {
+        look(&all, true, &mut history, now);
+    }
+    look(&all, true, &mut history, 60);
+    let lost: Vec<String> = history.out().iter().map(ToString::to_string).collect();
+    assert_eq!(lost, regions[..3], "and the other cloud is beyond the budget");
+}
+
+#[test]
+fn a_place_that_was_left_on_purpose_waits_for_an_order_and_a_cloud_is_as_its_regions_are() {
+    let mut history = FailoverHistory::new();
+    assert!(history.declare(place("aws"), at(0)));
+    assert!(!history.declare(place("aws"), at(1)), "it is out already");
+    let well = [contact(HOME, 4, 0), contact("gcp/europe-west3", 0, 0)];
+    for now in [10, 60, 109] {
+        assert!(
+            look(&well, true, &mut history, now)
+                .iter()
+                .all(|a| !matches!(a, FailoverAction::AwaitOrder { .. }))
+        );
+    }
+    assert!(!history.order(&place("aws"), Failback::Never), "it is not back yet");
+    let waits = |actions: &[FailoverAction]| actions.contains(&FailoverAction::AwaitOrder { place: place("aws") });
+    assert!(waits(&look(&well, true, &mut history, 110)), "whatever the policy says");
+    assert!(history.order(&place("aws"), Failback::Never));
+    let actions = look(&well, true, &mut history, 111);
+    let expected = FailoverAction::FailBack {
+        place: place("aws"),
+        failback: Failback::Never,
+    };
+    assert!(actions.contains(&expected), "{actions:?}");
 }
 
 #[test]

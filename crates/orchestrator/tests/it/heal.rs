@@ -214,4 +214,25 @@ proptest! {
         }
         prop_assert!(budget == 0 || !replaced.is_empty());
     }
+
+    /// A replica that is never well again is replaced a bounded number of times, ever more slowly, and then given up: the
+    /// total is finite however long anybody asks.
+    #[test]
+    fn what_is_broken_for_good_is_given_up(attempts in 1u32..6, looks in 10usize..300, step in 1u64..400, lost: bool) {
+        let policy = HealPolicy::new().with_backoff(RetryPolicy::new(attempts, SECOND * 2, SECOND * 300));
+        let sick = if lost { ReplicaState::Lost } else { ReplicaState::Failed };
+        let mut history = HealHistory::new();
+        let mut times: Vec<u64> = Vec::new();
+        for look in 0..looks as u64 {
+            let actions = ask(Some(sick), &mut history, &policy, at(look * step));
+            if actions.iter().any(|a| matches!(a, HealAction::Replace { .. })) {
+                times.push(look * step);
+            }
+        }
+        prop_assert!(times.len() < attempts.max(2) as usize + 1, "{} replacements of {} attempts", times.len(), attempts);
+        // Each wait is at least as long as its backoff, which doubles.
+        for (n, pair) in times.windows(2).enumerate() {
+            prop_assert!(pair[1] - pair[0] >= 2u64 << n, "{:?}", times);
+        }
+    }
 }

@@ -8,6 +8,7 @@
 mod check;
 mod claim;
 mod crash;
+mod drift;
 mod dropped;
 mod failover;
 mod fixture;
@@ -21,5 +22,6 @@ mod saga;
 mod scenario;
 mod synced;
 mod target;
+mod trial;
 mod view;
 mod world;

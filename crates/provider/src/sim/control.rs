@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use skyloom_core::{InstanceType, MicroUsdPerHour, Purchase, RegionKey, ResourceId, Resources, Site, Timestamp};
+use skyloom_core::{
+    Attributes, InstanceType, MicroUsdPerHour, OwnerTag, Purchase, RegionKey, ResourceId, Resources, Site, Timestamp,
+};
 
 use super::bill::Bill;
 use super::cloud::SimCloud;
@@ -260,6 +262,29 @@ impl SimCloud {
         let body = running_replica(&mut state, replica)?;
         let request = body.request;
         body.meter.set_load(now, &request, load);
+        Ok(())
+    }
+
+    /// Changes what is shown of a thing, as somebody at the console would: its image, environment, tags or size. What runs
+    /// is not touched.
+    ///
+    /// # Errors
+    /// [`Cause::NotFound`] when there is no such thing.
+    pub fn edit(&self, id: &ResourceId, change: impl FnOnce(&mut Attributes)) -> Result<(), Cause> {
+        let mut state = self.state();
+        let thing = state.things.get_mut(id).ok_or(Cause::NotFound)?;
+        change(&mut thing.resource.observed);
+        Ok(())
+    }
+
+    /// Gives a thing to another owner.
+    ///
+    /// # Errors
+    /// [`Cause::NotFound`] when there is no such thing.
+    pub fn give_away(&self, id: &ResourceId, owner: OwnerTag) -> Result<(), Cause> {
+        let mut state = self.state();
+        let thing = state.things.get_mut(id).ok_or(Cause::NotFound)?;
+        thing.resource.owner = owner;
         Ok(())
     }
 

@@ -5,8 +5,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use skyloom_core::{
-    Digest, Dimension, Machine, MicroUsdPerHour, OwnerTag, PortName, PortSpec, Protocol, RegionKey, ReplicaSpec,
-    ResourceId, Resources,
+    Attributes, Digest, Dimension, EnvValue, Machine, MicroUsdPerHour, OwnerTag, PortName, PortSpec, Protocol,
+    RegionKey, ReplicaSpec, ResourceId, Resources, Secret,
 };
 
 use super::config::Delay;
@@ -21,6 +21,37 @@ use crate::{Cause, CreateRequest, Kind, Resource, ResourceState, What};
 const PRICE_MAX: MicroUsdPerHour = MicroUsdPerHour::from_micros(1_000_000_000_000);
 /// First port given out on a machine: above the registered services, below Linux's ephemeral range.
 const PORT_FIRST: u16 = 20_000;
+
+/// The tag that carries our name for a thing.
+const TAG_NAME: &str = "skyloom-name";
+
+/// What a console would show of a new thing. Values that are secret are not shown.
+fn shown(request: &CreateRequest) -> Attributes {
+    let tags = Some(BTreeMap::from([(TAG_NAME.to_owned(), request.name())]));
+    match &request.what {
+        What::Machine(machine) => Attributes {
+            tags,
+            instance: Some(machine.instance.clone()),
+            ..Attributes::default()
+        },
+        What::Replica(new) => {
+            let run = &new.spec.run;
+            let value = |name: &String, value: &Secret<String>| match run.env.get(name) {
+                Some(EnvValue::Text(_)) => Some(value.expose().clone()),
+                _ => None,
+            };
+            let env = new.env.iter().map(|(name, given)| (name.clone(), value(name, given)));
+            Attributes {
+                image: run.image.clone(),
+                command: Some(run.command.clone()),
+                env: Some(env.collect()),
+                tags,
+                request: Some(new.spec.request),
+                instance: None,
+            }
+        }
+    }
+}
 
 impl State {
     /// As the large clouds have it: the token decides before anything else is looked at, an unsuccessful request does
@@ -69,6 +100,7 @@ impl State {
             state: ResourceState::Pending,
             endpoints: BTreeMap::new(),
             created_at: self.provider_clock(),
+            observed: shown(request),
         };
         self.enter(resource, body, price, delay);
         self.things

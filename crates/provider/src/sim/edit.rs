@@ -165,6 +165,7 @@ impl State {
             state: ResourceState::Pending,
             endpoints: std::collections::BTreeMap::new(),
             created_at: self.provider_clock(),
+            observed: skyloom_core::Attributes::default(),
         };
         self.enter_at_once(resource, body, price);
         Ok(())

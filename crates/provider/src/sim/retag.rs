@@ -82,6 +82,10 @@ impl State {
         let Some(thing) = self.things.get_mut(&request.id) else {
             return;
         };
+        if let (Body::Machine(body), Ok(id)) = (&mut thing.body, MachineId::new(request.name.as_str())) {
+            // What is placed on it from now on calls it so.
+            body.machine.id = id;
+        }
         let changes_hands = thing.owner() != request.to.as_ref();
         let resource = &mut thing.resource;
         resource.name.clone_from(&request.name);

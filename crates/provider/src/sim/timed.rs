@@ -10,7 +10,9 @@ use async_trait::async_trait;
 use skyloom_core::{OwnerTag, ResourceId, StopSpec, Timestamp, Token};
 
 use super::cloud::SimCloud;
-use crate::{Capabilities, CreateRequest, Driver, DriverError, Epoch, ExecOutput, Quota, Resource, Usage};
+use crate::{
+    Capabilities, CreateRequest, Driver, DriverError, Epoch, ExecOutput, Inspected, Quota, Resource, Retag, Usage,
+};
 
 /// A simulated cloud that is taken to the present of a clock before each call. Clones share one cloud.
 ///
@@ -134,5 +136,17 @@ impl Driver for TimedCloud {
 
     async fn quotas(&self) -> Result<Vec<Quota>, DriverError> {
         self.at_present().quotas().await
+    }
+
+    async fn inspect(&self, id: &ResourceId) -> Result<Inspected, DriverError> {
+        self.at_present().inspect(id).await
+    }
+
+    async fn others(&self, owner: &OwnerTag) -> Result<Vec<Inspected>, DriverError> {
+        self.at_present().others(owner).await
+    }
+
+    async fn retag(&self, request: &Retag) -> Result<Resource, DriverError> {
+        self.in_turn().await.retag(request).await
     }
 }

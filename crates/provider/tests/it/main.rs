@@ -2,9 +2,11 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot unwrap has failed")]
 
 mod behaviour;
+mod billing;
 mod decorators;
 mod faults;
 mod model;
 mod money;
+mod outages;
 mod properties;
 mod samples;

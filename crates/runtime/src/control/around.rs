@@ -3,9 +3,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use skyloom_core::{Catalogue, Manifest, Placement, Plan, RegionKey, ReplicaId, ResourceId, Timestamp, Unplaced};
-use skyloom_orchestrator::{FailoverHistory, FailoverPolicy, OutOfReach, Place, shield};
-use skyloom_scheduler::{Policy, Problem, place};
+use skyloom_core::{
+    Assignment, Candidate, Catalogue, Explanation, Filter, Manifest, MicroUsdPerHour, Placement, Plan, RegionKey,
+    ReplicaId, ResourceId, Snapshot, Timestamp, Unplaced, check_places,
+};
+use skyloom_orchestrator::{FailoverAction, FailoverHistory, FailoverPolicy, OutOfReach, Place, ServiceGraph, shield};
+use skyloom_scheduler::{Policy, Problem, place, unsatisfied};
 
 use super::claim::Ground;
 use super::{ControlPlane, Proposal};
@@ -19,6 +22,8 @@ pub(super) struct Outage {
     pub(super) history: FailoverHistory,
     /// Replicas of lost places for which there was no other place, and until when that is taken for granted.
     stranded: BTreeMap<ReplicaId, Timestamp>,
+    /// What the last look said, so that only what is new is told.
+    told: Vec<FailoverAction>,
 }
 
 impl Outage {
@@ -26,7 +31,19 @@ impl Outage {
         Self {
             history,
             stranded: BTreeMap::new(),
+            told: Vec::new(),
         }
+    }
+
+    /// What a look says that the one before did not.
+    pub(super) fn news(&mut self, said: &[FailoverAction]) -> Vec<FailoverAction> {
+        let news = said
+            .iter()
+            .filter(|action| !self.told.contains(action))
+            .cloned()
+            .collect();
+        self.told = said.to_vec();
+        news
     }
 
     /// What is out of reach in a look.
@@ -81,33 +98,104 @@ impl ControlPlane {
         let catalogue = offered(&self.shared.catalogue, &out.lost, |region| {
             history.avoids(region, now) || unreachable.contains_key(region)
         });
-        let problem_of = |snapshot| Problem {
+        let snapshot = ground.snapshot;
+        let shown = shield(snapshot, &out);
+        check_places(manifest, &self.shared.catalogue)?;
+        ServiceGraph::build(manifest)?;
+        let problem = Problem {
             manifest,
-            snapshot,
+            snapshot: &shown,
             catalogue: &catalogue,
         };
-        let snapshot = ground.snapshot;
-        let first = shield(snapshot, &out);
-        let placement = place(&problem_of(&first), policy, &self.shared.config.place)?;
-        let there: BTreeSet<&ReplicaId> = snapshot.replicas.iter().map(|replica| &replica.replica).collect();
-        let stranded: Vec<Unplaced> = placement
-            .unplaced
-            .iter()
-            .filter(|unplaced| there.contains(&unplaced.replica))
-            .cloned()
-            .collect();
+        let mut placement = place(&problem, policy, &self.shared.config.place)?;
+        let stranded = left_where_they_are(&mut placement, snapshot, &out);
+        let left_out = unsatisfied(&placement);
+        if !left_out.is_empty() {
+            return Err(Error::Unsatisfied(left_out));
+        }
         out.stranded
             .extend(stranded.iter().map(|unplaced| unplaced.replica.clone()));
-        let shielded = shield(snapshot, &out);
-        let shielded = Ground {
-            snapshot: &shielded,
-            catalogue: &catalogue,
+        let shown = shield(snapshot, &out);
+        // Decided without those who have no other place, planned with them where they are: so they stay, and count for no
+        // rule of the others.
+        placement.snapshot = shown.reference();
+        let shown = Ground {
+            snapshot: &shown,
             ..*ground
         };
-        let proposal = self.decide(state, manifest, &shielded, policy)?;
+        let proposal = self.planned(state, manifest, &shown, placement)?;
         refuse_touching(&proposal.plan, unreachable)?;
         Ok(Around { proposal, stranded })
     }
+}
+
+/// Puts those without a place, who were in a lost one, back where they were, and returns them with the rule that said no.
+fn left_where_they_are(placement: &mut Placement, snapshot: &Snapshot, out: &OutOfReach) -> Vec<Unplaced> {
+    let mut stranded = Vec::new();
+    let mut still = Vec::new();
+    for unplaced in std::mem::take(&mut placement.unplaced) {
+        let there = snapshot
+            .replicas
+            .iter()
+            .find(|replica| replica.replica == unplaced.replica);
+        let home = there.and_then(|there| Some((there, snapshot.node(&there.machine)?)));
+        let Some((there, node)) = home.filter(|(_, node)| out.is_lost(node)) else {
+            still.push(unplaced);
+            continue;
+        };
+        let machine = &node.machine;
+        let at = placement.assignments.partition_point(|a| a.replica < unplaced.replica);
+        placement.assignments.insert(
+            at,
+            Assignment {
+                replica: unplaced.replica.clone(),
+                machine: machine.id.clone(),
+                request: there.request,
+                share: MicroUsdPerHour::ZERO,
+            },
+        );
+        placement.explanations.insert(
+            at,
+            Explanation {
+                replica: unplaced.replica.clone(),
+                chosen: Candidate {
+                    machine: Some(machine.id.clone()),
+                    site: machine.site.clone(),
+                    instance: machine.instance.clone(),
+                    purchase: machine.purchase,
+                    price: machine.price,
+                },
+                because: format!("its place is lost, and there is no other: {}", unplaced.reason),
+                runner_up: None,
+                feasible: 0,
+            },
+        );
+        if placement.machines.iter().all(|known| known.id != machine.id) {
+            let at = placement.machines.partition_point(|known| known.id < machine.id);
+            placement.machines.insert(at, machine.clone());
+        }
+        stranded.push(unplaced);
+    }
+    placement.unplaced = still;
+    stranded
+}
+
+/// The placement as it was decided: without those who were left where they are.
+pub(super) fn decided(placement: &Placement, left_behind: &BTreeSet<ReplicaId>) -> Placement {
+    let mut decided = placement.clone();
+    let stays = |replica: &ReplicaId| !left_behind.contains(replica);
+    decided.assignments.retain(|assignment| stays(&assignment.replica));
+    decided.explanations.retain(|explanation| stays(&explanation.replica));
+    let used: BTreeSet<_> = decided.assignments.iter().map(|a| a.machine.clone()).collect();
+    decided.machines.retain(|machine| used.contains(&machine.id));
+    let unplaced = left_behind.iter().map(|replica| Unplaced {
+        replica: replica.clone(),
+        filter: Filter::NotReady,
+        reason: String::from("its place is lost, and there is no other"),
+        rejected: BTreeMap::new(),
+    });
+    decided.unplaced.extend(unplaced);
+    decided
 }
 
 /// What can be bought outside of what is lost or avoided. The regions stay: data sets and distances are still theirs.

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use skyloom_core::{Catalogue, Class, Import, Manifest, ReplicaState, ServiceName, Snapshot, Targets};
+use skyloom_core::{Class, Import, Manifest, Placement, ReplicaState, ServiceName, Snapshot, Targets};
 use skyloom_orchestrator::{Claimed, Claims, Found, FoundMachine, PlanRequest, claim, confine, plan_for};
 use skyloom_provider::{Cause, Driver, DriverError, Inspected, InspectedWhat, ResourceState};
 use skyloom_scheduler::{Cheapest, Policy, Problem, place, unsatisfied};
@@ -20,21 +20,20 @@ pub(super) struct Ground<'a> {
     pub(super) snapshot: &'a Snapshot,
     pub(super) claims: Option<&'a Claims>,
     pub(super) targets: Option<&'a Targets>,
-    /// What may be bought.
-    pub(super) catalogue: &'a Catalogue,
 }
 
-impl ControlPlane {
+impl<'a> Ground<'a> {
     /// What a manifest that is in force is planned on again: what it claims was claimed when it came into force.
-    pub(super) fn ground_in_force<'a>(&'a self, snapshot: &'a Snapshot) -> Ground<'a> {
-        Ground {
+    pub(super) const fn in_force(snapshot: &'a Snapshot) -> Self {
+        Self {
             snapshot,
             claims: None,
             targets: None,
-            catalogue: &self.shared.catalogue,
         }
     }
+}
 
+impl ControlPlane {
     /// As [`ControlPlane::plan`], confined to some services: they become as the manifest has them, of what they need only
     /// what is missing is brought about, and all else stays as it is. The proposal's manifest is the one in force with the
     /// targets taken from `manifest`; what is left out is in the plan, and in the status once it is applied.
@@ -89,7 +88,6 @@ impl ControlPlane {
             snapshot: &snapshot,
             claims: Some(&claims),
             targets,
-            catalogue: &self.shared.catalogue,
         };
         let out = inner.outage.out_of_reach(&seen.silent, self.shared.now());
         let scope = (&inner.outage.history, out);
@@ -104,13 +102,23 @@ impl ControlPlane {
         manifest: &Manifest,
         snapshot: &Snapshot,
     ) -> Result<Claimed, Error> {
+        // What was taken over when the manifest in force came into force may have been replaced since, or be lost: its
+        // replica is looked after like any other, and the import asks for nothing any more.
+        let in_force = state.manifest_in_force();
+        let is_done = |import: &Import| {
+            let imports = in_force.iter().flat_map(|manifest| &manifest.imports);
+            let same = |done: &Import| done.replica == import.replica && done.resource == import.resource;
+            imports.into_iter().any(same)
+        };
+        let mut open = manifest.clone();
+        open.imports.retain(|import| !is_done(import));
         let mut found = Vec::new();
-        for import in &manifest.imports {
+        for import in &open.imports {
             if !state.replicas.contains_key(&import.resource) {
                 found.extend(self.look_for(state, import).await?);
             }
         }
-        Ok(claim(manifest, snapshot, &found)?)
+        Ok(claim(&open, snapshot, &found)?)
     }
 
     /// Decides and plans on a snapshot.
@@ -126,13 +134,24 @@ impl ControlPlane {
         let problem = Problem {
             manifest,
             snapshot: ground.snapshot,
-            catalogue: ground.catalogue,
+            catalogue: &self.shared.catalogue,
         };
         let placement = place(&problem, policy, &self.shared.config.place)?;
         let left_out = unsatisfied(&placement);
         if !left_out.is_empty() {
             return Err(Error::Unsatisfied(left_out));
         }
+        self.planned(state, manifest, ground, placement)
+    }
+
+    /// The plan of a decision.
+    pub(super) fn planned(
+        &self,
+        state: &State,
+        manifest: &Manifest,
+        ground: &Ground<'_>,
+        placement: Placement,
+    ) -> Result<Proposal, Error> {
         let request = PlanRequest::new(manifest, &placement, ground.snapshot)
             .with_previous(state.manifest.as_ref())
             .with_verified(&state.verified)

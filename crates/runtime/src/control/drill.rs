@@ -18,6 +18,7 @@ use skyloom_scheduler::{Cheapest, Problem, place};
 
 use super::ControlPlane;
 use super::around::offered;
+use super::claim::Ground;
 use super::rehearsal::Rehearsal;
 use crate::error::Error;
 use crate::observe::{Seen, glance};
@@ -198,7 +199,7 @@ impl ControlPlane {
         };
         let unplaced = placement.unplaced.clone();
         let scope = (&FailoverHistory::new(), out);
-        let ground = self.ground_in_force(&snapshot);
+        let ground = Ground::in_force(&snapshot);
         let none = BTreeMap::new();
         let around = self.decide_around(&inventory.state, &inventory.manifest, &ground, &Cheapest, scope, &none);
         let plan = match around {

@@ -16,6 +16,7 @@ use skyloom_security::access::{Action, Principal};
 
 use super::ControlPlane;
 use super::around::{Around, offered, refuse_touching};
+use super::claim::Ground;
 use super::histories;
 use super::plane::Inner;
 use crate::error::Error;
@@ -95,7 +96,8 @@ impl ControlPlane {
     }
 
     /// Declares a place lost on somebody's order, and brings up elsewhere what was there: before a region is left for good,
-    /// or where the policy declares nothing by itself. Nothing in it is touched.
+    /// or where the policy declares nothing by itself. Nothing in it is touched; what becomes of it waits for
+    /// [`ControlPlane::fail_back`], whatever the policy says.
     ///
     /// # Errors
     /// [`Error::Denied`]; [`Error::NothingDeployed`]; otherwise as [`ControlPlane::apply`].
@@ -161,30 +163,20 @@ impl ControlPlane {
         let policy = &self.shared.config.failover;
         let now = self.shared.now();
         let decision = fail_over(&seen.contacts, seen.witness, &inner.outage.history, policy, now);
-        let moved = |action: &FailoverAction| {
-            let before = inner.outage.history.standing(action.place());
-            before != decision.history.standing(action.place())
-                || !matches!(action, FailoverAction::Suspect { .. } | FailoverAction::Watch { .. })
-        };
-        let news: Vec<FailoverAction> = decision
-            .actions
-            .iter()
-            .filter(|action| moved(action))
-            .cloned()
-            .collect();
+        let news = inner.outage.news(&decision.actions);
         // Durable before anything follows from it. Looks that only count are not worth a write: a restart counts anew.
         if decision.history.out() != inner.outage.history.out() || !news.is_empty() {
             histories::save(&self.shared.hold, &decision.history).await?;
         }
+        for decision in news {
+            self.shared.tell(Event::Place { decision });
+        }
         self.remember(inner, decision.history);
         let mut report = FailoverReport {
-            decisions: decision.actions,
+            decisions: decision.actions.clone(),
             ..FailoverReport::default()
         };
-        for action in news {
-            self.shared.tell(Event::Place {
-                decision: action.clone(),
-            });
+        for action in decision.actions {
             match action {
                 FailoverAction::FailOver { place, .. } => {
                     let done = self.replace_place(inner, manifest, seen, &place, principal).await;
@@ -258,7 +250,7 @@ impl ControlPlane {
         let seen_again = observe(&self.shared, &inner.state).await?;
         let out = inner.outage.out_of_reach(&seen_again.silent, begun);
         let scope = (&inner.outage.history, out);
-        let ground = self.ground_in_force(&seen_again.snapshot);
+        let ground = Ground::in_force(&seen_again.snapshot);
         let around = self.decide_around(
             &inner.state,
             manifest,

@@ -4,13 +4,14 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde::Serialize;
-use skyloom_core::{ReplicaId, ReplicaState, ResourceId, Snapshot};
-use skyloom_orchestrator::{HealAction, HealDecision, shield};
+use skyloom_core::{DriftPolicy, Manifest, ReplicaId, ReplicaState, ResourceId, Snapshot};
+use skyloom_orchestrator::{Drift, HealAction, HealDecision, jobs_are_done, shield};
 use skyloom_scheduler::Cheapest;
 use skyloom_security::access::{Action, Principal};
 use tokio::time::sleep;
 
 use super::around::{Around, Outage};
+use super::claim::Ground;
 use super::failover::FailoverReport;
 use super::plane::Inner;
 use super::{ControlPlane, histories};
@@ -62,9 +63,12 @@ impl ControlPlane {
         if failover.acted() {
             seen = observe(&self.shared, &inner.state).await?;
         }
-        let snapshot = shield(&seen.snapshot, &inner.outage.out_of_reach(&seen.silent, begun));
+        let snapshot = jobs_are_done(&manifest, &seen.snapshot);
+        let snapshot = shield(&snapshot, &inner.outage.out_of_reach(&seen.silent, begun));
         let policy = &self.shared.config.heal;
-        let decision = skyloom_orchestrator::heal(&manifest, &snapshot, &inner.heal, policy, begun);
+        // What was changed from outside and is to be corrected is replaced as what is sick: with backoff, within the budget.
+        let sick = with_changes_as_sickness(&snapshot, &seen.drifts);
+        let decision = skyloom_orchestrator::heal(&manifest, &sick, &inner.heal, policy, begun);
         let replaced: BTreeSet<ReplicaId> = decision.replacements().cloned().collect();
         if replaced.is_empty() {
             inner.heal = decision.history;
@@ -121,8 +125,8 @@ impl ControlPlane {
         let manifest = inner.state.manifest.clone().ok_or(Error::NothingDeployed)?;
         let Outage { history, .. } = &inner.outage;
         let scope = (history, inner.outage.out_of_reach(&seen.silent, begun));
-        let patient = with_patience(&seen.snapshot, replaced);
-        let ground = self.ground_in_force(&patient);
+        let patient = with_patience(&manifest, &jobs_are_done(&manifest, &seen.snapshot), replaced);
+        let ground = Ground::in_force(&patient);
         let Around { proposal, stranded } =
             self.decide_around(&inner.state, &manifest, &ground, &Cheapest, scope, &seen.unreachable)?;
         inner.outage.strand(&stranded, &self.shared.config.failover, begun);
@@ -204,16 +208,35 @@ impl ControlPlane {
     }
 }
 
-/// The snapshot as the plan is to see it: sick replicas that are not to be replaced now count as well.
-fn with_patience(snapshot: &Snapshot, replaced: &BTreeSet<ReplicaId>) -> Snapshot {
+/// The snapshot as healing is to see it: a replica that was changed from outside, and is to be corrected, is not well.
+fn with_changes_as_sickness(snapshot: &Snapshot, drifts: &[Drift]) -> Snapshot {
+    let correct = drifts.iter().filter(|drift| drift.policy == DriftPolicy::Correct);
+    let changed: BTreeSet<&ResourceId> = correct.map(|drift| &drift.resource).collect();
+    let mut seen = snapshot.clone();
+    for replica in &mut seen.replicas {
+        if replica.state == ReplicaState::Healthy && changed.contains(&replica.resource) {
+            replica.state = ReplicaState::Unhealthy;
+        }
+    }
+    seen
+}
+
+/// The snapshot as the plan is to see it: replicas that are not to be replaced now count as well, and as what is asked for.
+fn with_patience(manifest: &Manifest, snapshot: &Snapshot, replaced: &BTreeSet<ReplicaId>) -> Snapshot {
     let mut patient = snapshot.clone();
     for replica in &mut patient.replicas {
         let is_sick = !matches!(
             replica.state,
             ReplicaState::Pending | ReplicaState::Started | ReplicaState::Healthy | ReplicaState::Completed
         );
-        if is_sick && !replaced.contains(&replica.replica) {
+        if replaced.contains(&replica.replica) {
+            continue;
+        }
+        if is_sick {
             replica.state = ReplicaState::Healthy;
+        }
+        if let Some(service) = manifest.service(replica.replica.service()) {
+            replica.spec = service.form(&replica.replica);
         }
     }
     patient

@@ -7,15 +7,15 @@ use std::time::Duration;
 
 use serde::Serialize;
 use skyloom_analytics::forecast::Forecast;
-use skyloom_core::{DataName, Digest, Manifest, Plan, RegionKey, ReplicaId, Sample, ServiceName, Snapshot};
-use skyloom_orchestrator::{HealHistory, Place, SagaStatus, Standing};
+use skyloom_core::{DataName, Digest, Manifest, Placement, Plan, RegionKey, ReplicaId, Sample, ServiceName, Snapshot};
+use skyloom_orchestrator::{HealHistory, Place, SagaStatus, Standing, shield};
 use skyloom_scheduler::{Cheapest, Policy, Problem, check_within};
 use skyloom_security::access::{Action, Principal};
 use skyloom_security::audit::{Checkpoint, VerifyingLogKey, verify};
 use tokio::sync::{Mutex, broadcast};
 use tokio::time::Instant;
 
-use super::around::{Outage, left_behind};
+use super::around::{Outage, decided, left_behind};
 use super::carry::Resumed;
 use super::failover::PlaceStatus;
 use super::status::Status;
@@ -156,27 +156,29 @@ impl ControlPlane {
         let seen = observe(&self.shared, &inner.state).await?;
         super::around::refuse_touching(&proposal.plan, &seen.unreachable)?;
         let mut out = inner.outage.out_of_reach(&seen.silent, self.shared.now());
-        out.stranded = left_behind(&proposal.placement, &out.lost);
-        let snapshot = skyloom_orchestrator::shield(&seen.snapshot, &out);
-        skyloom_orchestrator::verify(&proposal.plan, &snapshot)?;
-        let claimed = self.claimed(&inner.state, &proposal.manifest, &snapshot).await?;
+        out.stranded = BTreeSet::new();
+        let shown = shield(&seen.snapshot, &out);
+        let left = left_behind(&proposal.placement, &out.lost);
+        out.stranded.clone_from(&left);
+        skyloom_orchestrator::verify(&proposal.plan, &shield(&seen.snapshot, &out))?;
+        let claimed = self.claimed(&inner.state, &proposal.manifest, &shown).await?;
         if let Some(step) = claimed.claims.uncovered(&proposal.plan) {
             return Err(Error::StepElsewhere { step });
         }
-        self.check_again(&proposal, &claimed.snapshot)?;
+        self.check_again(&proposal, &decided(&proposal.placement, &left), &claimed.snapshot)?;
         inner.outage.forget_stranded();
         self.carry_out(inner, proposal.plan, Some(proposal.manifest)).await
     }
 
     /// Refuses a proposal whose placement breaks a rule of its manifest as the world is now, or whose steps put something
     /// elsewhere than its placement says: a proposal is plain data, and may have been stored, edited or forged.
-    fn check_again(&self, proposal: &Proposal, snapshot: &Snapshot) -> Result<(), Error> {
+    fn check_again(&self, proposal: &Proposal, placement: &Placement, snapshot: &Snapshot) -> Result<(), Error> {
         let problem = Problem {
             manifest: &proposal.manifest,
             snapshot,
             catalogue: &self.shared.catalogue,
         };
-        let broken = check_within(&problem, &self.shared.config.place.quotas, &proposal.placement);
+        let broken = check_within(&problem, &self.shared.config.place.quotas, placement);
         if !broken.is_empty() {
             return Err(Error::BrokenPlacement(broken));
         }

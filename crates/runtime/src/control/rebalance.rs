@@ -64,12 +64,9 @@ impl ControlPlane {
             });
         }
         let placement = after_moves(&snapshot, &decision);
-        let plan = skyloom_orchestrator::plan(&manifest, &placement, &snapshot)?;
-        let regions = plan
-            .steps
-            .iter()
-            .map(|step| step.action.site().region.clone())
-            .collect();
+        let request = skyloom_orchestrator::PlanRequest::new(&manifest, &placement, &snapshot);
+        let plan = skyloom_orchestrator::plan_for(&request.with_verified(&inner.state.verified))?;
+        let regions = super::plane::regions_of(&plan);
         let subject = format!("plan {}", plan.id().short());
         let admitted = self
             .shared

@@ -14,6 +14,7 @@ use skyloom_scheduler::Cheapest;
 use skyloom_security::access::{Action, Principal};
 
 use super::ControlPlane;
+use super::claim::Ground;
 use super::plane::{Inner, Outcome};
 use crate::error::Error;
 use crate::event::Event;
@@ -95,7 +96,7 @@ impl ControlPlane {
         let seen = observe(&self.shared, &inner.state).await.map_err(failed)?;
         let snapshot = jobs_are_done(&manifest, &seen.snapshot);
         let restored = displaced(&manifest, &snapshot);
-        let ground = self.ground_in_force(&snapshot);
+        let ground = Ground::in_force(&snapshot);
         let proposal = match self.decide(&inner.state, &way_back(&manifest), &ground, &Cheapest) {
             Ok(proposal) => proposal,
             Err(error) => {

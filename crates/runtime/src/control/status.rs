@@ -12,6 +12,7 @@ use skyloom_core::{
 use super::failover::PlaceStatus;
 use crate::observe::Seen;
 use crate::store::State;
+use skyloom_orchestrator::Drift;
 
 /// How a deployment is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -32,6 +33,8 @@ pub struct Status {
     pub strangers: Vec<ResourceId>,
     /// Places that are out or do not answer, sorted.
     pub places: Vec<PlaceStatus>,
+    /// What was changed from outside and is not ignored, sorted.
+    pub drifts: Vec<Drift>,
 }
 
 /// How a machine is.
@@ -78,7 +81,7 @@ impl Status {
                 ready: node.ready,
             })
             .collect();
-        let replicas = seen.snapshot.replicas.iter().map(|replica| ReplicaStatus {
+        let replicas = seen.found.iter().map(|replica| ReplicaStatus {
             replica: replica.replica.clone(),
             resource: replica.resource.clone(),
             machine: replica.machine.clone(),
@@ -99,6 +102,7 @@ impl Status {
             left_out: state.left_out.clone(),
             strangers: seen.strangers.iter().map(|resource| resource.id.clone()).collect(),
             places,
+            drifts: seen.drifts.clone(),
         }
     }
 

@@ -2,6 +2,7 @@
 //!
 //! Outermost of all wrappers, so that a call counts as its caller sees it: a wait for the rate limit is part of its time,
 //! and one that is given up is a failure.
+#![deny(clippy::missing_trait_methods)]
 
 use std::sync::Arc;
 use std::time::Duration;

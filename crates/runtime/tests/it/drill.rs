@@ -12,36 +12,33 @@ use crate::world::{START, World};
 
 const REGIONS: [&str; 2] = ["aws/eu-central-1", "gcp/europe-west3"];
 
-fn manifest(rules: &str) -> Manifest {
-    let text = format!(
-        r#"
+fn manifest() -> Manifest {
+    let text = r#"
         version = 1
         name = "shop"
-        {rules}
         [[service]]
         name = "store"
         replicas = 2
-        resources = {{ cpu = "500m", memory = "512MiB" }}
+        resources = { cpu = "500m", memory = "512MiB" }
         purchase = "on-demand"
         data = ["orders"]
-        spread = {{ over = "region", max_skew = 1 }}
-        run = {{ command = ["store"], ports = [{{ name = "http" }}] }}
-        health = {{ http = {{ port = "http", path = "/healthz" }}, interval = "1s" }}
+        spread = { over = "region", max_skew = 1 }
+        run = { command = ["store"], ports = [{ name = "http" }] }
+        health = { http = { port = "http", path = "/healthz" }, interval = "1s" }
         [[service]]
         name = "pinned"
         replicas = 1
-        resources = {{ cpu = "500m", memory = "512MiB" }}
+        resources = { cpu = "500m", memory = "512MiB" }
         purchase = "on-demand"
         regions = ["aws/eu-central-1"]
-        run = {{ command = ["pinned"] }}
+        run = { command = ["pinned"] }
         [[data]]
         name = "orders"
         class = "internal"
-        replicas = [{{ cloud = "aws", region = "eu-central-1" }}, {{ cloud = "gcp", region = "europe-west3" }}]
-        sync = {{ mode = "mirror" }}
-        "#
-    );
-    let mut manifest = Manifest::parse(&text, "shop.toml").unwrap();
+        replicas = [{ cloud = "aws", region = "eu-central-1" }, { cloud = "gcp", region = "europe-west3" }]
+        sync = { mode = "mirror" }
+        "#;
+    let mut manifest = Manifest::parse(text, "shop.toml").unwrap();
     // Nothing listens in the simulated cloud that stands for the real one here.
     manifest.services[0].health.as_mut().unwrap().probe = skyloom_core::HealthProbe::Exec {
         command: vec!["health".to_owned()],
@@ -49,7 +46,7 @@ fn manifest(rules: &str) -> Manifest {
     manifest
 }
 
-async fn running(rules: &str) -> (World, ControlPlane) {
+fn open() -> (World, ControlPlane) {
     let world = World::new(SimConfig::new(3, START));
     let regions: Vec<RegionKey> = REGIONS.iter().map(|r| r.parse().unwrap()).collect();
     let catalogue = Catalogue::builtin().retain(|offer| regions.contains(&offer.key.region));
@@ -59,7 +56,12 @@ async fn running(rules: &str) -> (World, ControlPlane) {
         .config(RuntimeConfig::new().with_failover(policy))
         .build()
         .unwrap();
-    sky.apply(sky.plan(&manifest(rules)).await.unwrap(), &world.me)
+    (world, sky)
+}
+
+async fn running() -> (World, ControlPlane) {
+    let (world, sky) = open();
+    sky.apply(sky.plan(&manifest()).await.unwrap(), &world.me)
         .await
         .unwrap();
     (world, sky)
@@ -71,7 +73,7 @@ fn of<'a>(report: &'a DrillReport, service: &str) -> &'a skyloom_orchestrator::d
 
 #[tokio::test(start_paused = true)]
 async fn a_rehearsed_loss_is_survived_where_there_is_another_place_and_named_where_there_is_none() {
-    let (world, sky) = running("").await;
+    let (world, sky) = running().await;
     let loss = Loss::Region(REGIONS[0].parse().unwrap());
     let before = world.driver.at_present().oracle();
     let report = sky.drill(&loss, &DrillConfig::rehearsal(7)).await.unwrap();
@@ -109,7 +111,7 @@ async fn a_rehearsed_loss_is_survived_where_there_is_another_place_and_named_whe
 
 #[tokio::test(start_paused = true)]
 async fn the_age_of_the_copy_is_the_time_since_the_last_synchronisation() {
-    let (world, sky) = running("").await;
+    let (world, sky) = running().await;
     sky.sync(&"orders".parse().unwrap(), &world.me).await.unwrap();
     tokio::time::sleep(Duration::from_secs(300)).await;
     let dry = DrillConfig::dry_run();
@@ -121,7 +123,7 @@ async fn the_age_of_the_copy_is_the_time_since_the_last_synchronisation() {
 
 #[tokio::test(start_paused = true)]
 async fn a_dry_run_and_a_rehearsal_decide_alike() {
-    let (_world, sky) = running("").await;
+    let (_world, sky) = running().await;
     for loss in [
         Loss::Region(REGIONS[0].parse().unwrap()),
         Loss::Region(REGIONS[1].parse().unwrap()),
@@ -148,7 +150,7 @@ async fn a_dry_run_and_a_rehearsal_decide_alike() {
 
 #[tokio::test(start_paused = true)]
 async fn a_lost_machine_is_healed_and_a_shortfall_is_named() {
-    let (_world, sky) = running("").await;
+    let (_world, sky) = running().await;
     let status = sky.status().await.unwrap();
     let machine = status
         .machines
@@ -174,7 +176,7 @@ async fn a_lost_machine_is_healed_and_a_shortfall_is_named() {
 
 #[tokio::test(start_paused = true)]
 async fn what_nobody_knows_cannot_be_lost() {
-    let (_world, sky) = running("").await;
+    let (_world, sky) = running().await;
     let dry = DrillConfig::dry_run();
     for place in ["mars", "aws/nowhere", "aws/eu-central-1:nowhere"] {
         let loss = place.parse::<skyloom_orchestrator::Place>().unwrap().into();
@@ -185,22 +187,29 @@ async fn what_nobody_knows_cannot_be_lost() {
 
 #[tokio::test(start_paused = true)]
 async fn a_budget_that_the_other_places_exceed_says_no_to_the_whole() {
-    let (_world, sky) = running("").await;
-    let today = sky.plan(&manifest("")).await.unwrap().placement.cost.total_per_month;
-    let mut dearest = None;
-    for region in REGIONS {
-        let loss = Loss::Region(region.parse().unwrap());
-        let cost = sky.drill(&loss, &DrillConfig::dry_run()).await.unwrap().cost;
-        let machines = cost.after.per_month().unwrap();
-        let then = machines.checked_add(cost.egress_after_per_month.unwrap()).unwrap();
-        if dearest.as_ref().is_none_or(|(most, _)| then > *most) {
-            dearest = Some((then, loss));
-        }
-    }
-    let (then, loss) = dearest.unwrap();
-    assert!(then > today, "one of the regions is dearer: {then} and {today}");
-    let between = f64::midpoint(then.as_usd(), today.as_usd());
-    let (_world, sky) = running(&format!("budget = {{ usd_per_month = {between:.2} }}")).await;
+    let solo = |budget: &str| {
+        let text = format!(
+            r#"
+            version = 1
+            name = "solo"
+            {budget}
+            [[service]]
+            name = "solo"
+            replicas = 1
+            resources = {{ cpu = "500m", memory = "512MiB" }}
+            purchase = "on-demand"
+            run = {{ command = ["solo"] }}
+            "#
+        );
+        Manifest::parse(&text, "solo.toml").unwrap()
+    };
+    let (world, sky) = open();
+    let placement = sky.plan(&solo("")).await.unwrap().placement;
+    let today = placement.cost.total_per_month.as_usd();
+    let budget = format!("budget = {{ usd_per_month = {:.2} }}", today + 0.01);
+    let proposal = sky.plan(&solo(&budget)).await.unwrap();
+    sky.apply(proposal, &world.me).await.unwrap();
+    let loss = Loss::Region(placement.machines[0].site.region.clone());
     for config in [
         DrillConfig::dry_run(),
         DrillConfig::rehearsal(1).with_within(Duration::from_secs(600)),

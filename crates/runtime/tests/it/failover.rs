@@ -9,7 +9,7 @@ use std::time::Duration;
 use skyloom_core::{Catalogue, Manifest, RegionKey, ReplicaState, ResourceId, Site};
 use skyloom_orchestrator::{Failback, FailoverAction, FailoverPolicy, Place, Standing};
 use skyloom_provider::sim::{Fate, SimConfig, SimEventKind};
-use skyloom_provider::{Kind, ResourceState};
+use skyloom_provider::{Cause, Kind, Operation, ResourceState};
 use skyloom_runtime::{ControlPlane, EndpointsFile, Error, Event, RuntimeConfig};
 use tokio::time::sleep;
 
@@ -204,6 +204,27 @@ async fn what_flaps_is_never_declared_lost() {
     assert_eq!((story.fronts(), story.deleted_at_home()), ((3, 0), 0));
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_provider_that_lets_nobody_in_has_lost_nothing() {
+    let story = Story::begin(Failback::Auto).await;
+    for _ in 0..10_000 {
+        story.world.driver.cloud().fail_next(Operation::List, Cause::Denied);
+        story.world.driver.cloud().fail_next(Operation::Get, Cause::Denied);
+    }
+    let decisions = story.look_for(PATIENCE * 5).await;
+    assert_eq!(decisions, [], "whoever refuses is there");
+    assert_eq!(
+        (story.fronts(), story.listed("front"), story.deleted_at_home()),
+        ((3, 0), 3, 0)
+    );
+    let status = story.sky.status().await.unwrap();
+    assert!(
+        status.places.iter().all(|place| place.problem.is_some()),
+        "and it is said: {status}"
+    );
+    assert!(!status.places.is_empty());
+}
+
 /// Loses the home region, lets it be declared, and checks what must hold while it is lost.
 async fn lose(story: &Story, fate: Fate) {
     story.world.driver.cloud().begin_outage(story.site(), fate);
@@ -371,7 +392,7 @@ async fn rules_stay_hard_and_who_has_no_other_place_does_not_stop_the_others() {
 
 #[tokio::test(start_paused = true)]
 async fn somebody_may_leave_a_region_that_still_answers() {
-    let story = Story::begin(Failback::Never).await;
+    let story = Story::begin(Failback::Auto).await;
     let report = story.sky.evacuate(&story.place(), &story.world.me).await.unwrap();
     assert_eq!(report.failed_over[0].replicas.len(), 3);
     assert!(
@@ -383,7 +404,13 @@ async fn somebody_may_leave_a_region_that_still_answers() {
         ((3, 3), 3, 0)
     );
     story.look_for(STABLE * 2).await;
-    assert_eq!((story.fronts(), story.listed("front")), ((0, 3), 3));
+    assert_eq!((story.fronts(), story.standing().await), ((3, 3), Some(Standing::Back)));
+    let me = &story.world.me;
+    story.sky.fail_back(&story.place(), Failback::Never, me).await.unwrap();
+    assert_eq!(
+        (story.fronts(), story.listed("front"), story.standing().await),
+        ((0, 3), 3, None)
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -17,7 +17,7 @@ async fn story(world: &World, workers: u32) {
     let sky = world.open().unwrap();
     let proposal = sky.plan(&shop(workers)).await.unwrap();
     // The first call lists, the second creates a machine.
-    world.driver.cloud.lose_reply_at(world.driver.cloud.calls() + 1);
+    world.driver.cloud().lose_reply_at(world.driver.cloud().calls() + 1);
     sky.apply(proposal, &world.me).await.unwrap();
     assert!(sky.plan(&shop(workers)).await.unwrap().plan.is_empty());
     let status = sky.status().await.unwrap();
@@ -26,7 +26,7 @@ async fn story(world: &World, workers: u32) {
         .iter()
         .find(|r| r.replica.to_string() == "worker/0")
         .unwrap();
-    world.driver.cloud.crash(&victim.resource).unwrap();
+    world.driver.cloud().crash(&victim.resource).unwrap();
     assert_eq!(sky.heal(&world.me).await.unwrap().healed.len(), 1);
     sky.destroy(&world.me).await.unwrap();
 }
@@ -165,7 +165,10 @@ async fn a_plan_that_fails_is_counted_as_what_became_of_it() {
     let world = World::new(SimConfig::new(11, START));
     let sky = world.open().unwrap();
     let proposal = sky.plan(&shop(1)).await.unwrap();
-    world.driver.cloud.set_outage("aws/eu-central-1".parse().unwrap(), true);
+    world
+        .driver
+        .cloud()
+        .set_outage("aws/eu-central-1".parse().unwrap(), true);
     let failed = sky.apply(proposal, &world.me).await;
     assert!(matches!(failed, Err(Error::PlanFailed(_))), "{failed:?}");
     let ended = book.sum("skyloom_applies_total", &[("kind", "apply")]);

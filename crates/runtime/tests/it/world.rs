@@ -6,7 +6,6 @@ use std::sync::{Arc, OnceLock};
 use skyloom_core::{Catalogue, Manifest, Timestamp};
 use skyloom_provider::Kind;
 use skyloom_provider::sim::{SimCloud, SimConfig, TimedCloud};
-use skyloom_provider::{Inspected, Retag};
 use skyloom_runtime::store::StoreError;
 use skyloom_runtime::{Clock, ControlPlane, ControlPlaneBuilder, Error};
 use skyloom_security::access::Principal;
@@ -46,13 +45,14 @@ impl World {
     }
 
     pub(crate) fn clock(&self) -> PausedClock {
-        self.driver.clock
+        self.clock
     }
 
     /// Another on the same cloud, with a folder of its own.
     pub(crate) fn beside(&self) -> Self {
         Self {
             driver: self.driver.clone(),
+            clock: self.clock,
             folder: tempfile::tempdir().unwrap(),
             me: self.me.clone(),
         }

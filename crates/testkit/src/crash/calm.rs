@@ -3,9 +3,11 @@
 
 use std::time::Duration;
 
-use skyloom_core::{Manifest, RetryPolicy, StopSpec};
+use skyloom_core::{
+    Attributes, DriftField, DriftPolicy, Manifest, OwnerTag, ResourceId, Resources, RetryPolicy, StopSpec,
+};
 use skyloom_orchestrator::{HealHistory, HealPolicy, heal};
-use skyloom_provider::sim::SimThing;
+use skyloom_provider::sim::{SimCloud, SimThing};
 use skyloom_provider::{Driver as _, Kind, PerMille, ResourceState};
 use skyloom_runtime::store::{JournalEntry, read_log};
 
@@ -14,6 +16,7 @@ use super::dice::Dice;
 use super::disk::JOURNAL;
 use super::mutant::Mutant;
 use super::oracle::Invariant;
+use super::script::Wish;
 use super::sim::{Sim, Stage};
 
 type Violation = (Invariant, String);
@@ -113,17 +116,21 @@ fn outside(rest: &mut Sim) -> Vec<Violation> {
     let things: Vec<SimThing> = rest.world.cloud.oracle().into_iter().filter(runs).collect();
     let replicas = things.iter().filter(|thing| thing.resource.kind == Kind::Replica);
     let mut found = Vec::new();
+    let mut dice = rest.world.dice.clone();
     for thing in replicas {
         let id = &thing.resource.id;
-        for change in ["load", "print", "crash", "stop", "delete"] {
+        for (change, field) in CHANGES {
             let mut sim = rest.clone();
             sim.world.cloud.advance(Duration::from_secs(60));
             let epoch = skyloom_provider::Epoch(u64::MAX >> 1);
-            let matters = !matches!(change, "load" | "print");
+            let (wish, corrects) = with_a_policy(&wish, thing, *field, &mut dice);
+            let matters = corrects && is_shown(thing, *field);
             let cloud = sim.world.cloud.clone();
-            let _ = match change {
+            let _ = match *change {
                 "load" => cloud.set_load(id, PerMille::new(900)).is_ok(),
                 "print" => cloud.print(id, "hello").is_ok(),
+                "edit" => cloud.edit(id, |shown| edit(shown, *field)).is_ok(),
+                "give away" => give_away(&cloud, id),
                 "crash" => cloud.crash(id).is_ok(),
                 "stop" => futures::executor::block_on(cloud.stop(id, StopSpec::default(), epoch)).is_ok(),
                 _ => futures::executor::block_on(cloud.delete(id, StopSpec::default(), epoch)).is_ok(),
@@ -133,12 +140,69 @@ fn outside(rest: &mut Sim) -> Vec<Violation> {
             };
             let planned = controller.propose(&mut sim.world, &wish);
             if planned != Ok(matters) {
-                let why = format!("{} after `{change}` from outside: {planned:?}", thing.resource.name);
+                let why = format!(
+                    "{} after `{change}` of {field:?} from outside, which {} be corrected: {planned:?}",
+                    thing.resource.name,
+                    if matters { "has to" } else { "must not" }
+                );
                 found.push((Invariant::I11, why));
             }
         }
     }
     found
+}
+
+/// What is done to a replica from outside, and which field that changes; none: nothing that matters.
+const CHANGES: &[(&str, Option<DriftField>)] = &[
+    ("load", None),
+    ("print", None),
+    ("crash", Some(DriftField::State)),
+    ("stop", Some(DriftField::State)),
+    ("delete", Some(DriftField::Missing)),
+    ("edit", Some(DriftField::Image)),
+    ("edit", Some(DriftField::Command)),
+    ("edit", Some(DriftField::Env)),
+    ("edit", Some(DriftField::Tags)),
+    ("edit", Some(DriftField::Size)),
+    ("give away", Some(DriftField::Owner)),
+];
+
+/// The wish with a drawn policy for the field, and whether it says to correct.
+fn with_a_policy(wish: &Wish, thing: &SimThing, field: Option<DriftField>, dice: &mut Dice) -> (Wish, bool) {
+    let mut wish = wish.clone();
+    let Some(field) = field.filter(|field| field.has_policy()) else {
+        return (wish, false);
+    };
+    let policy = [DriftPolicy::Correct, DriftPolicy::Report, DriftPolicy::Ignore][dice.below(3)];
+    let service = thing.resource.name.split('/').next().unwrap_or_default();
+    let services = wish.manifest.iter_mut().flat_map(|manifest| &mut manifest.services);
+    for service in services.filter(|known| known.name.as_str() == service) {
+        service.drift.insert(field, policy);
+    }
+    (wish, policy == DriftPolicy::Correct)
+}
+
+/// Whether the cloud shows that field of the thing; an image only where there is one.
+fn is_shown(thing: &SimThing, field: Option<DriftField>) -> bool {
+    field != Some(DriftField::Image) || thing.resource.observed.image.is_some()
+}
+
+fn edit(shown: &mut Attributes, field: Option<DriftField>) {
+    match field {
+        Some(DriftField::Image) => {
+            if let Some(image) = &mut shown.image {
+                image.push_str("-edited");
+            }
+        }
+        Some(DriftField::Command) => shown.command.get_or_insert_default().push(String::from("--edited")),
+        Some(DriftField::Env) => shown.env.get_or_insert_default().clear(),
+        Some(DriftField::Tags) => shown.tags.get_or_insert_default().clear(),
+        _ => shown.request = Some(Resources::ZERO),
+    }
+}
+
+fn give_away(cloud: &SimCloud, id: &ResourceId) -> bool {
+    OwnerTag::new("somebody-else").is_ok_and(|owner| cloud.give_away(id, owner).is_ok())
 }
 
 /// I11: a replica that breaks down whenever it runs is replaced a bounded number of times.

@@ -12,14 +12,15 @@ use skyloom_core::{
     Timestamp,
 };
 use skyloom_orchestrator::{
-    Command, Event, Record, Saga, SagaError, SagaStatus, destroy, jobs_are_done, plan, way_back,
+    Command, Event, Record, Saga, SagaError, SagaStatus, SeenCondition, SeenThing, Started, destroy, drift,
+    for_planning, jobs_are_done, plan, way_back,
 };
 use skyloom_provider::{Admission, RateLimit, Resource, ResourceState};
 use skyloom_runtime::store::{Interrupted, JournalEntry, LogEnd, State, read_log};
 
 use super::disk::{JOURNAL, LEASE, STATE};
 use super::mutant::Mutant;
-use super::port::{Port, step_of};
+use super::port::{Port, owner, step_of};
 use super::script::Wish;
 use super::sim::{Late, Told, World};
 
@@ -96,6 +97,8 @@ pub(super) struct Controller {
     unsynced: Vec<(u64, JournalEntry)>,
     flights: BTreeMap<StepId, Flight>,
     settling: Settling,
+    /// What the last look has shown.
+    seen: Vec<SeenThing>,
 }
 
 /// What a move has come to.
@@ -130,6 +133,7 @@ impl Controller {
             unsynced: Vec::new(),
             flights: BTreeMap::new(),
             settling: Settling::No,
+            seen: Vec::new(),
         };
         if let Some(interrupted) = Interrupted::from_entries(entries, &controller.state) {
             controller.resume(world, interrupted)?;
@@ -199,7 +203,10 @@ impl Controller {
     /// The plan from here to a wish, and the plan is put into the journal unless there is nothing to do.
     pub(super) fn propose(&mut self, world: &mut World, wish: &Wish) -> Result<bool, String> {
         self.settle_doubts(world)?;
-        let snapshot = self.observe(world)?;
+        let snapshot = match &wish.manifest {
+            Some(manifest) => self.observe_changes(world, manifest)?,
+            None => self.observe(world)?,
+        };
         let made = match &wish.manifest {
             Some(manifest) => {
                 let manifest = broken_manifest(manifest, world.mutant);
@@ -328,11 +335,11 @@ impl Controller {
         let (Some(flight), Some(run)) = (self.flights.get_mut(&step), &self.run) else {
             return;
         };
-        // A look-up is two calls: by token, then by owner and operation.
-        let price = if matches!(flight.command, Command::Lookup { .. }) {
-            2
-        } else {
-            1
+        // A look-up is two calls: by token, then by owner and operation. A look at a gate is one per replica.
+        let price = match &flight.command {
+            Command::Lookup { .. } => 2,
+            Command::Look { watched, .. } => u32::try_from(watched.len()).unwrap_or(u32::MAX),
+            _ => 1,
         };
         while flight.paid < price {
             match self.pace.take(now) {
@@ -587,6 +594,31 @@ impl Controller {
 
     // --- looking --------------------------------------------------------------------------------------------------------
 
+    /// As [`Self::observe`], with what was changed from outside taken into account.
+    fn observe_changes(&mut self, world: &mut World, manifest: &Manifest) -> Result<Snapshot, String> {
+        let snapshot = self.observe(world)?;
+        let mut manifest = manifest.clone();
+        if world.mutant == Some(Mutant::IgnoredDriftTriggers) {
+            manifest.services.iter_mut().for_each(|service| service.drift.clear());
+        }
+        if matches!(world.mutant, Some(Mutant::BlindScan | Mutant::BlindToFields)) {
+            return Ok(snapshot);
+        }
+        let seen = std::mem::take(&mut self.seen);
+        let replicas = self.state.replicas.iter().map(|(id, known)| (id.clone(), &known.spec));
+        let machines = self
+            .state
+            .machines
+            .values()
+            .map(|known| (known.resource.clone(), &known.machine));
+        let started = Started {
+            manifest: &manifest,
+            replicas: &replicas.collect(),
+            machines: &machines.collect(),
+        };
+        Ok(for_planning(&manifest, &snapshot, &drift(&started, &seen)))
+    }
+
     /// What providers say, joined with what the state knows.
     pub(super) fn observe(&mut self, world: &mut World) -> Result<Snapshot, String> {
         let mut seen: BTreeMap<ResourceId, Resource> = BTreeMap::new();
@@ -610,6 +642,7 @@ impl Controller {
                 }
             }
         }
+        self.seen = seen.values().map(seen_thing).collect();
         let blind = world.mutant == Some(Mutant::BlindScan);
         let state_of = |id: &ResourceId| seen.get(id).map(|resource| resource.state.clone());
         let nodes = self.state.machines.values().map(|known| Node {
@@ -660,6 +693,21 @@ impl Controller {
             }
         }
         Err(String::from("the provider never answers"))
+    }
+}
+
+fn seen_thing(resource: &Resource) -> SeenThing {
+    SeenThing {
+        resource: resource.id.clone(),
+        name: resource.name.clone(),
+        is_ours: resource.owner == owner(),
+        condition: match resource.state {
+            ResourceState::Pending | ResourceState::Running => SeenCondition::Up,
+            ResourceState::Stopped | ResourceState::Evicted => SeenCondition::Stopped,
+            ResourceState::Exited { code: Some(0) } => SeenCondition::Completed,
+            ResourceState::Exited { .. } => SeenCondition::Ended,
+        },
+        attributes: resource.observed.clone(),
     }
 }
 

@@ -14,6 +14,7 @@ use skyloom_provider::{
 
 use super::dice::Dice;
 use super::mutant::Mutant;
+use super::script::NO_GOOD;
 
 /// Whose things these are.
 pub(super) fn owner() -> OwnerTag {
@@ -65,7 +66,7 @@ impl Port<'_> {
                 .delete(resource, *stop)
                 .map(|()| Event::Gone { step })
                 .map_err(told),
-            Command::Look { watched, due, .. } => return Some(self.watch(action, step, watched, due)),
+            Command::Look { watched, due, .. } => return Some(self.watch(plan, step, watched, due)),
             Command::Record { .. } | Command::StopAwaiting { .. } => return None,
         };
         Some(ended.unwrap_or_else(|failed| failed.event(step)))
@@ -171,9 +172,15 @@ impl Port<'_> {
 
 impl Port<'_> {
     /// One look at the new replicas of a gate.
-    fn watch(&self, action: &Action, step: StepId, watched: &[(StepId, ResourceId)], due: &[u32]) -> Event {
+    fn watch(&self, plan: &Plan, step: StepId, watched: &[(StepId, ResourceId)], due: &[u32]) -> Event {
         let ignored = self.mutant == Some(Mutant::AnalysisIgnored);
-        let may_complete = matches!(action, Action::Gate { gate } if self.jobs.contains(&gate.service));
+        let action = |step: StepId| plan.step(step).map(|step| &step.action);
+        let may_complete = matches!(action(step), Some(Action::Gate { gate }) if self.jobs.contains(&gate.service));
+        let is_no_good = |step: &StepId| match action(*step) {
+            Some(Action::CreateReplica { spec }) => spec.run.image.as_deref() == Some(NO_GOOD),
+            _ => false,
+        };
+        let bad = !ignored && watched.iter().any(|(step, _)| is_no_good(step));
         let mut sick = None;
         for (_, id) in watched.iter().filter(|_| !ignored) {
             match self.get(id).map(|resource| resource.state) {
@@ -184,7 +191,7 @@ impl Port<'_> {
                 Err(error) => sick = Some(error.to_string()),
             }
         }
-        let value = Millionths::from_millionths(if ignored { 0 } else { self.metric });
+        let value = Millionths::from_millionths(if bad { self.metric } else { 0 });
         let measured = due.iter().map(|analysis| (*analysis, value)).collect();
         Event::Looked { step, sick, measured }
     }

@@ -38,6 +38,9 @@ pub(super) enum Trouble {
     BadMetric,
 }
 
+/// The image of a generation that is no good.
+pub(super) const NO_GOOD: &str = "image:no-good";
+
 /// What is wanted.
 #[derive(Debug, Clone)]
 pub(super) struct Wish {
@@ -119,7 +122,7 @@ impl Script {
         }
     }
 
-    /// What every metric is, in millionths: the limits of the analysis are half-way.
+    /// What every metric of a new generation is, in millionths: the limits of the analysis are half-way.
     pub(super) const fn metric(&self) -> i64 {
         match self.trouble {
             Some(Trouble::BadMetric) => 1_000_000,
@@ -323,7 +326,12 @@ fn judged() -> Analysis {
 fn drift(dice: &mut Dice) -> BTreeMap<DriftField, DriftPolicy> {
     let policies = [DriftPolicy::Correct, DriftPolicy::Report, DriftPolicy::Ignore];
     let mut drift = BTreeMap::new();
-    for field in DriftField::ALL.into_iter().filter(|field| field.has_policy()) {
+    // What is down is always repaired here: the worlds are about that.
+    let down = [DriftField::Missing, DriftField::State];
+    for field in DriftField::ALL
+        .into_iter()
+        .filter(|field| field.has_policy() && !down.contains(field))
+    {
         if dice.one_in(5) {
             drift.insert(field, policies[dice.below(policies.len())]);
         }
@@ -337,7 +345,7 @@ fn trouble(second: &mut Manifest, dice: &mut Dice) -> Option<Trouble> {
     let mut servers: Vec<&mut ServiceSpec> = second.services.iter_mut().filter(|s| !jobs.contains(&s.name)).collect();
     let chosen = dice.below(servers.len());
     let service = servers.get_mut(chosen)?;
-    service.run.image = Some(String::from("image:no-good"));
+    service.run.image = Some(String::from(NO_GOOD));
     if dice.one_in(2) {
         service.run.command[0] = String::from("dies");
         service.rollout.ready_for = Duration::from_secs(4);

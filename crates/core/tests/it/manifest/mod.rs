@@ -1,6 +1,7 @@
 //! Reading manifests: what good ones mean, what is said about bad ones, what hostile ones cost.
 
 mod bad;
+mod claims;
 mod good;
 mod hostile;
 mod print;

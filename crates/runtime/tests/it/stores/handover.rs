@@ -92,7 +92,7 @@ fn a_controller_that_slept_through_its_lease_changes_nothing() {
 }
 
 fn ids(world: &World) -> Vec<String> {
-    let things = world.driver.cloud.oracle().into_iter();
+    let things = world.driver.cloud().oracle().into_iter();
     let mut ids: Vec<String> = things.map(|thing| thing.resource.id.to_string()).collect();
     ids.sort();
     ids
@@ -108,14 +108,14 @@ async fn a_controller_that_cannot_renew_stops_before_its_lease_ends() {
     let proposal = sky.plan(&shop(2)).await.unwrap();
     store.set(Mood::Stalls, 0);
     tokio::time::sleep(TTL * 3 / 4 + Duration::from_millis(1)).await;
-    let calls = world.driver.cloud.calls();
+    let calls = world.driver.cloud().calls();
     let refused = sky.apply(proposal, &world.me).await;
     assert!(
         matches!(refused, Err(Error::LeaseLost(StoreError::Lapsed { epoch: 1, .. }))),
         "{refused:?}"
     );
     assert!(world.names().is_empty());
-    let looked = world.driver.cloud.calls() - calls;
+    let looked = world.driver.cloud().calls() - calls;
     assert!(
         looked <= 1,
         "{looked} calls of a controller without a lease: it may look, once"

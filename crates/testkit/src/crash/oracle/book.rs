@@ -17,6 +17,8 @@ pub(super) struct Book {
     intents: BTreeMap<u64, String>,
     /// Tokens that were ever in a durable intent of this plan.
     pub(super) tokens: BTreeSet<String>,
+    /// Tokens of all plans before.
+    pub(super) earlier: BTreeSet<String>,
     observed: BTreeSet<String>,
     said: BTreeSet<(u64, String)>,
     pub(super) plan: PlanView,
@@ -49,9 +51,12 @@ impl Book {
     pub(super) fn read(&mut self, bytes: &[u8]) -> bool {
         if bytes.len() < self.offset {
             let (plan, trial) = (std::mem::take(&mut self.plan), std::mem::take(&mut self.trial));
+            let mut earlier = std::mem::take(&mut self.earlier);
+            earlier.append(&mut self.tokens);
             *self = Self {
                 plan,
                 trial,
+                earlier,
                 ..Self::default()
             };
         }
@@ -82,7 +87,7 @@ impl Book {
             self.trial = TrialView::new(&value["plan"], &value["manifest"]);
             (self.undoing, self.end) = (false, None);
             self.intents.clear();
-            self.tokens.clear();
+            self.earlier.append(&mut self.tokens);
             self.observed.clear();
             self.said.clear();
             return true;

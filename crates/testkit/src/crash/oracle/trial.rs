@@ -9,12 +9,15 @@ use super::Invariant;
 use super::Oracle;
 use super::book::{list, text};
 use super::ledger::Thing;
+use crate::crash::script::NO_GOOD;
 
 /// A gate of the plan.
 #[derive(Debug, Clone, Default)]
 struct GateView {
     length_micros: i64,
     is_judged: bool,
+    /// What it watches.
+    watched: Vec<u64>,
     opened_at: Option<i64>,
 }
 
@@ -108,6 +111,7 @@ fn gate(gate: &Value) -> GateView {
     GateView {
         length_micros: measured.chain([micros(&gate["hold"])]).max().unwrap_or_default(),
         is_judged: !analysis.is_empty(),
+        watched: list(&gate["watched"]).iter().filter_map(Value::as_u64).collect(),
         opened_at: None,
     }
 }
@@ -123,7 +127,9 @@ impl Oracle {
             if early {
                 self.blame(Invariant::I6, format!("gate {step} was passed before its time"));
             }
-            if gate.is_judged && self.metric_is_bad {
+            let form = |step: &u64| self.book.trial.waits.get(step).map(|(_, form)| form.as_str());
+            let no_good = gate.watched.iter().filter_map(form).any(|form| form.contains(NO_GOOD));
+            if gate.is_judged && self.metric_is_bad && no_good {
                 let why = format!("gate {step} was passed though its metric is bad");
                 self.blame(Invariant::I6, why);
             }
