@@ -7,13 +7,14 @@
 //! Where things run is not the question here: one machine type is on offer, and each service goes where it fits best.
 
 mod layers;
+mod store;
 
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use clap::{Parser, ValueEnum};
+use clap::Parser;
 use rustix::time::{ClockId, clock_gettime};
 use serde::Serialize;
 use skyloom::core::RetryPolicy;
@@ -23,6 +24,7 @@ use skyloom::scheduler::{BestFit, PlaceConfig};
 use skyloom::{Catalogue, Event, Principal, RuntimeConfig, Skyloom};
 
 use layers::Layers;
+use store::{Backend, Chosen, StoreKind};
 use tokio::sync::broadcast::{self, error::RecvError};
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -42,6 +44,9 @@ struct Arguments {
     /// Where journal and state are kept.
     #[arg(long, value_enum, default_value = "dir")]
     store: StoreKind,
+    /// Address of the store: `s3://BUCKET/PREFIX`, or that of a database.
+    #[arg(long)]
+    url: Option<String>,
     /// Calls under way at the same time.
     #[arg(long, default_value_t = 256)]
     parallelism: u32,
@@ -59,19 +64,14 @@ struct Arguments {
     json: bool,
 }
 
-#[derive(Debug, Clone, Copy, ValueEnum, Serialize)]
-#[serde(rename_all = "lowercase")]
-enum StoreKind {
-    /// A directory of this machine.
-    Dir,
-}
-
 /// What was measured.
 #[derive(Debug, Serialize)]
 struct Measured {
     nodes: usize,
     width: usize,
     store: StoreKind,
+    /// What the store really was.
+    backend: Backend,
     edges: usize,
     steps: usize,
     /// Processor time of the first plan: look, placement, steps.
@@ -127,7 +127,7 @@ async fn measure(arguments: &Arguments) -> Result<Measured, Failure> {
     let manifest = layers.manifest(arguments.ports)?;
     let folder = tempfile::tempdir()?;
     let provider = Noop::new();
-    let sky = open(arguments, folder.path(), provider.clone())?;
+    let Chosen { sky, backend } = open(arguments, folder.path(), provider.clone()).await?;
 
     let before = cpu();
     let proposal = sky.plan_with(&manifest, &BestFit).await?;
@@ -157,6 +157,7 @@ async fn measure(arguments: &Arguments) -> Result<Measured, Failure> {
     if provider.count() != 0 {
         return Err(format!("take all down: {} things are left", provider.count()).into());
     }
+    sky.close().await?;
     drop(sky);
     let events = match watcher {
         Some(watcher) => watcher.await?,
@@ -166,6 +167,7 @@ async fn measure(arguments: &Arguments) -> Result<Measured, Failure> {
         nodes,
         width,
         store: arguments.store,
+        backend,
         edges: layers.edges(),
         steps,
         plan_cpu_seconds,
@@ -182,7 +184,7 @@ async fn measure(arguments: &Arguments) -> Result<Measured, Failure> {
 }
 
 /// A control plane over the provider that does nothing.
-fn open(arguments: &Arguments, folder: &Path, provider: Noop) -> Result<Skyloom, Failure> {
+async fn open(arguments: &Arguments, folder: &Path, provider: Noop) -> Result<Chosen, Failure> {
     let parallelism =
         NonZeroU32::new(arguments.parallelism).ok_or("apply with a parallelism of 0: nothing would begin")?;
     let retry = RetryPolicy::new(3, Duration::from_millis(10), Duration::from_millis(100));
@@ -193,7 +195,7 @@ fn open(arguments: &Arguments, folder: &Path, provider: Noop) -> Result<Skyloom,
         .provider(provider)
         .catalogue(Catalogue::builtin().retain(|offer| offer.key.to_string() == OFFER))
         .config(RuntimeConfig::new().with_saga(saga).with_place(place));
-    Ok(sky.build()?)
+    store::open(sky, arguments.store, arguments.url.as_deref()).await
 }
 
 /// Counts events to the end, those that this watcher was too slow for included.
