@@ -22,7 +22,8 @@ impl HandClock {
             .fetch_add(u64::try_from(by.as_millis()).unwrap(), Ordering::SeqCst);
     }
 
-    /// Somebody sets it.
+    /// Somebody sets it. Only the object store's lease goes by this clock.
+    #[cfg(feature = "object-store")]
     pub(crate) fn set_back(&self, by: Duration) {
         self.0
             .fetch_sub(u64::try_from(by.as_millis()).unwrap(), Ordering::SeqCst);
