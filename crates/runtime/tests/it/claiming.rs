@@ -6,11 +6,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use skyloom_core::{Manifest, OwnerTag, ReplicaState, ResourceId, StopSpec, Token};
 use skyloom_orchestrator::ClaimError;
-use skyloom_provider::sim::SimConfig;
+use skyloom_provider::sim::{SimConfig, TimedCloud};
 use skyloom_provider::{Capabilities, CreateRequest, Driver, DriverError, Epoch, ExecOutput, Quota, Resource, Usage};
 use skyloom_runtime::{ControlPlane, Error};
 
-use crate::world::{START, TimedCloud, World, shop};
+use crate::world::{START, World, shop};
 
 /// What the cloud calls each thing, by its name there.
 fn ids(world: &World) -> BTreeMap<String, ResourceId> {
@@ -178,12 +178,12 @@ async fn what_was_taken_over_is_healed_like_any_other() {
     let wanted = importing(&world, Some(&owner));
     sky.apply(sky.plan(&wanted).await.unwrap(), &world.me).await.unwrap();
     let taken = ids(&world)["worker/0"].clone();
-    world.driver.cloud.crash(&taken).unwrap();
+    world.driver.cloud().crash(&taken).unwrap();
     let report = sky.heal(&world.me).await.unwrap();
     assert_eq!(report.healed[0].killed.as_ref(), Some(&taken));
     assert_ne!(ids(&world)["worker/0"], taken);
     // The import names what is gone, and its replica is down at the moment: that is no reason to refuse.
-    world.driver.cloud.crash(&ids(&world)["worker/0"]).unwrap();
+    world.driver.cloud().crash(&ids(&world)["worker/0"]).unwrap();
     let again = sky.plan(&wanted).await.unwrap();
     assert!(again.to_string().contains("the old one has failed"), "{again}");
 }
