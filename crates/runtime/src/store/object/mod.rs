@@ -117,7 +117,7 @@ impl ControlStore for ObjectControlStore {
     async fn take(&self, ask: &Ask) -> Result<Arc<dyn Session>, StoreError> {
         let objects = &self.objects;
         let nonce = nonce(objects)?;
-        let mut tried = 0;
+        let (mut tried, mut lost) = (0, 1);
         let (head, version) = loop {
             let (head, mode) = match objects.head().await? {
                 None => (Head::first(ask, &nonce), PutMode::Create),
@@ -138,6 +138,8 @@ impl ControlStore for ObjectControlStore {
                 Some((there, version)) if there.stamp == head.stamp => break (there, version),
                 // Another contender, or a last change of a holder whose lease has lapsed: it does not make it longer.
                 _ if is_condition(&error) && tried < TAKES_MAX => {}
+                // No answer that says anything: it was not made, or refused for what it was to replace.
+                _ if !is_condition(&error) && lost < ATTEMPTS => lost += 1,
                 Some((there, _)) if is_condition(&error) => return Err(self.held(&there, None)),
                 _ => return Err(objects.failed("take the lease of", error)),
             }
