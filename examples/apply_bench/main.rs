@@ -6,6 +6,11 @@
 //!
 //! Where things run is not the question here: one machine type is on offer, and each service goes where it fits best.
 
+#[cfg_attr(
+    not(feature = "postgres"),
+    expect(dead_code, reason = "a database that was not built in is never started")
+)]
+mod database;
 mod layers;
 mod store;
 
@@ -127,7 +132,11 @@ async fn measure(arguments: &Arguments) -> Result<Measured, Failure> {
     let manifest = layers.manifest(arguments.ports)?;
     let folder = tempfile::tempdir()?;
     let provider = Noop::new();
-    let Chosen { sky, backend } = open(arguments, folder.path(), provider.clone()).await?;
+    let Chosen {
+        database: _database,
+        sky,
+        backend,
+    } = open(arguments, folder.path(), provider.clone()).await?;
 
     let before = cpu();
     let proposal = sky.plan_with(&manifest, &BestFit).await?;

@@ -6,6 +6,7 @@ use skyloom::Skyloom;
 use skyloom::runtime::ControlPlaneBuilder;
 
 use super::Failure;
+use super::database::OwnDatabase;
 
 /// What the reader asks for.
 #[derive(Debug, Clone, Copy, ValueEnum, Serialize)]
@@ -15,7 +16,7 @@ pub(super) enum StoreKind {
     Dir,
     /// An object store (feature `object-store`); without an address one in this process's memory.
     Object,
-    /// PostgreSQL (feature `postgres`).
+    /// PostgreSQL (feature `postgres`); without an address one of the bench's own, where it is installed.
     Postgres,
 }
 
@@ -41,19 +42,25 @@ pub(super) enum Backend {
 pub(super) struct Chosen {
     pub(super) sky: Skyloom,
     pub(super) backend: Backend,
+    /// Goes after the control plane.
+    pub(super) database: Option<OwnDatabase>,
 }
 
-type Parts = (ControlPlaneBuilder, Backend);
+type Parts = (ControlPlaneBuilder, Backend, Option<OwnDatabase>);
 
 /// Opens a control plane on the store. The errors complete “failed to …”.
 pub(super) async fn open(builder: ControlPlaneBuilder, kind: StoreKind, url: Option<&str>) -> Result<Chosen, Failure> {
-    let (builder, backend) = match kind {
-        StoreKind::Dir => (builder, Backend::Dir),
+    let (builder, backend, database) = match kind {
+        StoreKind::Dir => (builder, Backend::Dir, None),
         StoreKind::Object => object(builder, url)?,
         StoreKind::Postgres => postgres(builder, url)?,
     };
     let sky = builder.open().await?;
-    Ok(Chosen { sky, backend })
+    Ok(Chosen {
+        sky,
+        backend,
+        database,
+    })
 }
 
 #[cfg(feature = "object-store")]
@@ -64,7 +71,7 @@ fn object(builder: ControlPlaneBuilder, url: Option<&str>) -> Result<Parts, Fail
 
     let Some(url) = url else {
         let builder = builder.store(ObjectControlStore::new(InMemory::new(), "bench"));
-        return Ok((builder, Backend::Memory));
+        return Ok((builder, Backend::Memory, None));
     };
     let prefix = url
         .strip_prefix("s3://")
@@ -76,7 +83,11 @@ fn object(builder: ControlPlaneBuilder, url: Option<&str>) -> Result<Parts, Fail
     let server = server.map_err(|error| format!("understand `{url}`: {error}"))?;
     // A prefix of its own: a bench begins with nothing.
     let prefix = format!("{prefix}/bench-{}", std::process::id());
-    Ok((builder.store(ObjectControlStore::new(server, &prefix)), Backend::S3))
+    Ok((
+        builder.store(ObjectControlStore::new(server, &prefix)),
+        Backend::S3,
+        None,
+    ))
 }
 
 #[cfg(not(feature = "object-store"))]
@@ -91,19 +102,17 @@ fn postgres(builder: ControlPlaneBuilder, url: Option<&str>) -> Result<Parts, Fa
     let url = url
         .map(str::to_owned)
         .or_else(|| std::env::var("SKYLOOM_TEST_POSTGRES").ok());
-    let url = url.ok_or(
-        "find a database: give its address by --url, or start one for the time of this command by \
-         .ci/services cargo run --release --features postgres --example apply_bench -- --store postgres",
-    )?;
+    let own = if url.is_none() {
+        Some(OwnDatabase::start()?)
+    } else {
+        None
+    };
+    let url = url.or_else(|| own.as_ref().map(OwnDatabase::url)).unwrap_or_default();
     let store = PostgresStore::new(&url, &format!("bench-{}", std::process::id()))?;
-    Ok((builder.store(store), Backend::Postgres))
+    Ok((builder.store(store), Backend::Postgres, own))
 }
 
 #[cfg(not(feature = "postgres"))]
 fn postgres(_builder: ControlPlaneBuilder, _url: Option<&str>) -> Result<Parts, Failure> {
-    Err(
-        "use a database: build with --features postgres, and start one for the time of this command by \
-         .ci/services cargo run --release --features postgres --example apply_bench -- --store postgres"
-            .into(),
-    )
+    Err("use a database: build with --features postgres".into())
 }
