@@ -56,11 +56,7 @@ pub(super) async fn open(builder: ControlPlaneBuilder, kind: StoreKind, url: Opt
         StoreKind::Postgres => postgres(builder, url)?,
     };
     let sky = builder.open().await?;
-    Ok(Chosen {
-        sky,
-        backend,
-        database,
-    })
+    Ok(Chosen { sky, backend, database })
 }
 
 #[cfg(feature = "object-store")]
